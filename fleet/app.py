@@ -1,0 +1,63 @@
+"""The controller: create_app() puts config, database, routers, error handler and metrics together."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+
+from fleet import errors, health, metrics
+from fleet.accounts.routes import router as accounts
+from fleet.checkins.routes import router as checkins
+from fleet.collectivities.routes import router as collectivities
+from fleet.config import FleetConfig
+from fleet.db import connect
+from fleet.devices.routes import router as devices
+from fleet.enrollment.routes import router as enrollment
+from fleet.filtering.routes import router as filtering
+from fleet.log import request_id
+from fleet.schools.routes import router as schools
+from fleet.tickets.routes import router as tickets
+from fleet.worker import make_celery
+
+MAX_BODY = 8 * 1024 * 1024
+"""Largest request body of any route, in bytes; devices' routes allow less (agent.protocol.MAX_BODY)."""
+
+
+async def carry_request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Give every request an id that its log lines and its answer carry."""
+    token = request_id.set(secrets.token_hex(6))
+    try:
+        response = await call_next(request)
+        response.headers["X-Request-Id"] = request_id.get() or ""
+        return response
+    finally:
+        request_id.reset(token)
+
+
+def create_app(config: FleetConfig) -> FastAPI:
+    """The HTTP application of one controller process. Routers read the settings from ``request.app.state.config``."""
+    engine = connect(config.database_url)
+    make_celery(config)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="Préau",
+        lifespan=lifespan,
+        max_body_size=MAX_BODY,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # both load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.config = config
+    app.middleware("http")(carry_request_id)
+    errors.install(app)
+    for router in (accounts, collectivities, schools, devices, filtering, enrollment, checkins, tickets):
+        app.include_router(router)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    return app

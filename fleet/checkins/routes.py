@@ -1,0 +1,5 @@
+"""HTTP of checkins."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="", tags=["checkins"])

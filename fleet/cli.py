@@ -1,0 +1,90 @@
+"""`preau`: the controller's command line. Each feature brings its own commands; here they come together."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from fleet import log
+from fleet.config import FleetConfig
+from fleet.environment import read_environment
+from fleet.errors import ConfigurationError, FleetError
+from fleet.migrate import migrate as migrate_database
+from fleet.worker import make_celery
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Préau : parc, ENT et navigation sûre des écoles.")
+
+
+def run() -> None:
+    """Entry of the console command: a broken rule or setting is one sentence and exit status 1, not a traceback."""
+    try:
+        app()
+    except (FleetError, ConfigurationError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"preau {version('preau')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Affiche la version.")
+    ] = False,
+) -> None:
+    """Préau : parc, ENT et navigation sûre des écoles."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Adresse d’écoute.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port d’écoute.")] = 8443,
+) -> None:
+    """Lance un contrôleur : portail, API, appareils, filtres."""
+    config = FleetConfig.from_environ(read_environment())
+    log.set_up(config.log_format)
+    uvicorn.run(
+        "dashboards.portal.app:create_portal",  # by name: the portal stands on the controller, never the reverse
+        factory=True,
+        host=host,
+        port=port,
+        ssl_certfile=config.tls_cert_file,
+        ssl_keyfile=config.tls_key_file,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[int, typer.Option(help="Tâches à la fois.", min=1, max=64)] = 2,
+) -> None:
+    """Lance un ouvrier : compilation des listes, courriels, balayages."""
+    config = FleetConfig.from_environ(read_environment())
+    log.set_up(config.log_format)
+    make_celery(config).worker_main(["worker", f"--concurrency={concurrency}", "--without-mingle", "--without-gossip"])
+
+
+@app.command()
+def beat(
+    schedule: Annotated[Path, typer.Option(help="Fichier où beat note ses derniers passages.")] = Path("beat.db"),
+) -> None:
+    """Lance l’horloge qui réveille les tâches régulières (une seule par installation)."""
+    config = FleetConfig.from_environ(read_environment())
+    log.set_up(config.log_format)
+    make_celery(config).start(["beat", f"--schedule={schedule}", "--pidfile="])
+
+
+@app.command()
+def migrate() -> None:
+    """Met la base de données à la version présente."""
+    migrate_database(FleetConfig.from_environ(read_environment()).database_url)
+    typer.echo("Base de données à jour.")

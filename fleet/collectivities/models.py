@@ -1,0 +1,44 @@
+"""Communes, EPCI, syndicats scolaires, département, région: who owns schools and kit."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fleet.db import Base, HasId
+
+
+class CollectivityKind(StrEnum):
+    COMMUNE = "commune"
+    EPCI = "epci"
+    SYNDICAT = "syndicat"
+    DEPARTMENT = "department"
+    REGION = "region"
+
+
+class Collectivity(HasId, Base):
+    """A legal body of the territory. A commune has an INSEE code (text: "2A004"), every one may have a SIREN."""
+
+    __tablename__ = "collectivities"
+
+    kind: Mapped[CollectivityKind]
+    name: Mapped[str]
+    siren: Mapped[str | None] = mapped_column(unique=True)
+    insee_code: Mapped[str | None] = mapped_column(unique=True)
+    legal_form: Mapped[str | None]  # CC, CA, CU, METRO for an EPCI
+    population: Mapped[int | None]
+    postcodes: Mapped[list[str]] = mapped_column(default=list)
+    search_text: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+class Membership(Base):
+    """``member`` belongs to ``group``: a commune to its EPCI and a syndicat. It gives no sight of anything."""
+
+    __tablename__ = "collectivity_memberships"
+
+    member_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("collectivities.id", ondelete="CASCADE"), primary_key=True)
+    group_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("collectivities.id", ondelete="CASCADE"), primary_key=True)

@@ -1,0 +1,5 @@
+"""HTTP of collectivities."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/api/v1/collectivities", tags=["collectivities"])

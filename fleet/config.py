@@ -1,0 +1,112 @@
+"""Settings of the controller, the worker and the command line: PREAU_* variables, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from fleet.errors import ConfigurationError
+
+DRIVER = "postgresql+psycopg"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """What the controller, the worker and the command line were told at start.
+
+    Every field comes from the variable of the same name, upper-case, behind ``PREAU_``.
+    """
+
+    database_url: str
+    broker_url: str
+    public_url: str
+    """What devices and people type: ``https://host[:port]``, no trailing slash."""
+    ca_file: Path | None = None
+    """The controller's own CA (PEM). Unset when a public CA signed the certificate: tokens then carry no pin."""
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    profile_cert_file: Path | None = None
+    """Certificate (PEM, leaf first, chain behind) that signs .mobileconfig files."""
+    profile_key_file: Path | None = None
+    smtp_url: str | None = None
+    """``smtp://[user:password@]host:port`` (STARTTLS when offered) or ``smtps://…``. Unset: mail waits, and says so."""
+    mail_from: str = "preau@localhost"
+    ut1_dir: Path | None = None
+    """Folder of UT1 lists compiled at night. Unset: the small set that ships with the demo."""
+    dns_addresses: tuple[str, ...] = ()
+    """Addresses of the filter that devices are told to ask, comma-separated."""
+    doh_template: str | None = None
+    """``https://dns.example.fr/dns-query/{label}{?dns}``; ``{label}`` becomes the device's own label."""
+    dot_domain: str | None = None
+    """``dns.example.fr``; a device's Private DNS name is ``<label>.dns.example.fr``."""
+    android_dpc_component: str | None = None
+    """``package/.AdminReceiver`` of the device policy controller that Android tablets download."""
+    android_dpc_url: str | None = None
+    android_dpc_checksum: str | None = None
+    """URL-safe base64 of the SHA-256 of the certificate that signed that APK."""
+    log_format: str = "json"
+    """``json`` (one object a line) or ``console``."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings; raise ConfigurationError that names everything missing or wrong at once."""
+        problems: list[str] = []
+
+        def required(name: str) -> str:
+            value = environ.get(f"PREAU_{name}", "").strip()
+            if not value:
+                problems.append(f"PREAU_{name} manque")
+            return value
+
+        def optional(name: str) -> str | None:
+            return environ.get(f"PREAU_{name}", "").strip() or None
+
+        def file(name: str) -> Path | None:
+            value = optional(name)
+            if value is None:
+                return None
+            path = Path(value)
+            if not path.exists():
+                problems.append(f"PREAU_{name} : {path} n’existe pas")
+            return path
+
+        database_url = with_driver(required("DATABASE_URL"))
+        broker_url = required("BROKER_URL")
+        public_url = required("PUBLIC_URL").rstrip("/")
+        if public_url and urlsplit(public_url).scheme != "https":
+            problems.append(f"PREAU_PUBLIC_URL doit commencer par https:// (reçu : {public_url})")
+        log_format = optional("LOG_FORMAT") or "json"
+        if log_format not in {"json", "console"}:
+            problems.append(f"PREAU_LOG_FORMAT vaut json ou console (reçu : {log_format})")
+        config = cls(
+            database_url=database_url,
+            broker_url=broker_url,
+            public_url=public_url,
+            ca_file=file("CA_FILE"),
+            tls_cert_file=file("TLS_CERT_FILE"),
+            tls_key_file=file("TLS_KEY_FILE"),
+            profile_cert_file=file("PROFILE_CERT_FILE"),
+            profile_key_file=file("PROFILE_KEY_FILE"),
+            smtp_url=optional("SMTP_URL"),
+            mail_from=optional("MAIL_FROM") or "preau@localhost",
+            ut1_dir=file("UT1_DIR"),
+            dns_addresses=tuple(a.strip() for a in (optional("DNS_ADDRESSES") or "").split(",") if a.strip()),
+            doh_template=optional("DOH_TEMPLATE"),
+            dot_domain=optional("DOT_DOMAIN"),
+            android_dpc_component=optional("ANDROID_DPC_COMPONENT"),
+            android_dpc_url=optional("ANDROID_DPC_URL"),
+            android_dpc_checksum=optional("ANDROID_DPC_CHECKSUM"),
+            log_format=log_format,
+        )
+        if problems:
+            raise ConfigurationError("Réglages à corriger : " + " ; ".join(problems))
+        return config
+
+
+def with_driver(url: str) -> str:
+    """Name the psycopg 3 driver in a ``postgres://`` or ``postgresql://`` URL, so that no default decides."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return f"{DRIVER}://{url.removeprefix(prefix)}"
+    return url

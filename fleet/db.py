@@ -1,0 +1,91 @@
+"""The database: one session factory, one base class, one way to leave work for after the commit."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from fastapi import Depends
+from kombu.exceptions import OperationalError
+from sqlalchemy import DateTime, Engine, Enum, MetaData, Text, Uuid, create_engine, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+log = logging.getLogger(__name__)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def _values(kind: type[StrEnum]) -> list[str]:
+    return [member.value for member in kind]
+
+
+class Base(DeclarativeBase):
+    """Every table. Datetimes are aware, strings text, JSON jsonb, enumerations their value as text."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        str: Text,
+        uuid.UUID: Uuid,
+        StrEnum: Enum(StrEnum, native_enum=False, values_callable=_values, length=40),
+        dict[str, Any]: JSONB,
+        list[str]: JSONB,
+    }
+
+
+class HasId:
+    """A random 128-bit primary key, made here so that it is known before the insert."""
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+
+
+SessionFactory: sessionmaker[Session] = sessionmaker(expire_on_commit=False)
+
+
+def connect(database_url: str) -> Engine:
+    """Bind the session factory to a database. Call once per process; nothing is opened yet."""
+    engine = create_engine(
+        database_url,
+        pool_pre_ping=True,  # a PostgreSQL that was restarted costs one reconnect, not one failed request
+        pool_size=10,
+        max_overflow=20,
+        connect_args={"connect_timeout": 10},
+    )
+    SessionFactory.configure(bind=engine)
+    return engine
+
+
+def get_session() -> Iterator[Session]:
+    """One transaction a request: commits on success, rolls back on error."""
+    with SessionFactory.begin() as session:
+        yield session
+
+
+DbSession = Annotated[Session, Depends(get_session, scope="function")]
+"""Commit, then reply: FastAPI's default scope replies first."""
+
+
+def after_commit(session: Session, publish: Callable[..., object], *ids: str) -> None:
+    """Hand work to the worker once the data it needs is really there.
+
+    A broker that is down costs nothing but time: the change is committed, and the sweep finds the work.
+    """
+
+    def hand_over(_session: Session) -> None:
+        try:
+            publish(*ids)
+        except (OperationalError, OSError) as error:
+            log.warning(
+                "broker unreachable, the sweep will find it", extra={"work": repr(publish), "error": str(error)}
+            )
+
+    event.listen(session, "after_commit", hand_over, once=True)

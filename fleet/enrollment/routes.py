@@ -1,0 +1,5 @@
+"""HTTP of enrollment."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="", tags=["enrollment"])

@@ -1,0 +1,22 @@
+"""The PREAU_* variables: from the environment, or from the file that `preau up` leaves for other commands."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+DEFAULT_FILE = Path("var/preau.env")
+
+
+def read_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables of the process over those of the file named by PREAU_ENV_FILE (default ``./var/preau.env``).
+
+    The file holds ``NAME=value`` lines, mode 600; a missing one is no error.
+    """
+    path = Path(environ.get("PREAU_ENV_FILE", DEFAULT_FILE))
+    values: dict[str, str] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, separator, value = line.partition("=")
+            if separator and name.startswith("PREAU_"):
+                values[name] = value
+    return values | dict(environ)

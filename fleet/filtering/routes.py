@@ -1,0 +1,5 @@
+"""HTTP of filtering."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/api/v1/filtering", tags=["filtering"])

@@ -1,0 +1,19 @@
+"""Alembic's entry: runs the revisions on the URL that fleet.migrate gives, under a lock so that two starts are safe."""
+
+from alembic import context
+from sqlalchemy import create_engine, text
+
+from fleet.models import Base
+
+LOCK = 0x50524541  # "PREA": two controllers that start together migrate one after the other
+
+engine = create_engine(context.config.attributes["database_url"])
+with engine.connect() as connection:
+    with connection.begin():
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    with connection.begin():
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+engine.dispose()

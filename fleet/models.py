@@ -1,0 +1,25 @@
+"""Every table, imported once: Alembic and the relationships between features need them all."""
+
+from fleet.accounts import models as accounts
+from fleet.collectivities import models as collectivities
+from fleet.configuration import models as configuration
+from fleet.db import Base
+from fleet.devices import models as devices
+from fleet.enrollment import models as enrollment
+from fleet.ent import models as ent
+from fleet.filtering import models as filtering
+from fleet.schools import models as schools
+from fleet.tickets import models as tickets
+
+__all__ = [
+    "Base",
+    "accounts",
+    "collectivities",
+    "configuration",
+    "devices",
+    "enrollment",
+    "ent",
+    "filtering",
+    "schools",
+    "tickets",
+]

@@ -1,0 +1,20 @@
+"""How names are compared when people type them: without case, accents or punctuation."""
+
+import unicodedata
+
+
+def fold(*parts: str | None) -> str:
+    """Join the parts and reduce them to lower-case ASCII words: ``fold("Étampes-sur-Marne") == "etampes sur marne"``.
+
+    Both what is searched and what is typed pass here, so that "etampes" finds "Étampes" and "St-Quentin" finds
+    "St Quentin". Ligatures are opened (œ → oe).
+    """
+    text = " ".join(part for part in parts if part).replace("œ", "oe").replace("Œ", "OE").replace("æ", "ae")
+    letters = unicodedata.normalize("NFKD", text)
+    ascii_only = "".join(c for c in letters if not unicodedata.combining(c)).lower()
+    return " ".join("".join(c if c.isalnum() else " " for c in ascii_only).split())
+
+
+def like(typed: str) -> str:
+    """The LIKE pattern that finds ``typed`` inside a folded column (fold leaves no wildcard to escape)."""
+    return f"%{fold(typed)}%"

@@ -1,0 +1,126 @@
+"""Tickets: opened, assigned, planned, solved, closed; every move leaves an event."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Identity, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from fleet.accounts.models import User
+from fleet.collectivities.models import Collectivity
+from fleet.db import Base, HasId
+from fleet.devices.models import Device
+from fleet.errors import Conflict
+from fleet.schools.models import School
+
+
+class TicketKind(StrEnum):
+    INCIDENT = "incident"
+    REQUEST = "request"
+
+
+class TicketSubject(StrEnum):
+    DEVICE = "device"
+    SCHOOL = "school"
+    ENT = "ent"
+
+
+class TicketStatus(StrEnum):
+    NEW = "new"
+    ASSIGNED = "assigned"
+    PLANNED = "planned"
+    PENDING = "pending"
+    SOLVED = "solved"
+    CLOSED = "closed"
+
+
+MOVES: dict[TicketStatus, frozenset[TicketStatus]] = {
+    TicketStatus.NEW: frozenset({TicketStatus.ASSIGNED, TicketStatus.CLOSED}),  # closed: withdrawn, or a duplicate
+    TicketStatus.ASSIGNED: frozenset({TicketStatus.PLANNED, TicketStatus.PENDING, TicketStatus.SOLVED}),
+    TicketStatus.PLANNED: frozenset({TicketStatus.ASSIGNED, TicketStatus.PENDING, TicketStatus.SOLVED}),
+    TicketStatus.PENDING: frozenset({TicketStatus.ASSIGNED}),
+    TicketStatus.SOLVED: frozenset({TicketStatus.CLOSED, TicketStatus.ASSIGNED}),
+    TicketStatus.CLOSED: frozenset(),
+}
+
+
+class TicketMoveRefused(Conflict):
+    def __init__(self, present: TicketStatus, wanted: TicketStatus) -> None:
+        super().__init__("ticket.move_refused", f"Un ticket « {present} » ne peut pas passer à « {wanted} ».")
+
+
+class Ticket(HasId, Base):
+    """One incident or request of one collectivity."""
+
+    __tablename__ = "tickets"
+
+    number: Mapped[int] = mapped_column(Identity(), unique=True)
+    kind: Mapped[TicketKind]
+    subject: Mapped[TicketSubject]
+    status: Mapped[TicketStatus] = mapped_column(default=TicketStatus.NEW, index=True)
+    title: Mapped[str]
+    description: Mapped[str]
+    collectivity_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("collectivities.id"), index=True)
+    school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id"), index=True)
+    device_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("devices.id"), index=True)
+    opened_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))  # None: a monitor
+    assigned_to_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
+    opened_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    planned_for: Mapped[datetime | None]
+    solved_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+    request_key: Mapped[str | None] = mapped_column(unique=True)  # from the form: sent twice, opened once
+    search_text: Mapped[str] = mapped_column(default="")
+
+    collectivity: Mapped[Collectivity] = relationship(lazy="raise")
+    school: Mapped[School | None] = relationship(lazy="raise")
+    device: Mapped[Device | None] = relationship(lazy="raise")
+    opened_by: Mapped[User | None] = relationship(lazy="raise", foreign_keys=[opened_by_id])
+    assigned_to: Mapped[User | None] = relationship(lazy="raise", foreign_keys=[assigned_to_id])
+    events: Mapped[list["TicketEvent"]] = relationship(lazy="raise", order_by="TicketEvent.at")
+    follow_ups: Mapped[list["FollowUp"]] = relationship(lazy="raise", order_by="FollowUp.at")
+
+
+class TicketEvent(HasId, Base):
+    """One move of a ticket. ``by`` is a name that outlives the account; None is the system."""
+
+    __tablename__ = "ticket_events"
+    __table_args__ = (Index("ix_ticket_events_ticket_id_at", "ticket_id", "at"),)
+
+    ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    status: Mapped[TicketStatus]
+    by: Mapped[str | None]
+    note: Mapped[str] = mapped_column(default="")
+
+
+class FollowUp(HasId, Base):
+    """Something said on a ticket. Internal ones are for the operator's staff only."""
+
+    __tablename__ = "ticket_follow_ups"
+    __table_args__ = (Index("ix_ticket_follow_ups_ticket_id_at", "ticket_id", "at"),)
+
+    ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    by: Mapped[str]
+    body: Mapped[str]
+    is_public: Mapped[bool] = mapped_column(default=True)
+    request_key: Mapped[str | None] = mapped_column(unique=True)
+
+
+class TicketMail(HasId, Base):
+    """One mail owed for a ticket. It is a row before it is a mail: what the broker loses, the sweep sends."""
+
+    __tablename__ = "ticket_mails"
+
+    ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"), index=True)
+    occasion: Mapped[str]  # "opened"
+    recipient: Mapped[str]
+    queued_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime] = mapped_column(index=True)
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str | None]

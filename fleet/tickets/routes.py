@@ -1,0 +1,5 @@
+"""HTTP of tickets."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/api/v1/tickets", tags=["tickets"])

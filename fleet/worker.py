@@ -1,0 +1,47 @@
+"""Celery: what happens later. Arguments are ids, every task may run twice, and a sweep finds what was lost."""
+
+from celery import Celery
+from celery.schedules import crontab
+
+from fleet.config import FleetConfig
+
+TASK_MODULES = ("fleet.accounts.tasks", "fleet.checkins.tasks", "fleet.filtering.tasks", "fleet.tickets.tasks")
+
+SCHEDULE = {
+    "send due ticket mails": {"task": "fleet.tickets.tasks.sweep_mails", "schedule": 15.0},
+    "compile what was asked for": {"task": "fleet.filtering.tasks.sweep_publications", "schedule": 15.0},
+    "compile the lists at night": {
+        "task": "fleet.filtering.tasks.publish_nightly",
+        "schedule": crontab(hour=2, minute=40),
+    },
+    "find silent devices": {"task": "fleet.checkins.tasks.sweep_silent_devices", "schedule": 60.0},
+    "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
+}
+
+
+def make_celery(config: FleetConfig) -> Celery:
+    """The Celery application of this process; publishing and working share it."""
+    app = Celery("preau", broker=config.broker_url, include=TASK_MODULES, set_as_current=True)
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=1800,
+        timezone="Europe/Paris",
+        beat_schedule=SCHEDULE,
+        broker_connection_retry_on_startup=True,
+        # A lost worker's task comes back after visibility_timeout; scan for those every interval x throttle seconds.
+        broker_transport_options={
+            "visibility_timeout": 2100,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": 2,
+            "socket_timeout": 10,
+        },
+        task_publish_retry=False,  # a broker that is down must not hold a request: the sweep finds the work
+        worker_hijack_root_logger=False,
+        beat_schedule_filename="",  # set by `preau beat`
+    )
+    app.set_default()
+    return app

@@ -1,0 +1,103 @@
+"""What tests stand on: a real PostgreSQL per worker, rolled back after each test, an API client, a stopped clock."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from dashboards.portal.app import create_portal
+from fleet.clock import utc_now
+from fleet.config import FleetConfig
+from fleet.db import SessionFactory
+from fleet.embedded.postgres import ROOT_STATE, Postgres, free_port
+from fleet.migrate import migrate
+from tests.factories import NOON
+
+
+def state_directory(prefix: str) -> Path:
+    """A new folder that the account PostgreSQL runs under can reach; pytest's own may lie below a closed home."""
+    if os.geteuid() != 0:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    ROOT_STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=ROOT_STATE))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server, one for each test worker; not synced to disk, since it dies with the tests."""
+    directory = state_directory("test-")
+    server = Postgres(directory / "postgres", free_port())
+    server.start("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+    yield server
+    server.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: Postgres) -> str:
+    """A database with every migration applied."""
+    url = postgres.url()
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def config(database_url: str) -> FleetConfig:
+    return FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://preau.example.test")
+
+
+@dataclass
+class Clock:
+    """The moment that the application believes in."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(config: FleetConfig, clock: Clock) -> FastAPI:
+    app = create_portal(config)
+    app.dependency_overrides[utc_now] = clock
+    return app
+
+
+@pytest.fixture
+def session(app: FastAPI, database_url: str) -> Iterator[Session]:
+    """A session whose commits, like the application's, are savepoints of one transaction that is rolled back."""
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        SessionFactory.configure(bind=connection, join_transaction_mode="create_savepoint")
+        with SessionFactory() as session:
+            yield session
+        transaction.rollback()
+        SessionFactory.configure(bind=engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def api(app: FastAPI, session: Session) -> Iterator[TestClient]:
+    """An HTTP client on the application, in the same transaction as ``session``. Flush what you add before you call."""
+    with TestClient(app, base_url="https://preau.example.test") as client:
+        yield client
