@@ -101,3 +101,9 @@ def api(app: FastAPI, session: Session) -> Iterator[TestClient]:
     """An HTTP client on the application, in the same transaction as ``session``. Flush what you add before you call."""
     with TestClient(app, base_url="https://preau.example.test") as client:
         yield client
+
+
+@pytest.fixture
+def fail_for_missing_package() -> None:
+    """Under CI=true nothing may be missing: see tests.requirements."""
+    pytest.fail("a Debian package that this test needs is missing; .ci/run installs them all")

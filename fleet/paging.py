@@ -1,0 +1,59 @@
+"""Lists in pages: one shape for the portal and the API."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from fleet.errors import Invalid
+
+Row = TypeVar("Row")
+MAX_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted. ``sort`` is a column's public name, ``-name`` for descending, "" the default."""
+
+    number: int = 1
+    size: int = 50
+    sort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Row]):
+    """One page of rows, and how many there are in all."""
+
+    rows: Sequence[Row]
+    total: int
+    page: Page
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are; at least one."""
+        return max(1, -(-self.total // self.page.size))
+
+
+def paginate(
+    session: Session,
+    query: Select[Row],
+    page: Page,
+    sortable: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]],
+    default: str,
+) -> Listing[Row]:
+    """Run one page of a query on one entity. Ties are broken by id, so that no row is shown twice or skipped.
+
+    ``sortable`` maps public names to columns and must hold "id"; raise Invalid for another name or a page below 1.
+    """
+    sort = page.sort or default
+    column = sortable.get(sort.removeprefix("-"))
+    if column is None:
+        raise Invalid("list.unknown_sort", f"Tri inconnu : {sort}. Tris possibles : {', '.join(sortable)}.")
+    if page.number < 1 or not 1 <= page.size <= MAX_SIZE:
+        raise Invalid("list.bad_page", f"La page commence à 1 et compte de 1 à {MAX_SIZE} lignes.")
+    total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    ordered = query.order_by(column.desc() if sort.startswith("-") else column.asc(), sortable["id"])
+    rows = session.scalars(ordered.limit(page.size).offset((page.number - 1) * page.size)).unique().all()
+    return Listing(rows, total, page)
