@@ -9,6 +9,7 @@ import typer
 import uvicorn
 
 from fleet import log
+from fleet.accounts.cli import app as accounts
 from fleet.config import FleetConfig
 from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
@@ -40,6 +41,9 @@ def options(
     ] = False,
 ) -> None:
     """Préau : parc, ENT et navigation sûre des écoles."""
+
+
+app.add_typer(accounts, name="account")
 
 
 @app.command()

@@ -13,6 +13,8 @@ from sqlalchemy import DateTime, Engine, Enum, MetaData, Text, Uuid, create_engi
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from fleet.errors import FleetError
+
 log = logging.getLogger(__name__)
 
 NAMING = {
@@ -65,9 +67,15 @@ def connect(database_url: str) -> Engine:
 
 
 def get_session() -> Iterator[Session]:
-    """One transaction a request: commits on success, rolls back on error."""
-    with SessionFactory.begin() as session:
-        yield session
+    """One transaction a request: commits on success, rolls back on error (but see FleetError.keeps_changes)."""
+    with SessionFactory() as session:
+        try:
+            yield session
+        except FleetError as error:
+            if error.keeps_changes:
+                session.commit()
+            raise
+        session.commit()
 
 
 DbSession = Annotated[Session, Depends(get_session, scope="function")]

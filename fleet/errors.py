@@ -15,10 +15,12 @@ class FleetError(Exception):
 
     status: ClassVar[int] = 400
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, keeps_changes: bool = False) -> None:
+        """``keeps_changes``: what the session holds is committed all the same, such as the trace of a wrong guess."""
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.keeps_changes = keeps_changes
 
 
 class Unauthenticated(FleetError):

@@ -1,4 +1,4 @@
-"""Operating system packages that some tests need: without one they skip and name it; under CI=true that is a failure."""
+"""Debian packages that some tests need: without one they skip and name it; under CI=true that is a failure."""
 
 import os
 import shutil

@@ -1,0 +1,157 @@
+"""Accounts: who signs in, with which roles on which nodes."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session, selectinload
+
+from fleet.accounts.models import RoleGrant, SignInFailure, User, WebSession
+from fleet.accounts.passwords import NOBODY, hash_password, is_password
+from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
+from fleet.scope import STAFF, Grant, Viewer
+
+SESSION_LENGTH = timedelta(hours=12)
+FAILURE_WINDOW = timedelta(minutes=15)
+FAILURES_PER_PERSON = 10
+"""Wrong passwords for one account from one address: a stranger elsewhere locks nobody out."""
+FAILURES_PER_ADDRESS = 100
+"""Wrong passwords from one address, whatever the account: a whole town hall may share one."""
+EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A signed-in browser: the secret for its cookie, the one for its forms, and who it is."""
+
+    token: str
+    csrf_token: str
+    viewer: Viewer
+
+
+def digest(token: str) -> str:
+    """What is stored of a secret with 256 random bits: its SHA-256, hex."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def as_viewer(user: User) -> Viewer:
+    """Reduce a user (grants loaded) to what rights need."""
+    grants = tuple(Grant(g.role, g.collectivity_id, g.school_id) for g in user.grants)
+    return Viewer(user.id, user.name, user.email, grants)
+
+
+def get_viewer(session: Session, user_id: UUID) -> Viewer:
+    """The person behind an id; raise NotFound when there is none or the account is closed."""
+    query = select(User).where(User.id == user_id, User.is_active).options(selectinload(User.grants))
+    user = session.scalar(query)
+    if user is None:
+        raise NotFound("account.unknown", "Ce compte n’existe pas ou n’est plus actif.")
+    return as_viewer(user)
+
+
+def sign_in(session: Session, email: str, password: str, address: str, now: datetime) -> SignedIn:
+    """Open a session for a right password; raise Unauthenticated for a wrong one, TooMany after too many."""
+    email = email.strip().lower()
+    _refuse_when_guessing(session, email, address, now)
+    user = session.scalar(select(User).where(User.email == email).options(selectinload(User.grants)))
+    right = is_password(password, user.password_hash if user else NOBODY)
+    if user is None or not right or not user.is_active:
+        session.add(SignInFailure(email=email[:320], address=address, at=now))
+        raise Unauthenticated("account.wrong_password", "Adresse ou mot de passe incorrect.", keeps_changes=True)
+    session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.address == address))
+    token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    session.add(
+        WebSession(
+            token_hash=digest(token),
+            csrf_token=csrf_token,
+            user_id=user.id,
+            created_at=now,
+            expires_at=now + SESSION_LENGTH,
+        )
+    )
+    return SignedIn(token, csrf_token, as_viewer(user))
+
+
+def _refuse_when_guessing(session: Session, email: str, address: str, now: datetime) -> None:
+    recent = select(func.count()).where(SignInFailure.address == address, SignInFailure.at > now - FAILURE_WINDOW)
+    of_person = session.scalar(recent.where(SignInFailure.email == email)) or 0
+    if of_person >= FAILURES_PER_PERSON or (session.scalar(recent) or 0) >= FAILURES_PER_ADDRESS:
+        raise TooMany("account.too_many_failures", "Trop d’essais. Attendez un quart d’heure, puis réessayez.")
+
+
+def find_signed_in(session: Session, token: str, now: datetime) -> SignedIn | None:
+    """The session behind a cookie, or None when it is unknown, over, or its account closed."""
+    query = (
+        select(WebSession, User)
+        .join(User, User.id == WebSession.user_id)
+        .where(WebSession.token_hash == digest(token), WebSession.expires_at > now, User.is_active)
+        .options(selectinload(User.grants))
+    )
+    found = session.execute(query).one_or_none()
+    return None if found is None else SignedIn(token, found[0].csrf_token, as_viewer(found[1]))
+
+
+def sign_out(session: Session, token: str) -> None:
+    """End a session; one that is already over is no error."""
+    session.execute(delete(WebSession).where(WebSession.token_hash == digest(token)))
+
+
+def create_user(session: Session, *, email: str, name: str, password: str, grants: list[Grant]) -> User:
+    """Open an account; raise Invalid for a bad address or password, Conflict when the address is taken."""
+    email = email.strip().lower()
+    if not EMAIL.fullmatch(email) or len(email) > 254:
+        raise Invalid("account.bad_email", f"« {email} » n’est pas une adresse électronique.")
+    if not name.strip():
+        raise Invalid("account.no_name", "Indiquez le nom de la personne.")
+    if not grants:
+        raise Invalid("account.no_role", "Donnez au moins un rôle.")
+    if session.scalar(select(User.id).where(User.email == email)) is not None:
+        raise Conflict("account.email_taken", f"Un compte existe déjà pour {email}.")
+    rows = [RoleGrant(role=g.role, collectivity_id=g.collectivity_id, school_id=g.school_id) for g in grants]
+    user = User(email=email, name=name.strip(), password_hash=hash_password(password), grants=rows)
+    session.add(user)
+    session.flush()
+    return user
+
+
+def set_password(session: Session, email: str, password: str) -> User:
+    """Change a password and end that person's sessions; raise NotFound for an unknown address."""
+    user = session.scalar(select(User).where(User.email == email.strip().lower()))
+    if user is None:
+        raise NotFound("account.unknown", f"Aucun compte pour {email}.")
+    user.password_hash = hash_password(password)
+    session.execute(delete(WebSession).where(WebSession.user_id == user.id))
+    return user
+
+
+def list_users(session: Session) -> list[User]:
+    """Every account by name, grants loaded: for the operator's own use."""
+    return list(session.scalars(select(User).options(selectinload(User.grants)).order_by(User.name, User.id)))
+
+
+def list_staff(session: Session) -> list[User]:
+    """The operator's active technicians and administrators, by name: who tickets are assigned to."""
+    query = (
+        select(User)
+        .join(RoleGrant)
+        .where(
+            User.is_active,
+            RoleGrant.role.in_(STAFF),
+            RoleGrant.collectivity_id.is_(None),
+            RoleGrant.school_id.is_(None),
+        )
+        .distinct()
+        .order_by(User.name, User.id)
+    )
+    return list(session.scalars(query))
+
+
+def purge_expired(session: Session, now: datetime) -> int:
+    """Forget sessions that are over and wrong passwords that no longer count; return how many rows went."""
+    over = session.execute(delete(WebSession).where(WebSession.expires_at <= now).returning(WebSession.id)).all()
+    old = delete(SignInFailure).where(SignInFailure.at <= now - FAILURE_WINDOW).returning(SignInFailure.id)
+    return len(over) + len(session.execute(old).all())
