@@ -125,7 +125,8 @@ def test_a_new_password_ends_every_session(session: Session) -> None:
     token = service.sign_in(session, user.email, PASSWORD, "127.0.0.1", NOON).token
     service.set_password(session, user.email, "une autre phrase de passe")
     assert service.find_signed_in(session, token, NOON) is None
-    assert service.sign_in(session, user.email, "une autre phrase de passe", "127.0.0.1", NOON)
+    again = service.sign_in(session, user.email, "une autre phrase de passe", "127.0.0.1", NOON)
+    assert again.viewer.user_id == user.id
 
 
 def test_staff_are_the_operator_s_own(session: Session) -> None:
