@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
+from fastapi import Depends, Query
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -34,6 +36,42 @@ class Listing(Generic[Row]):
     def pages(self) -> int:
         """How many pages there are; at least one."""
         return max(1, -(-self.total // self.page.size))
+
+
+def wanted_page(
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    size: Annotated[int, Query(ge=1, le=MAX_SIZE)] = 50,
+    sort: Annotated[str, Query(max_length=40)] = "",
+) -> Page:
+    """The page that a URL asks for: ``?page=2&size=50&sort=-name``."""
+    return Page(page, size, sort)
+
+
+WantedPage = Annotated[Page, Depends(wanted_page)]
+Shown = TypeVar("Shown")
+
+
+class ListingOut(BaseModel, Generic[Shown]):
+    """One page as JSON: ``{"rows", "total", "page", "size", "pages"}``. Made by `listing_out`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rows: list[Shown]
+    total: int
+    page: int
+    size: int
+    pages: int
+
+
+def listing_out(listing: Listing[Row]) -> dict[str, object]:
+    """What a route with ``response_model=ListingOut[ThingOut]`` returns; rows are read by their attributes."""
+    return {
+        "rows": listing.rows,
+        "total": listing.total,
+        "page": listing.page.number,
+        "size": listing.page.size,
+        "pages": listing.pages,
+    }
 
 
 def paginate(

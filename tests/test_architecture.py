@@ -17,10 +17,13 @@ MAY_IMPORT = {
     "dashboards": {"dashboards", "fleet"},
 }
 FEATURES = [
-    "audit", "collectivities", "accounts", "schools", "ent", "devices", "filtering", "configuration", "platforms",
+    "audit", "accounts", "collectivities", "schools", "ent", "devices", "filtering", "configuration", "platforms",
     "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
 ]  # fmt: skip
-"""A feature imports only those before it. Its cli.py is an edge that composes, like the portal."""
+"""A feature imports only those before it. Its cli.py is an edge that composes, like the portal.
+
+Accounts stand before collectivities: every route asks who is there, while a role names its node by id only.
+"""
 STANDARD_LIBRARY_ONLY = ("agent", "filter/bundle.py")
 BANNED = {"utils", "helpers", "common", "base", "manager", "misc"}
 

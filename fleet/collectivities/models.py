@@ -42,3 +42,13 @@ class Membership(Base):
 
     member_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("collectivities.id", ondelete="CASCADE"), primary_key=True)
     group_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("collectivities.id", ondelete="CASCADE"), primary_key=True)
+
+
+class FormerCommune(Base):
+    """A commune déléguée or associée: its name and INSEE code live on in old files, and lead to the present commune."""
+
+    __tablename__ = "former_communes"
+
+    insee_code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    commune_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("collectivities.id", ondelete="CASCADE"), index=True)

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from fleet.collectivities.models import Collectivity
 from fleet.errors import NotFound
 from fleet.paging import Listing, Page, paginate
-from fleet.schools.models import School
+from fleet.schools.models import School, SchoolLevel
 from fleet.schools.uai import fold_uai
 from fleet.schools.uai import is_valid_uai as is_valid_uai
 from fleet.scope import Viewer, visible_to
+from fleet.table_file import write_table
 from fleet.text import fold, like
 
 Commune = aliased(Collectivity)
@@ -25,6 +26,14 @@ SORTABLE = {
 }
 
 
+LEVEL_NAMES = {SchoolLevel.PRIMARY: "école", SchoolLevel.MIDDLE: "collège", SchoolLevel.HIGH: "lycée"}
+EXPORTED = (
+    "uai", "nom", "type", "secteur", "etat", "code_insee", "commune", "adresse", "code_postal", "localite",
+    "latitude", "longitude", "eleves_total", "siren_gestionnaire", "gestionnaire", "origine",
+)  # fmt: skip
+"""Columns of the export: `preau import schools` reads them back."""
+
+
 def visible_schools(viewer: Viewer) -> Select[School]:
     """Every school that the viewer sees, collectivity and commune loaded; conditions may speak of ``Commune``."""
     return visible_to(
@@ -35,6 +44,17 @@ def visible_schools(viewer: Viewer) -> Select[School]:
         collectivity=School.collectivity_id,
         school=School.id,
     )
+
+
+def _matching(viewer: Viewer, search: str, collectivity_id: UUID | None, is_open: bool | None) -> Select[School]:
+    query = visible_schools(viewer)
+    if collectivity_id is not None:
+        query = query.where(School.collectivity_id == collectivity_id)
+    if is_open is not None:
+        query = query.where(School.is_open == is_open)
+    for word in fold(search).split():
+        query = query.where(or_(School.search_text.like(like(word)), Commune.search_text.like(like(word))))
+    return query
 
 
 def list_schools(
@@ -50,14 +70,30 @@ def list_schools(
 
     Every word of ``search`` must be found in the name, the UAI or the commune. ``is_open`` None: closed ones too.
     """
-    query = visible_schools(viewer)
-    if collectivity_id is not None:
-        query = query.where(School.collectivity_id == collectivity_id)
-    if is_open is not None:
-        query = query.where(School.is_open == is_open)
-    for word in fold(search).split():
-        query = query.where(or_(School.search_text.like(like(word)), Commune.search_text.like(like(word))))
-    return paginate(session, query, page, SORTABLE, "commune")
+    return paginate(session, _matching(viewer, search, collectivity_id, is_open), page, SORTABLE, "commune")
+
+
+def export_schools(
+    session: Session,
+    viewer: Viewer,
+    *,
+    search: str = "",
+    collectivity_id: UUID | None = None,
+    is_open: bool | None = True,
+) -> bytes:
+    """The same list whole, as a CSV file."""
+    query = _matching(viewer, search, collectivity_id, is_open)
+    return write_table(EXPORTED, map(_exported, session.scalars(query.order_by(School.uai))))
+
+
+def _exported(school: School) -> tuple[object, ...]:
+    commune = school.commune
+    return (
+        school.uai, school.name, LEVEL_NAMES[school.level], "public" if school.is_public else "privé",
+        "ouvert" if school.is_open else "fermé", commune and commune.insee_code, commune and commune.name,
+        school.address, school.postcode, school.locality, school.latitude, school.longitude, school.pupils,
+        school.collectivity.siren, school.collectivity.name, "synthétique" if school.is_synthetic else "réel",
+    )  # fmt: skip
 
 
 def get_school(session: Session, viewer: Viewer, school_id: UUID) -> School:

@@ -91,6 +91,7 @@ def upgrade() -> None:
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("requested_by", sa.Text(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("digest", sa.Text(), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=True),
@@ -140,6 +141,20 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("member_id", "group_id", name=op.f("pk_collectivity_memberships")),
     )
+    op.create_table(
+        "former_communes",
+        sa.Column("insee_code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("commune_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["commune_id"],
+            ["collectivities.id"],
+            name=op.f("fk_former_communes_commune_id_collectivities"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("insee_code", name=op.f("pk_former_communes")),
+    )
+    op.create_index(op.f("ix_former_communes_commune_id"), "former_communes", ["commune_id"], unique=False)
     op.create_table(
         "ent_links",
         sa.Column("portal_id", sa.Uuid(), nullable=False),
@@ -352,6 +367,7 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=True),
         sa.Column("secret_hash", sa.Text(), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Text(), nullable=True),
         sa.Column("bundle_serial", sa.BigInteger(), nullable=True),
@@ -569,6 +585,7 @@ def upgrade() -> None:
     op.create_table(
         "ticket_events",
         sa.Column("ticket_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "status",
@@ -597,6 +614,7 @@ def upgrade() -> None:
     op.create_table(
         "ticket_follow_ups",
         sa.Column("ticket_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
@@ -613,18 +631,26 @@ def upgrade() -> None:
     op.create_table(
         "ticket_mails",
         sa.Column("ticket_id", sa.Uuid(), nullable=False),
-        sa.Column("occasion", sa.Text(), nullable=False),
+        sa.Column(
+            "occasion",
+            sa.Enum("opened", "received", name="mailoccasion", native_enum=False, length=40),
+            nullable=False,
+        ),
         sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("gave_up_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
             ["ticket_id"], ["tickets.id"], name=op.f("fk_ticket_mails_ticket_id_tickets"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ticket_mails")),
+        sa.UniqueConstraint(
+            "ticket_id", "occasion", "recipient", name=op.f("uq_ticket_mails_ticket_id_occasion_recipient")
+        ),
     )
     op.create_index(op.f("ix_ticket_mails_next_attempt_at"), "ticket_mails", ["next_attempt_at"], unique=False)
     op.create_index(op.f("ix_ticket_mails_ticket_id"), "ticket_mails", ["ticket_id"], unique=False)
@@ -676,6 +702,8 @@ def downgrade() -> None:
     op.drop_table("schools")
     op.drop_table("filter_publication_chunks")
     op.drop_table("ent_links")
+    op.drop_index(op.f("ix_former_communes_commune_id"), table_name="former_communes")
+    op.drop_table("former_communes")
     op.drop_table("collectivity_memberships")
     op.drop_table("users")
     op.drop_index(op.f("ix_sign_in_failures_email"), table_name="sign_in_failures")
