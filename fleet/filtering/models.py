@@ -51,7 +51,8 @@ class Publication(HasId, Base):
     state: Mapped[PublicationState] = mapped_column(default=PublicationState.REQUESTED)
     requested_at: Mapped[datetime]
     requested_by: Mapped[str | None]  # None: the nightly run
-    started_at: Mapped[datetime | None]  # a compile that was killed is found by its age
+    started_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)  # a compile that kills its worker is not tried for ever
     published_at: Mapped[datetime | None]
     digest: Mapped[str | None]  # SHA-256 of the file, hex
     size: Mapped[int | None] = mapped_column(BigInteger)
@@ -80,6 +81,7 @@ class FilterNode(HasId, Base):
     school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="SET NULL"))
     secret_hash: Mapped[str]
     registered_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
     version: Mapped[str | None]
     bundle_serial: Mapped[int | None] = mapped_column(BigInteger)

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Identity, Index
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.accounts.models import User
@@ -19,11 +19,19 @@ class TicketKind(StrEnum):
     INCIDENT = "incident"
     REQUEST = "request"
 
+    @property
+    def label(self) -> str:
+        return {"incident": "Incident", "request": "Demande"}[self]
+
 
 class TicketSubject(StrEnum):
     DEVICE = "device"
     SCHOOL = "school"
     ENT = "ent"
+
+    @property
+    def label(self) -> str:
+        return {"device": "Matériel", "school": "École", "ent": "ENT"}[self]
 
 
 class TicketStatus(StrEnum):
@@ -34,6 +42,20 @@ class TicketStatus(StrEnum):
     SOLVED = "solved"
     CLOSED = "closed"
 
+    @property
+    def label(self) -> str:
+        return STATUS_LABELS[self]
+
+
+STATUS_LABELS = {
+    TicketStatus.NEW: "Nouveau",
+    TicketStatus.ASSIGNED: "Attribué",
+    TicketStatus.PLANNED: "Planifié",
+    TicketStatus.PENDING: "En attente",
+    TicketStatus.SOLVED: "Résolu",
+    TicketStatus.CLOSED: "Clos",
+}
+"""What people read."""
 
 MOVES: dict[TicketStatus, frozenset[TicketStatus]] = {
     TicketStatus.NEW: frozenset({TicketStatus.ASSIGNED, TicketStatus.CLOSED}),  # closed: withdrawn, or a duplicate
@@ -47,7 +69,9 @@ MOVES: dict[TicketStatus, frozenset[TicketStatus]] = {
 
 class TicketMoveRefused(Conflict):
     def __init__(self, present: TicketStatus, wanted: TicketStatus) -> None:
-        super().__init__("ticket.move_refused", f"Un ticket « {present} » ne peut pas passer à « {wanted} ».")
+        super().__init__(
+            "ticket.move_refused", f"Un ticket « {present.label} » ne peut pas passer à « {wanted.label} »."
+        )
 
 
 class Ticket(HasId, Base):
@@ -80,8 +104,19 @@ class Ticket(HasId, Base):
     device: Mapped[Device | None] = relationship(lazy="raise")
     opened_by: Mapped[User | None] = relationship(lazy="raise", foreign_keys=[opened_by_id])
     assigned_to: Mapped[User | None] = relationship(lazy="raise", foreign_keys=[assigned_to_id])
-    events: Mapped[list["TicketEvent"]] = relationship(lazy="raise", order_by="TicketEvent.at")
-    follow_ups: Mapped[list["FollowUp"]] = relationship(lazy="raise", order_by="FollowUp.at")
+    events: Mapped[list["TicketEvent"]] = relationship(
+        lazy="raise", order_by="(TicketEvent.at, TicketEvent.number)", passive_deletes=True
+    )
+    follow_ups: Mapped[list["FollowUp"]] = relationship(
+        lazy="raise", order_by="(FollowUp.at, FollowUp.number)", passive_deletes=True
+    )
+
+    def move_to(self, status: TicketStatus, *, by: str | None, at: datetime, note: str = "") -> "TicketEvent":
+        """Take a legal step and return the event that tells it; raise TicketMoveRefused for another."""
+        if status not in MOVES[self.status]:
+            raise TicketMoveRefused(self.status, status)
+        self.status, self.updated_at = status, at
+        return TicketEvent(ticket_id=self.id, at=at, status=status, by=by, note=note)
 
 
 class TicketEvent(HasId, Base):
@@ -91,6 +126,7 @@ class TicketEvent(HasId, Base):
     __table_args__ = (Index("ix_ticket_events_ticket_id_at", "ticket_id", "at"),)
 
     ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(BigInteger, Identity())  # order of what happened in the same instant
     at: Mapped[datetime]
     status: Mapped[TicketStatus]
     by: Mapped[str | None]
@@ -104,6 +140,7 @@ class FollowUp(HasId, Base):
     __table_args__ = (Index("ix_ticket_follow_ups_ticket_id_at", "ticket_id", "at"),)
 
     ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(BigInteger, Identity())  # order of what happened in the same instant
     at: Mapped[datetime]
     by: Mapped[str]
     body: Mapped[str]
@@ -111,16 +148,25 @@ class FollowUp(HasId, Base):
     request_key: Mapped[str | None] = mapped_column(unique=True)
 
 
+class MailOccasion(StrEnum):
+    """Why a mail is owed."""
+
+    OPENED = "opened"  # to the operator's staff
+    RECEIVED = "received"  # to whoever opened it
+
+
 class TicketMail(HasId, Base):
     """One mail owed for a ticket. It is a row before it is a mail: what the broker loses, the sweep sends."""
 
     __tablename__ = "ticket_mails"
+    __table_args__ = (UniqueConstraint("ticket_id", "occasion", "recipient"),)
 
     ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"), index=True)
-    occasion: Mapped[str]  # "opened"
+    occasion: Mapped[MailOccasion]
     recipient: Mapped[str]
     queued_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime] = mapped_column(index=True)
     sent_at: Mapped[datetime | None]
+    gave_up_at: Mapped[datetime | None]  # refused for good, or tried for too long
     error: Mapped[str | None]
