@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 
-from fleet import errors, health, metrics
+from fleet import errors, exposition, health, metrics
 from fleet.accounts.routes import router as accounts
 from fleet.checkins.routes import router as checkins
 from fleet.collectivities.routes import router as collectivities
@@ -54,10 +54,12 @@ def create_app(config: FleetConfig) -> FastAPI:
         redoc_url=None,
     )
     app.state.config = config
+    app.state.fleet_gauges = exposition.KeptReading()
     app.middleware("http")(carry_request_id)
+    app.add_middleware(metrics.TimeAnswers)
     errors.install(app)
     for router in (accounts, collectivities, schools, devices, filtering, enrollment, checkins, tickets):
         app.include_router(router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    app.include_router(exposition.router)
     return app

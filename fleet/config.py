@@ -45,6 +45,10 @@ class FleetConfig:
     android_dpc_url: str | None = None
     android_dpc_checksum: str | None = None
     """URL-safe base64 of the SHA-256 of the certificate that signed that APK."""
+    metrics_token: str | None = None
+    """What a scraper of /metrics sends as a bearer token. Unset: only this machine itself may read them."""
+    check_in_seconds: int = 60
+    """How often an agent speaks to the controller, give or take a tenth; five missed in a row and it is silent."""
     log_format: str = "json"
     """``json`` (one object a line) or ``console``."""
 
@@ -76,6 +80,10 @@ class FleetConfig:
         public_url = required("PUBLIC_URL").rstrip("/")
         if public_url and urlsplit(public_url).scheme != "https":
             problems.append(f"PREAU_PUBLIC_URL doit commencer par https:// (reçu : {public_url})")
+        check_in = optional("CHECK_IN_SECONDS") or "60"
+        if not check_in.isdecimal() or not 1 <= int(check_in) <= 86400:
+            problems.append(f"PREAU_CHECK_IN_SECONDS est un nombre de secondes de 1 à 86400 (reçu : {check_in})")
+            check_in = "60"
         log_format = optional("LOG_FORMAT") or "json"
         if log_format not in {"json", "console"}:
             problems.append(f"PREAU_LOG_FORMAT vaut json ou console (reçu : {log_format})")
@@ -97,6 +105,8 @@ class FleetConfig:
             android_dpc_component=optional("ANDROID_DPC_COMPONENT"),
             android_dpc_url=optional("ANDROID_DPC_URL"),
             android_dpc_checksum=optional("ANDROID_DPC_CHECKSUM"),
+            metrics_token=optional("METRICS_TOKEN"),
+            check_in_seconds=int(check_in),
             log_format=log_format,
         )
         if problems:

@@ -1,11 +1,16 @@
 """Whether this controller can work: for load balancers and the supervisor."""
 
-from fastapi import APIRouter
-from sqlalchemy import text
+import logging
 
-from fleet.db import DbSession
+from fastapi import APIRouter, Response
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from fleet.db import SessionFactory
 
 router = APIRouter(tags=["health"])
+log = logging.getLogger(__name__)
 
 
 @router.get("/health/live")
@@ -14,8 +19,15 @@ def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/health/ready")
-def ready(session: DbSession) -> dict[str, str]:
-    """The process answers and reaches its database."""
-    session.execute(text("SELECT 1"))
+@router.get("/health/ready", responses={503: {"description": "The database is away or too busy"}})
+def ready(response: Response) -> dict[str, str]:
+    """The process answers and reaches its database; 503 with a reason when it does not."""
+    try:
+        with SessionFactory.begin() as session:
+            session.execute(text("SELECT 1"))
+    except (OperationalError, PoolExhausted) as error:
+        log.warning("not ready", extra={"error": str(error)})
+        response.status_code = 503
+        reason = "database_busy" if isinstance(error, PoolExhausted) else "database_unreachable"
+        return {"status": "unavailable", "reason": reason}
     return {"status": "ok"}
