@@ -1,20 +1,37 @@
 """Celery: what happens later. Arguments are ids, every task may run twice, and a sweep finds what was lost."""
 
-from celery import Celery
+import logging
+from typing import Any
+
+from celery import Celery, current_app, signals
 from celery.schedules import crontab
 
 from fleet.config import FleetConfig
+from fleet.db import connect
+from fleet.log import request_id
 
 TASK_MODULES = ("fleet.accounts.tasks", "fleet.checkins.tasks", "fleet.filtering.tasks", "fleet.tickets.tasks")
 
 SCHEDULE = {
-    "send due ticket mails": {"task": "fleet.tickets.tasks.sweep_mails", "schedule": 15.0},
-    "compile what was asked for": {"task": "fleet.filtering.tasks.sweep_publications", "schedule": 15.0},
+    "send due ticket mails": {
+        "task": "fleet.tickets.tasks.sweep_mails",
+        "schedule": 15.0,
+        "options": {"expires": 15},  # sweeps that waited for a worker do not pile up
+    },
+    "compile what was asked for": {
+        "task": "fleet.filtering.tasks.sweep_publications",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "compile the lists at night": {
         "task": "fleet.filtering.tasks.publish_nightly",
         "schedule": crontab(hour=2, minute=40),
     },
-    "find silent devices": {"task": "fleet.checkins.tasks.sweep_silent_devices", "schedule": 60.0},
+    "find silent devices": {
+        "task": "fleet.checkins.tasks.sweep_silent_devices",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
 }
 
@@ -43,5 +60,36 @@ def make_celery(config: FleetConfig) -> Celery:
         worker_hijack_root_logger=False,
         beat_schedule_filename="",  # set by `preau beat`
     )
+    app.conf["preau"] = config
     app.set_default()
     return app
+
+
+def worker_config() -> FleetConfig:
+    """The settings of this process's Celery application: for tasks."""
+    config: FleetConfig = current_app.conf["preau"]
+    return config
+
+
+@signals.setup_logging.connect
+def keep_our_logs(**_: Any) -> None:
+    """Celery leaves logging alone once somebody answers this signal; each task's start and end are no news."""
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@signals.worker_process_init.connect
+def open_database(**_: Any) -> None:
+    """Each forked process has connections of its own: two that share a socket corrupt each other's answers."""
+    connect(worker_config().database_url)
+
+
+@signals.task_prerun.connect
+def name_the_work(task_id: str = "", **_: Any) -> None:
+    """Log lines of a task carry its id, as those of a request carry its own."""
+    request_id.set(task_id)
+
+
+@signals.task_postrun.connect
+def forget_the_work(**_: Any) -> None:
+    request_id.set(None)
