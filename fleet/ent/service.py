@@ -1,6 +1,6 @@
 """Which ENT portal a school uses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -34,6 +34,12 @@ def find_portal(session: Session, school_id: UUID) -> EntPortal | None:
         .where(SchoolEnt.school_id == school_id)
         .options(selectinload(EntPortal.links))
     )
+
+
+def portals_by_school(session: Session, school_ids: Iterable[UUID]) -> dict[UUID, EntPortal]:
+    """The portals of many schools in one query, links not loaded; a school without one is left out."""
+    query = select(SchoolEnt.school_id, EntPortal).join(EntPortal, EntPortal.id == SchoolEnt.portal_id)
+    return dict(session.execute(query.where(SchoolEnt.school_id.in_(list(school_ids)))).tuples().all())
 
 
 def assign_portal(session: Session, school: School, portal: EntPortal | None) -> None:
