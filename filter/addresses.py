@@ -1,0 +1,40 @@
+"""Addresses that no public name may point to: answering them would let a web page reach into the school's network."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+PRIVATE_IPV4 = tuple(
+    (int(network.network_address), int(network.netmask))
+    for network in map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",  # "this host": Linux connects it to itself
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+        ),
+    )
+)
+PRIVATE_IPV6 = tuple(
+    (int(network.network_address), int(network.netmask))
+    for network in map(IPv6Network, ("::/127", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"))
+)
+EMBEDDED_IPV4 = tuple(
+    (ip_network(network).network_address.packed[: prefix // 8], prefix // 8)
+    for network, prefix in (("::/96", 96), ("::ffff:0:0/96", 96), ("64:ff9b::/96", 96), ("2002::/16", 16))
+)
+"""IPv6 prefixes that are followed by an IPv4 address: compatible, mapped, NAT64, 6to4."""
+
+
+def is_private(packed: bytes) -> bool:
+    """Whether an address in network order (4 or 16 bytes) leads inside; IPv4 hidden in IPv6 is judged too."""
+    value = int.from_bytes(packed, "big")
+    if len(packed) == 4:
+        return any(value & mask == network for network, mask in PRIVATE_IPV4)
+    if any(value & mask == network for network, mask in PRIVATE_IPV6):
+        return True
+    return any(packed[:size] == prefix and is_private(packed[size : size + 4]) for prefix, size in EMBEDDED_IPV4)

@@ -1,0 +1,50 @@
+"""Who is asking: the profile of the smallest known network that holds the client's address."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from netaddr import AddrFormatError, IPAddress, IPNetwork
+
+T = TypeVar("T")
+
+
+class NetworkInvalid(ValueError):
+    """The text is no network."""
+
+
+def parse_network(cidr: str) -> IPNetwork:
+    """``10.2.0.0/24``, ``2001:db8::/48`` or a single address; raise NetworkInvalid."""
+    try:
+        return IPNetwork(cidr).cidr
+    except (AddrFormatError, ValueError) as error:
+        raise NetworkInvalid(f"« {cidr} » n’est pas un réseau (attendu : 10.2.0.0/24 ou 2001:db8::/48)") from error
+
+
+class Networks(Generic[T]):
+    """Networks and what their clients get; the longest prefix wins, then the default."""
+
+    def __init__(self, networks: Iterable[tuple[str, T]], default: T) -> None:
+        self.default = default
+        self.known: dict[tuple[int, int, int], T] = {}
+        for cidr, value in networks:
+            network = parse_network(cidr)
+            self.known[network.version, network.prefixlen, network.first] = value
+        self.lengths = {v: sorted({n for version, n, _ in self.known if version == v}, reverse=True) for v in (4, 6)}
+        self.find = lru_cache(maxsize=4096)(self.search)
+
+    def search(self, address: str) -> T:
+        """What this address gets; what is no address gets the default. ``find`` is the same, remembered."""
+        try:
+            client = IPAddress(address.partition("%")[0])
+        except (AddrFormatError, ValueError):
+            return self.default
+        if client.is_ipv4_mapped():  # an IPv4 client of a socket that serves both
+            client = client.ipv4()
+        width = 32 if client.version == 4 else 128
+        value = int(client)
+        for length in self.lengths[client.version]:
+            network = value >> (width - length) << (width - length)
+            if (found := self.known.get((client.version, length, network))) is not None:
+                return found
+        return self.default

@@ -1,0 +1,146 @@
+"""The UT1 lists of Université Toulouse Capitole in their own layout: one folder a category, its names in one file."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from filter.lists.lines import ListRefused, find_file, read_lines
+from filter.lists.source import ListReport, ListSource
+from filter.lists.suffixes import is_public_suffix
+from filter.names import VALID, NameRefused, clean_name
+
+SOURCE = "https://dsi.ut-capitole.fr/blacklists/"
+LICENCE = "CC BY-SA 4.0"
+NOT_ENFORCEABLE = {"urls": ("urls",), "expressions": ("expressions", "very_restrictive_expression")}
+"""What is counted -> files it is counted in: pages and regular expressions on addresses, which DNS never sees."""
+
+
+def read_ut1(
+    directory: Path, categories: Iterable[str] | None = None, published: date | None = None
+) -> list[ListSource]:
+    """The lists of a UT1 tree, sorted by slug; names are read later, through ``ListSource.read``.
+
+    ``categories`` picks some, by name or alias (``porn`` is ``adult``). Raises ListRefused when the folder is no UT1
+    tree or a category does not exist.
+    """
+    if not directory.is_dir():
+        raise ListRefused(f"{directory} n’est pas un dossier")
+    aliases = read_aliases(directory)
+    present = sorted(path.name for path in directory.iterdir() if path.is_dir() and is_category(path))
+    if not present:
+        raise ListRefused(
+            f"{directory} ne contient aucune catégorie UT1 (un dossier par catégorie, un fichier domains)"
+        )
+    wanted = present if categories is None else pick(categories, present, aliases)
+    titles = read_titles(directory)
+    return [
+        ListSource(
+            slug=slug,
+            title=titles.get(slug, slug),
+            category=slug,
+            read=partial(read_category, directory, slug, aliases),
+            source=SOURCE,
+            licence=LICENCE,
+            published=published,
+            usage=read_usage(directory / slug),
+        )
+        for slug in wanted
+    ]
+
+
+def is_category(path: Path) -> bool:
+    """A folder with one of UT1's files, that is no link to another one (links are aliases)."""
+    names = ("domains", "urls", "expressions", "usage")
+    return not path.is_symlink() and any(find_file(path, name) for name in names)
+
+
+def read_aliases(directory: Path) -> dict[str, str]:
+    """Other name -> name, of folders and of single files: links of the tree, or what a copy without links noted."""
+    aliases: dict[str, str] = {}
+    noted = directory / "aliases.json"
+    if noted.is_file():
+        try:
+            aliases.update(json.loads(noted.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ListRefused(f"{noted} : JSON illisible ({error})") from error
+    for path in directory.iterdir():
+        if path.is_symlink() and path.is_dir():
+            aliases[path.name] = path.resolve().name
+    return aliases
+
+
+def pick(categories: Iterable[str], present: list[str], aliases: dict[str, str]) -> list[str]:
+    """The categories asked for, aliases resolved; raise ListRefused naming those that do not exist."""
+    wanted = {aliases.get(name, name) for name in categories}
+    if unknown := sorted(wanted - set(present)):
+        raise ListRefused(f"catégories inconnues : {', '.join(unknown)} (présentes : {', '.join(present)})")
+    return sorted(wanted)
+
+
+def read_titles(directory: Path) -> dict[str, str]:
+    """Category -> French title, from ``global_usage``."""
+    path = directory / "global_usage"
+    if not path.is_file():
+        return {}
+    titles: dict[str, str] = {}
+    slug = ""
+    for line in path.read_text("utf-8", errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "NAME":
+            slug = value.strip()
+        elif key.strip() == "NAME FR" and slug and value.strip():
+            titles.setdefault(slug, value.strip())
+    return titles
+
+
+def read_usage(category: Path) -> tuple[str, ...]:
+    """``black``, ``white`` or both: how the list's authors mean it to be used."""
+    path = category / "usage"
+    words = path.read_text("utf-8", errors="replace").split() if path.is_file() else []
+    return tuple(word for word in ("black", "white") if word in words)
+
+
+def read_category(directory: Path, slug: str, aliases: dict[str, str], report: ListReport) -> Iterator[str]:
+    """The names of one category, cleaned; what is left out goes to the report, with its line number."""
+    for kind, files in NOT_ENFORCEABLE.items():
+        report.not_enforceable[kind] = sum(count_lines(directory / slug, name) for name in files)
+    path = find_file(directory / slug, "domains")
+    if path is None and (other := aliases.get(f"{slug}/domains")):
+        path = find_file((directory / other).parent, "domains")
+    if path is None:
+        report.warnings.append("aucun fichier domains : rien à bloquer par le DNS")
+        return
+    yield from read_names(path, report)
+
+
+def count_lines(category: Path, name: str) -> int:
+    """Entries of a file that DNS cannot enforce."""
+    path = find_file(category, name)
+    return 0 if path is None else sum(1 for _ in read_lines(path, ListReport()))
+
+
+def read_names(path: Path, report: ListReport) -> Iterator[str]:
+    """The names of a file with one on each line."""
+    is_plain: Callable[[str], object] = VALID.fullmatch
+    for number, line in read_lines(path, report):
+        try:
+            text = line.decode()
+            name = text if is_usual(text) and is_plain(text) else clean_name(text)
+        except UnicodeDecodeError:
+            report.skip("not_text", number, line.decode("ascii", "replace"))
+            continue
+        except NameRefused as refusal:
+            report.skip("url" if "/" in text else refusal.reason, number, text)
+            continue
+        if is_public_suffix(name):
+            report.skip("public_suffix", number, name)
+            continue
+        report.names += 1
+        yield name
+
+
+def is_usual(text: str) -> bool:
+    """Whether the text, if valid, is already clean: the way of nearly every line."""
+    return len(text) <= 253 and "." in text and not text[-1].isdigit()
