@@ -13,7 +13,10 @@ MAY_IMPORT = {
     "agent": {"agent"},
     "filter": {"filter"},
     "fleet": {"fleet", "agent.protocol", "agent.packaging"}
-    | {f"filter.{m}" for m in ("bundle", "lists", "compiler", "policy", "settings", "names", "domains", "clients", "signing")},
+    | {
+        f"filter.{m}"
+        for m in ("bundle", "lists", "compiler", "policy", "settings", "names", "domains", "clients", "signing")
+    },
     "dashboards": {"dashboards", "fleet"},
 }
 FEATURES = [
