@@ -11,9 +11,11 @@ import uvicorn
 from fleet import log
 from fleet.accounts.cli import app as accounts
 from fleet.config import FleetConfig
+from fleet.embedded import cli as embedded
 from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
 from fleet.migrate import migrate as migrate_database
+from fleet.schools.cli import app as imports
 from fleet.worker import make_celery
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Préau : parc, ENT et navigation sûre des écoles.")
@@ -44,6 +46,7 @@ def options(
 
 
 app.add_typer(accounts, name="account")
+app.add_typer(imports, name="import")
 
 
 @app.command()
@@ -90,5 +93,8 @@ def beat(
 @app.command()
 def migrate() -> None:
     """Met la base de données à la version présente."""
-    migrate_database(FleetConfig.from_environ(read_environment()).database_url)
-    typer.echo("Base de données à jour.")
+    applied = migrate_database(FleetConfig.from_environ(read_environment()).database_url)
+    typer.echo(f"Base de données mise à jour : {', '.join(applied)}." if applied else "Base de données déjà à jour.")
+
+
+app.command(help=embedded.HELP)(embedded.up)

@@ -13,6 +13,9 @@ def alembic_config(database_url: str) -> Config:
     return config
 
 
-def migrate(database_url: str, revision: str = "head") -> None:
-    """Apply what is missing. Safe to run twice, and by two processes at once."""
-    command.upgrade(alembic_config(database_url), revision)
+def migrate(database_url: str, revision: str = "head") -> list[str]:
+    """Apply what is missing and return those revisions. Safe to run twice, and by two processes at once."""
+    config = alembic_config(database_url)
+    command.upgrade(config, revision)
+    applied: list[str] = config.attributes.get("applied", [])
+    return applied

@@ -1,5 +1,7 @@
 """Alembic's entry: runs the revisions on the URL that fleet.migrate gives, under a lock so that two starts are safe."""
 
+from typing import Any
+
 from alembic import context
 from sqlalchemy import create_engine, text
 
@@ -7,11 +9,19 @@ from fleet.models import Base
 
 LOCK = 0x50524541  # "PREA": two controllers that start together migrate one after the other
 
+
+def note_step(**what: Any) -> None:
+    """Tell fleet.migrate which revisions were applied."""
+    context.config.attributes.setdefault("applied", []).append(what["step"].up_revision_id)
+
+
 engine = create_engine(context.config.attributes["database_url"])
 with engine.connect() as connection:
     with connection.begin():
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, compare_type=True, on_version_apply=note_step
+    )
     with context.begin_transaction():
         context.run_migrations()
     with connection.begin():
