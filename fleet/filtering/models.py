@@ -1,12 +1,12 @@
 """What is blocked for whom, the bundles that say so, and the filters that fetched them."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, LargeBinary, func
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, HasId
 
@@ -20,6 +20,7 @@ class FilterProfile(HasId, Base):
     name: Mapped[str]
     is_default: Mapped[bool] = mapped_column(default=False)
     blocked_categories: Mapped[list[str]] = mapped_column(default=list)
+    allowed_categories: Mapped[list[str]] = mapped_column(default=list)  # stay reachable though a blocked list has them
     denied_names: Mapped[list[str]] = mapped_column(default=list)
     allowed_names: Mapped[list[str]] = mapped_column(default=list)
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -34,12 +35,23 @@ class FilterNetwork(HasId, Base):
     school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="CASCADE"))
     profile_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_profiles.id"))
 
+    profile: Mapped[FilterProfile] = relationship(lazy="raise")
+
 
 class PublicationState(StrEnum):
     REQUESTED = "requested"
     COMPILING = "compiling"
     PUBLISHED = "published"
     FAILED = "failed"
+
+    @property
+    def label(self) -> str:
+        return {
+            "requested": "Demandée",
+            "compiling": "En cours",
+            "published": "Publiée",
+            "failed": "Échouée",
+        }[self]
 
 
 class Publication(HasId, Base):
@@ -51,6 +63,7 @@ class Publication(HasId, Base):
     state: Mapped[PublicationState] = mapped_column(default=PublicationState.REQUESTED)
     requested_at: Mapped[datetime]
     requested_by: Mapped[str | None]  # None: the nightly run
+    night: Mapped[date | None] = mapped_column(unique=True)  # of the nightly run: asked for twice, compiled once
     started_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)  # a compile that kills its worker is not tried for ever
     published_at: Mapped[datetime | None]

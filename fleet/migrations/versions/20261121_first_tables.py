@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("is_default", sa.Boolean(), nullable=False),
         sa.Column("blocked_categories", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("allowed_categories", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("denied_names", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("allowed_names", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -90,6 +91,7 @@ def upgrade() -> None:
         ),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("requested_by", sa.Text(), nullable=True),
+        sa.Column("night", sa.Date(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
@@ -99,6 +101,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_filter_publications")),
+        sa.UniqueConstraint("night", name=op.f("uq_filter_publications_night")),
         sa.UniqueConstraint("serial", name=op.f("uq_filter_publications_serial")),
     )
     op.create_table(

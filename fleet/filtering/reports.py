@@ -1,0 +1,73 @@
+"""What filters report: how they are, and how many queries ended how. Never a name that was asked, never who asked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from fleet.filtering.models import FilterCount, FilterNode
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Queries of one hour with one verdict, in total since the filter's run began."""
+
+    hour: datetime
+    action: str
+    category: str  # "" when no category had a say
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Queries with one verdict over all filters."""
+
+    action: str
+    category: str
+    queries: int
+
+
+def record_report(
+    session: Session,
+    node: FilterNode,
+    *,
+    version: str,
+    run: str,
+    bundle_serial: int | None,
+    health: dict[str, Any],
+    counts: Iterable[Count],
+    now: datetime,
+) -> None:
+    """Keep the last health and raise the counts. A report that comes twice, or late, changes nothing."""
+    node.version, node.bundle_serial, node.health, node.last_seen_at = version, bundle_serial, health, now
+    highest: dict[tuple[datetime, str, str], int] = {}
+    for count in counts:
+        key = (count.hour, count.action, count.category)
+        highest[key] = max(highest.get(key, 0), count.queries)
+    rows = [
+        {"filter_id": node.id, "run": run, "hour": hour, "action": action, "category": category, "queries": queries}
+        for (hour, action, category), queries in sorted(highest.items())  # one order: two reports never deadlock
+    ]
+    if rows:
+        row = insert(FilterCount).values(rows)
+        session.execute(
+            row.on_conflict_do_update(
+                index_elements=["filter_id", "run", "hour", "action", "category"],
+                set_={"queries": func.greatest(FilterCount.queries, row.excluded.queries)},
+            )
+        )
+
+
+def totals(session: Session, since: datetime) -> list[Total]:
+    """Queries by verdict and category from the hour of ``since`` on, over all filters, the largest first."""
+    queries = func.sum(FilterCount.queries)
+    query = select(FilterCount.action, FilterCount.category, queries).where(
+        FilterCount.hour >= since.replace(minute=0, second=0, microsecond=0)
+    )
+    grouped = query.group_by(FilterCount.action, FilterCount.category)
+    rows = session.execute(grouped.order_by(queries.desc(), FilterCount.action, FilterCount.category))
+    return [Total(action, category, int(number)) for action, category, number in rows]
