@@ -1,5 +1,76 @@
-"""HTTP of enrollment."""
+"""HTTP of enrollment: devices under /agent/v1, people's tokens under /api/v1."""
 
-from fastapi import APIRouter
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
 
-router = APIRouter(prefix="", tags=["enrollment"])
+from fastapi import APIRouter, Query, Request, Response
+
+from agent.protocol import EnrollmentRequest
+from fleet.accounts.access import ClientAddress, CurrentViewer
+from fleet.clock import Now
+from fleet.db import DbSession
+from fleet.devices.messages import MessageBody, answer, read_message
+from fleet.enrollment import service
+from fleet.enrollment.schemas import IssuedTokenOut, TokenIn, TokenOut, TokenPage
+from fleet.errors import NotFound
+from fleet.paging import Page
+from fleet.schools import service as schools
+
+router = APIRouter(tags=["enrollment"])
+
+
+@router.post("/agent/v1/enrollments", status_code=201)
+def enroll(request: Request, body: MessageBody, session: DbSession, address: ClientAddress, now: Now) -> Response:
+    """Redeem a token. The body and the answer are messages of agent.protocol."""
+    message = read_message(EnrollmentRequest, body)
+    reply = service.enroll_device(session, message, address, now, request.app.state.config)
+    return answer(reply, 201)
+
+
+@router.get("/agent/v1/ca")
+def get_ca(request: Request) -> Response:
+    """The controller's own CA (PEM), which a new agent compares with the pin of its token before it believes it."""
+    ca_file = request.app.state.config.ca_file
+    if ca_file is None:
+        raise NotFound("ca.none", "Ce contrôleur n’a pas d’autorité à lui : son certificat est public.")
+    return Response(ca_file.read_bytes(), media_type="application/x-pem-file")
+
+
+@router.get("/api/v1/enrollment/tokens")
+def list_tokens(
+    session: DbSession,
+    viewer: CurrentViewer,
+    school_id: UUID | None = None,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    size: Annotated[int, Query(ge=1, le=500)] = 50,
+    sort: Annotated[str, Query(max_length=40)] = "",
+) -> TokenPage:
+    """Tokens of the schools that the caller sees, newest first."""
+    listing = service.list_tokens(session, viewer, school_id=school_id, page=Page(page, size, sort))
+    items = [TokenOut.of(token) for token in listing.rows]
+    return TokenPage(items=items, total=listing.total, page=page, pages=listing.pages)
+
+
+@router.post("/api/v1/enrollment/tokens", status_code=201)
+def issue_token(request: Request, body: TokenIn, session: DbSession, viewer: CurrentViewer, now: Now) -> IssuedTokenOut:
+    """Issue a token for a school; its text is in this answer and nowhere else."""
+    config = request.app.state.config
+    issued = service.issue_token(
+        session,
+        viewer,
+        school=schools.get_school(session, viewer, body.school_id),
+        kind=body.kind,
+        platform=body.platform,
+        max_uses=body.max_uses,
+        expires_in=timedelta(minutes=body.expires_in_minutes),
+        now=now,
+        config=config,
+    )
+    return IssuedTokenOut.of(issued, service.agent_command(issued, config))
+
+
+@router.post("/api/v1/enrollment/tokens/{token_id}/revoke")
+def revoke_token(token_id: UUID, session: DbSession, viewer: CurrentViewer, now: Now) -> TokenOut:
+    """Take a token back."""
+    return TokenOut.of(service.revoke_token(session, viewer, token_id, now))

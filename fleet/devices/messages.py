@@ -1,0 +1,67 @@
+"""Reading what devices send: raw bytes, bounded before they are read, in the shapes of agent.protocol only."""
+
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request, Response
+
+from agent.protocol import MAX_BODY, ProtocolError, decode, encode
+from fleet.errors import FleetError
+
+Message = TypeVar("Message")
+MAX_TEXT = 256
+"""Longest text of a field, in characters; LONGER names the exceptions."""
+LONGER = {"detail": 4000}
+MAX_ITEMS = 64
+MAX_NUMBER = 2**63 - 1
+
+
+def refusal(reason: str) -> FleetError:
+    """The error for bytes that are not a message (400)."""
+    return FleetError("protocol.invalid", f"Message illisible : {reason}")
+
+
+async def read_body(request: Request) -> bytes:
+    """The request's body; raise protocol.invalid as soon as it is longer than the protocol allows."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise refusal(f"plus de {MAX_BODY} octets")
+    return bytes(body)
+
+
+MessageBody = Annotated[bytes, Depends(read_body)]
+
+
+def read_message(kind: type[Message], body: bytes) -> Message:
+    """Decode a message and hold every field to a sensible size; raise protocol.invalid (400) otherwise."""
+    try:
+        message = decode(kind, body)
+        check_sizes(message, "message")
+    except ProtocolError as error:
+        raise refusal(str(error)) from error
+    return message
+
+
+def check_sizes(value: Any, path: str) -> None:
+    """Raise ProtocolError for a text, a list or a number that no honest device sends."""
+    if is_dataclass(value):
+        for each in fields(value):
+            check_sizes(getattr(value, each.name), f"{path}.{each.name}")
+    elif isinstance(value, tuple):
+        if len(value) > MAX_ITEMS:
+            raise ProtocolError(f"{path}: more than {MAX_ITEMS} items")
+        for index, item in enumerate(value):
+            check_sizes(item, f"{path}[{index}]")
+    elif isinstance(value, str):
+        most = LONGER.get(path.rpartition(".")[2], MAX_TEXT)
+        if len(value) > most:
+            raise ProtocolError(f"{path}: more than {most} characters")
+    elif isinstance(value, int) and not 0 <= value <= MAX_NUMBER:
+        raise ProtocolError(f"{path}: out of range")
+
+
+def answer(message: object, status: int = 200) -> Response:
+    """A protocol message as the HTTP response."""
+    return Response(encode(message), status, media_type="application/json")
