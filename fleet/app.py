@@ -14,6 +14,7 @@ from fleet.config import FleetConfig
 from fleet.db import connect
 from fleet.devices.routes import router as devices
 from fleet.enrollment.routes import router as enrollment
+from fleet.ent.routes import router as ent
 from fleet.filtering.routes import router as filtering
 from fleet.log import request_id
 from fleet.schools.routes import router as schools
@@ -58,7 +59,7 @@ def create_app(config: FleetConfig) -> FastAPI:
     app.middleware("http")(carry_request_id)
     app.add_middleware(metrics.TimeAnswers)
     errors.install(app)
-    for router in (accounts, collectivities, schools, devices, filtering, enrollment, checkins, tickets):
+    for router in (accounts, collectivities, schools, ent, devices, filtering, enrollment, checkins, tickets):
         app.include_router(router)
     app.include_router(health.router)
     app.include_router(exposition.router)

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
+from fleet.ent.catalogue import example_portals
 from fleet.ent.models import EntPortal, SchoolEnt
 from fleet.errors import NotFound
 from fleet.schools.models import School
@@ -24,6 +25,21 @@ def get_portal(session: Session, slug: str) -> EntPortal:
         known = ", ".join(sorted(portals)) or "aucun"
         raise NotFound("ent.not_found", f"Portail ENT inconnu : « {slug} ». Portails connus : {known}.")
     return portals[slug]
+
+
+def add_examples(session: Session) -> list[EntPortal]:
+    """Add the example portals whose short name is free; return those added."""
+    taken = {portal.slug for portal in list_portals(session)}
+    added = [portal for portal in example_portals() if portal.slug not in taken]
+    session.add_all(added)
+    session.flush()
+    return added
+
+
+def count_schools(session: Session) -> dict[UUID, int]:
+    """How many schools use each portal; a portal without any is absent."""
+    query = select(SchoolEnt.portal_id, func.count()).group_by(SchoolEnt.portal_id)
+    return dict(session.execute(query).tuples().all())
 
 
 def find_portal(session: Session, school_id: UUID) -> EntPortal | None:

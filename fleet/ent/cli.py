@@ -1,0 +1,68 @@
+"""`preau ent`: the catalogue of portals, and which school uses which."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fleet.config import FleetConfig
+from fleet.db import SessionFactory, connect
+from fleet.ent import service
+from fleet.environment import read_environment
+from fleet.errors import NotFound
+from fleet.schools.models import School
+from fleet.schools.uai import fold_uai
+
+app = typer.Typer(no_args_is_help=True, help="ENT : catalogue des portails, et portail de chaque école.")
+NONE = "aucun"
+
+
+def _connect() -> None:
+    connect(FleetConfig.from_environ(read_environment()).database_url)
+
+
+@app.command("list")
+def list_portals() -> None:
+    """Montre les portails, leurs liens et combien d’écoles les utilisent."""
+    _connect()
+    table = Table("Nom court", "Portail", "Adresse", "Écoles")
+    with SessionFactory.begin() as session:
+        schools = service.count_schools(session)
+        for portal in service.list_portals(session):
+            table.add_row(portal.slug, portal.name, portal.url, str(schools.get(portal.id, 0)))
+            for link in portal.links:
+                table.add_row("", f"  {link.title}", link.url, "")
+    Console().print(table)
+
+
+@app.command()
+def assign(
+    uai: Annotated[str, typer.Argument(help="UAI de l’école.", show_default=False)],
+    portal: Annotated[str, typer.Argument(help=f"Nom court du portail, ou « {NONE} ».", show_default=False)],
+) -> None:
+    """Donne son portail à une école, ou le lui retire."""
+    _connect()
+    with SessionFactory.begin() as session:
+        school = _school(session, uai)
+        chosen = None if portal == NONE else service.get_portal(session, portal)
+        service.assign_portal(session, school, chosen)
+        typer.echo(f"{school.uai} {school.name} : {chosen.name if chosen else 'plus de portail'}.")
+
+
+@app.command()
+def examples() -> None:
+    """Ajoute au catalogue des portails d’exemple (ONE, NEO, Beneylu) : vérifiez leurs adresses avant l’usage."""
+    _connect()
+    with SessionFactory.begin() as session:
+        added = service.add_examples(session)
+    typer.echo(f"Ajoutés : {', '.join(portal.slug for portal in added)}." if added else "Rien à ajouter.")
+
+
+def _school(session: Session, uai: str) -> School:
+    school = session.scalar(select(School).where(School.uai == fold_uai(uai)))
+    if school is None:
+        raise NotFound("school.not_found", f"Aucune école d’UAI {fold_uai(uai)}.")
+    return school

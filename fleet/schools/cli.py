@@ -1,0 +1,147 @@
+"""`preau import`: communes, EPCI and schools from files, after a dry run if one likes."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from sqlalchemy.orm import Session
+
+from fleet.collectivities.imports import import_communes, import_groups
+from fleet.config import FleetConfig
+from fleet.db import SessionFactory, connect
+from fleet.environment import read_environment
+from fleet.errors import Invalid
+from fleet.importing import ImportReport, Options, Track, Verb
+from fleet.schools.imports import import_schools
+from fleet.table_reader import DELIMITERS, MAX_BYTES, Encoding, Table, TableRefused, TableRow, read_table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Importe des lieux depuis un fichier CSV : d’abord communes, puis epci, puis schools.",
+)
+Import = Callable[[Session, Table, Options, Track], ImportReport]
+MOST_ERRORS = 50
+"""Errors written out; the rest is counted."""
+
+FileArgument = Annotated[Path, typer.Argument(help="Fichier CSV.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Dit ce qui changerait, et ne change rien.")]
+SkipErrors = Annotated[
+    bool, typer.Option("--skip-errors", help="Prend les lignes justes et écarte les autres ; sans cela, tout ou rien.")
+]
+EncodingOption = Annotated[Encoding, typer.Option(help="Encodage du fichier, s’il est mal reconnu.")]
+Department = Annotated[
+    str, typer.Option(help="Ne prend que ce département (début du code INSEE : 02, 2A, 971).", metavar="CODE")
+]
+Show = Annotated[int, typer.Option(help="Combien de changements écrire (0 : tous).", min=0)]
+
+
+@app.command()
+def communes(
+    file: FileArgument,
+    dry_run: DryRun = False,
+    skip_errors: SkipErrors = False,
+    encoding: EncodingOption = Encoding.AUTO,
+    department: Department = "",
+    show: Show = 20,
+) -> None:
+    """Communes (code_insee, nom…) et leur EPCI, ou communes déléguées (commune_actuelle)."""
+    _import(import_communes, file, Options(dry_run, skip_errors, department.upper()), encoding, show)
+
+
+@app.command()
+def epci(
+    file: FileArgument,
+    dry_run: DryRun = False,
+    skip_errors: SkipErrors = False,
+    encoding: EncodingOption = Encoding.AUTO,
+    show: Show = 20,
+) -> None:
+    """EPCI à fiscalité propre et syndicats (epci_siren, nom, type…)."""
+    _import(import_groups, file, Options(dry_run, skip_errors), encoding, show)
+
+
+@app.command()
+def schools(
+    file: FileArgument,
+    dry_run: DryRun = False,
+    skip_errors: SkipErrors = False,
+    encoding: EncodingOption = Encoding.AUTO,
+    department: Department = "",
+    show: Show = 20,
+) -> None:
+    """Écoles, collèges, lycées : annuaire de l’éducation nationale, ou liste (uai, nom, type, code_insee…)."""
+    _import(import_schools, file, Options(dry_run, skip_errors, department.upper()), encoding, show)
+
+
+def _import(take: Import, file: Path, options: Options, encoding: Encoding, show: int) -> None:
+    connect(FleetConfig.from_environ(read_environment()).database_url)
+    table = read_table(_content(file), encoding)
+    with SessionFactory.begin() as session:
+        report = take(session, table, options, _with_progress)
+    _tell(file, table, report, options, show)
+    if report.errors and not options.skip_errors:
+        raise typer.Exit(1)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise TableRefused(f"{file} dépasse {MAX_BYTES // 1024**2} Mo : découpez-le.")
+        return file.read_bytes()
+    except OSError as error:
+        raise Invalid("import.unreadable", f"{file} ne peut pas être lu : {_reason(error)}.") from error
+
+
+def _reason(error: OSError) -> str:
+    known = {FileNotFoundError: "il n’existe pas", IsADirectoryError: "c’est un dossier", PermissionError: "interdit"}
+    return known.get(type(error), error.strerror or str(error))
+
+
+def _with_progress(rows: Sequence[TableRow]) -> Iterable[TableRow]:
+    """A bar on a terminal, nothing in a pipe."""
+    console = Console(stderr=True)
+    return track(rows, "Lecture", console=console, transient=True, disable=not console.is_terminal)
+
+
+def _tell(file: Path, table: Table, report: ImportReport, options: Options, show: int) -> None:
+    rows = len(table.rows) + len(table.errors)
+    typer.echo(f"{file.name} : {rows} lignes, {table.encoding.value}, séparateur {DELIMITERS[table.delimiter]}")
+    for verb in Verb:
+        if count := report.count(verb):
+            typer.echo(f"  {count:6} {verb.value}{'s' if count > 1 else ''}")
+    typer.echo(f"  {report.unchanged:6} sans changement")
+    for reason, count in sorted(report.ignored.items()):
+        typer.echo(f"  {count:6} hors sujet : {reason}")
+    _tell_changes(report, show)
+    _tell_errors(report)
+    typer.echo(_outcome(report, options))
+
+
+def _tell_changes(report: ImportReport, show: int) -> None:
+    shown = report.changes[: show or None]
+    for change in shown:
+        fields = f" — {' ; '.join(map(str, change.fields))}" if change.fields else ""
+        typer.echo(f"ligne {change.line} : {change.verb.value} {change.label}{fields}")
+    if len(report.changes) > len(shown):
+        typer.echo(f"… et {len(report.changes) - len(shown)} autres (--show 0 les écrit tous)")
+
+
+def _tell_errors(report: ImportReport) -> None:
+    for error in report.errors[:MOST_ERRORS]:
+        sys.stderr.write(f"ligne {error.line} : {error.message}\n")
+    if len(report.errors) > MOST_ERRORS:
+        sys.stderr.write(f"… et {len(report.errors) - MOST_ERRORS} autres erreurs\n")
+
+
+def _outcome(report: ImportReport, options: Options) -> str:
+    errors = f"{len(report.errors)} ligne{'s' if len(report.errors) > 1 else ''} en erreur"
+    if report.errors and not options.skip_errors:
+        return f"{errors} : rien n’a été changé. Corrigez le fichier, ou prenez le reste avec --skip-errors."
+    left_out = f" ({errors}, hors du compte)" if report.errors else ""
+    if options.dry_run:
+        return f"Essai : rien n’a été changé{left_out}. Sans --dry-run, les changements ci-dessus seront faits."
+    return f"Fait{left_out}."
