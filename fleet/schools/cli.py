@@ -21,7 +21,7 @@ from fleet.table_reader import DELIMITERS, MAX_BYTES, Encoding, Table, TableRefu
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Importe des lieux depuis un fichier CSV : d’abord communes, puis epci, puis schools.",
+    help="Importe des lieux depuis un fichier CSV : d’abord epci, puis communes, puis schools.",
 )
 Import = Callable[[Session, Table, Options, Track], ImportReport]
 MOST_ERRORS = 50
