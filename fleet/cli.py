@@ -79,7 +79,9 @@ def worker(
     """Lance un ouvrier : compilation des listes, courriels, balayages."""
     config = FleetConfig.from_environ(read_environment())
     log.set_up(config.log_format)
-    make_celery(config).worker_main(["worker", f"--concurrency={concurrency}", "--without-mingle", "--without-gossip"])
+    make_celery(config).worker_main(
+        ["--quiet", "worker", f"--concurrency={concurrency}", "--without-mingle", "--without-gossip"]
+    )
 
 
 @app.command()
@@ -89,7 +91,7 @@ def beat(
     """Lance l’horloge qui réveille les tâches régulières (une seule par installation)."""
     config = FleetConfig.from_environ(read_environment())
     log.set_up(config.log_format)
-    make_celery(config).start(["beat", f"--schedule={schedule}", "--pidfile="])
+    make_celery(config).start(["--quiet", "beat", f"--schedule={schedule}", "--pidfile="])
 
 
 @app.command()

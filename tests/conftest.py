@@ -18,8 +18,9 @@ from dashboards.portal.app import create_portal
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
+from fleet.embedded.layout import ROOT_STATE
 from fleet.embedded.ports import free_port
-from fleet.embedded.postgres import ROOT_STATE, Postgres
+from fleet.embedded.postgres import Postgres
 from fleet.migrate import migrate
 from tests.factories import NOON
 

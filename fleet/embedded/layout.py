@@ -6,9 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.embedded.postgres import ROOT_STATE
 from fleet.errors import ConfigurationError
 
+ROOT_STATE = Path("/var/lib/preau")
+"""PostgreSQL's place when started as root: it refuses to be root, and its own account may not enter root's home."""
+MARK = "PREAU_UP_VAR"
+"""Environment variable of every child and of its own children: the state folder it works for.
+
+A pid on disk may have been lost or given to another program; the environment of a live process cannot.
+"""
 MADE_BY_UP = (
     "preau.env", "children.json", "log", "tls", "postgres", "valkey", "beat", "filter", "demo", "demo-accounts.json",
 )  # fmt: skip
@@ -65,7 +71,7 @@ class Layout:
 
     @property
     def postgres(self) -> Path:
-        """PostgreSQL's folder. It refuses to be root, and another account may not enter root's home: so elsewhere."""
+        """PostgreSQL's folder; as root it is outside, under a name made from this one."""
         if os.geteuid() != 0:
             return self.var / "postgres"
         digest = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:10]

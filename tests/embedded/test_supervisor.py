@@ -135,7 +135,7 @@ def test_the_stop_follows_the_order_given(stage: Stage) -> None:
 def test_a_program_that_does_not_stop_is_killed(stage: Stage) -> None:
     stage.supervisor.start_and_wait(stage.program("têtu", NEVER_STOPS, says="sourd", stop_seconds=0.1))
     pid = stage.supervisor.pids()["têtu"]
-    stage.supervisor.stop([["têtu"]])
+    stage.supervisor.stop([["têtu"]], seconds=0.2)
     assert is_gone(pid)()
     assert "têtu ne s’arrêtait pas : tué" in stage.output.getvalue()
 

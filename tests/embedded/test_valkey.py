@@ -9,7 +9,8 @@ import psutil
 import pytest
 import redis
 
-from fleet.embedded.leftovers import MARK, is_marked
+from fleet.embedded.layout import MARK
+from fleet.embedded.leftovers import is_marked
 from fleet.embedded.ports import free_port
 from fleet.embedded.valkey import Valkey
 from tests.embedded.waiting import until

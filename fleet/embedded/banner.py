@@ -1,0 +1,69 @@
+"""The ready block: what to open, with which account, where things are, how to stop."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody of the demo who can sign in."""
+
+    email: str
+    password: str
+    what: str
+    """``technicien de l’ADICA``"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyBlock:
+    """What the person who started everything needs to know next."""
+
+    seconds: float
+    url: str
+    accounts: Sequence[Account]
+    dns_address: str
+    dns_port: int
+    blocked_name: str | None
+    ca_file: Path | None
+    fingerprint: str
+    var: Path
+    postgres: Path | None
+    environment: Path
+    own_servers: Sequence[str] = ()
+
+    def render(self, *, colour: bool) -> str:
+        """The block, each line ended."""
+        bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
+        rule = "─" * 78
+        rows = [(f"{bold}{title:<11}{plain}" if title else " " * 11) + text for title, text in self._rows()]
+        title = f"{bold}Préau est prêt{plain} ({self.seconds:.0f} s)"
+        return "\n".join(["", rule, f" {title}", "", *(f" {row}" for row in rows), rule, "", ""])
+
+    def _rows(self) -> Iterable[tuple[str, str]]:
+        yield "Portail", self.url
+        yield from self._account_rows()
+        yield "DNS", f"{self.dns_address} port {self.dns_port} (UDP et TCP)"
+        if self.blocked_name:
+            yield "", f"kdig @{self.dns_address} -p {self.dns_port} {self.blocked_name}   (bloqué)"
+        if self.ca_file is not None:
+            yield "Autorité", f"{self.ca_file}  (à importer dans le navigateur)"
+            half = len(self.fingerprint) // 2 + 1
+            yield "", f"SHA-256 {self.fingerprint[:half]}"
+            yield "", f"        {self.fingerprint[half:]}"
+        yield "État", f"{self.var}" + (f" ; base : {self.postgres}" if self.postgres else "")
+        for server in self.own_servers:
+            yield "", server
+        yield "Journaux", f"{self.var / 'log'}"
+        yield "Commandes", f"PREAU_ENV_FILE={self.environment} preau --help"
+        yield "Arrêter", f"Ctrl-C (ou : kill {os.getpid()})"
+
+    def _account_rows(self) -> Iterable[tuple[str, str]]:
+        if not self.accounts:
+            yield "Comptes", "à créer avec : preau account create --help"
+        width = max((len(account.email) for account in self.accounts), default=0)
+        title = "Comptes"
+        for account in self.accounts:
+            yield title, f"{account.email:<{width}}  {account.password}  {account.what}"
+            title = ""

@@ -1,0 +1,83 @@
+"""The programs of an installation: what is run, how each shows that it is ready, how it is stopped."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from fleet.embedded import ready
+from fleet.embedded.postgres import Postgres
+from fleet.embedded.supervisor import Program
+from fleet.embedded.valkey import Valkey
+
+STOP_ORDER = (("filter",), ("beat",), ("worker",), ("controller",), ("valkey",), ("postgres",))
+"""After the agents; the ones below are needed by the ones above until these have ended."""
+PYTHON = (sys.executable, "-P", "-m")  # -P: a folder named fleet where we were started is not ours
+
+
+def postgres_program(postgres: Postgres, environment: Mapping[str, str]) -> Program:
+    """PostgreSQL. SIGINT is its fast shutdown; SIGTERM would wait for every client."""
+    return Program(
+        "postgres",
+        postgres.command(),
+        environment,
+        postgres.is_ready,
+        before_start=postgres.clear_stale_lock,
+        stop_signal=signal.SIGINT,
+        stop_seconds=0.9,
+        popen=postgres.popen_arguments(),
+    )
+
+
+def valkey_program(valkey: Valkey, environment: Mapping[str, str]) -> Program:
+    """Valkey; its append-only file is synced when it stops."""
+    return Program("valkey", valkey.command(), environment, valkey.is_ready, stop_seconds=0.3)
+
+
+def controller_program(environment: Mapping[str, str], host: str, port: int, health: str, ca: Path | None) -> Program:
+    """The controller, ready when it reaches its database."""
+    command = [*PYTHON, "fleet", "serve", "--host", host, "--port", str(port)]
+    is_ready = partial(ready.https_answers, health, ca)
+    return Program("controller", command, environment, is_ready, stop_seconds=0.6)
+
+
+def worker_program(environment: Mapping[str, str], broker: Celery) -> Program:
+    """The worker. SIGQUIT: it puts back what it had begun instead of finishing it first."""
+    is_ready = partial(worker_answers, broker)
+    command = [*PYTHON, "fleet", "worker"]
+    return Program("worker", command, environment, is_ready, stop_signal=signal.SIGQUIT, stop_seconds=2.0)
+
+
+def worker_answers(broker: Celery) -> bool:
+    """Whether a worker answers on this broker."""
+    try:
+        return bool(broker.control.ping(timeout=1.0, limit=1))
+    except (OperationalError, OSError):
+        return False
+
+
+def beat_program(environment: Mapping[str, str], folder: Path) -> Program:
+    """The clock of the regular tasks, ready when it has noted its first tick."""
+    schedule = folder / "schedule"
+
+    def forget_ticks() -> None:
+        for path in folder.glob("schedule*"):  # a kill may leave it half-written; every entry is due again soon
+            path.unlink()
+
+    return Program(
+        "beat",
+        [*PYTHON, "fleet", "beat", "--schedule", str(schedule)],
+        environment,
+        lambda: any(folder.glob("schedule*")),
+        before_start=forget_ticks,
+        stop_seconds=0.3,
+    )
+
+
+def always() -> bool:
+    """What is ready as soon as it runs."""
+    return True
