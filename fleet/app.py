@@ -11,6 +11,7 @@ from fleet.accounts.routes import router as accounts
 from fleet.checkins.routes import router as checkins
 from fleet.collectivities.routes import router as collectivities
 from fleet.config import FleetConfig
+from fleet.configuration.routes import router as configuration
 from fleet.db import connect
 from fleet.devices.routes import router as devices
 from fleet.enrollment.routes import router as enrollment
@@ -59,7 +60,9 @@ def create_app(config: FleetConfig) -> FastAPI:
     app.middleware("http")(carry_request_id)
     app.add_middleware(metrics.TimeAnswers)
     errors.install(app)
-    for router in (accounts, collectivities, schools, ent, devices, filtering, enrollment, checkins, tickets):
+    for router in (
+        accounts, collectivities, schools, ent, devices, filtering, configuration, enrollment, checkins, tickets,
+    ):  # fmt: skip
         app.include_router(router)
     app.include_router(health.router)
     app.include_router(exposition.router)

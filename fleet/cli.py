@@ -12,6 +12,7 @@ from fleet import log
 from fleet.accounts.cli import app as accounts
 from fleet.config import FleetConfig
 from fleet.embedded import cli as embedded
+from fleet.enrollment.cli import app as token
 from fleet.ent.cli import app as ent
 from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
@@ -48,6 +49,7 @@ def options(
 
 app.add_typer(accounts, name="account")
 app.add_typer(imports, name="import")
+app.add_typer(token, name="token")
 app.add_typer(ent, name="ent")
 
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -54,6 +54,17 @@ SORTABLE: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
 }
 
 
+class Criteria(TypedDict, total=False):
+    """Which devices a list shows: the keywords of filter_devices and list_devices."""
+
+    search: str
+    school_id: UUID | None
+    collectivity_id: UUID | None
+    kind: DeviceKind | None
+    status: DeviceStatus | None
+    silent: bool | None
+
+
 def silent_after(config: FleetConfig) -> timedelta:
     """How long an agent may keep quiet before its device counts as silent."""
     return timedelta(seconds=SILENT_AFTER * config.check_in_seconds)
@@ -70,28 +81,20 @@ def visible_devices(viewer: Viewer) -> Select[Device]:
     return visible_to(viewer, query, collectivity=School.collectivity_id, school=Device.school_id)
 
 
-def filter_devices(
-    query: Select[Device],
-    *,
-    search: str = "",
-    school_id: UUID | None = None,
-    collectivity_id: UUID | None = None,
-    kind: DeviceKind | None = None,
-    status: DeviceStatus | None = None,
-    silent: bool | None = None,
-) -> Select[Device]:
+def filter_devices(query: Select[Device], **criteria: Unpack[Criteria]) -> Select[Device]:
     """Keep the devices asked for. Every word of ``search`` must be found in the device or its school."""
-    for word in fold(search).split():
+    for word in fold(criteria.get("search", "")).split():
         query = query.where(or_(Device.search_text.like(like(word)), School.search_text.like(like(word))))
-    if school_id is not None:
-        query = query.where(Device.school_id == school_id)
-    if collectivity_id is not None:
-        query = query.where(School.collectivity_id == collectivity_id)
-    if kind is not None:
-        query = query.where(Device.kind == kind)
-    if status is not None:
-        query = query.where(Device.status == status)
-    if silent is not None:
+    exact = {
+        "school_id": Device.school_id,
+        "collectivity_id": School.collectivity_id,
+        "kind": Device.kind,
+        "status": Device.status,
+    }
+    for name, column in exact.items():
+        if (wanted := criteria.get(name)) is not None:
+            query = query.where(column == wanted)
+    if (silent := criteria.get("silent")) is not None:
         query = query.where(Device.silent_since.is_not(None) if silent else Device.silent_since.is_(None))
     return query
 
@@ -100,25 +103,11 @@ def list_devices(
     session: Session,
     viewer: Viewer,
     *,
-    search: str = "",
-    school_id: UUID | None = None,
-    collectivity_id: UUID | None = None,
-    kind: DeviceKind | None = None,
-    status: DeviceStatus | None = None,
-    silent: bool | None = None,
     page: Page = Page(),  # noqa: B008 - frozen
+    **criteria: Unpack[Criteria],
 ) -> Listing[Device]:
     """One page of the devices that the viewer sees, school and its collectivity loaded."""
-    query = filter_devices(
-        visible_devices(viewer),
-        search=search,
-        school_id=school_id,
-        collectivity_id=collectivity_id,
-        kind=kind,
-        status=status,
-        silent=silent,
-    )
-    return paginate(session, query, page, SORTABLE, "asset_tag")
+    return paginate(session, filter_devices(visible_devices(viewer), **criteria), page, SORTABLE, "asset_tag")
 
 
 def get_device(session: Session, viewer: Viewer, device_id: UUID) -> Device:

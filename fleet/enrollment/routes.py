@@ -1,10 +1,9 @@
 """HTTP of enrollment: devices under /agent/v1, people's tokens under /api/v1."""
 
 from datetime import timedelta
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from agent.protocol import EnrollmentRequest
 from fleet.accounts.access import ClientAddress, CurrentViewer
@@ -12,9 +11,10 @@ from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.devices.messages import MessageBody, answer, read_message
 from fleet.enrollment import service
-from fleet.enrollment.schemas import IssuedTokenOut, TokenIn, TokenOut, TokenPage
+from fleet.enrollment.models import EnrollmentToken
+from fleet.enrollment.schemas import IssuedTokenOut, TokenIn, TokenOut
 from fleet.errors import NotFound
-from fleet.paging import Page
+from fleet.paging import ListingOut, WantedPage, listing_out
 from fleet.schools import service as schools
 
 router = APIRouter(tags=["enrollment"])
@@ -37,19 +37,12 @@ def get_ca(request: Request) -> Response:
     return Response(ca_file.read_bytes(), media_type="application/x-pem-file")
 
 
-@router.get("/api/v1/enrollment/tokens")
+@router.get("/api/v1/enrollment/tokens", response_model=ListingOut[TokenOut])
 def list_tokens(
-    session: DbSession,
-    viewer: CurrentViewer,
-    school_id: UUID | None = None,
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-    size: Annotated[int, Query(ge=1, le=500)] = 50,
-    sort: Annotated[str, Query(max_length=40)] = "",
-) -> TokenPage:
+    session: DbSession, viewer: CurrentViewer, page: WantedPage, school_id: UUID | None = None
+) -> dict[str, object]:
     """Tokens of the schools that the caller sees, newest first."""
-    listing = service.list_tokens(session, viewer, school_id=school_id, page=Page(page, size, sort))
-    items = [TokenOut.of(token) for token in listing.rows]
-    return TokenPage(items=items, total=listing.total, page=page, pages=listing.pages)
+    return listing_out(service.list_tokens(session, viewer, school_id=school_id, page=page))
 
 
 @router.post("/api/v1/enrollment/tokens", status_code=201)
@@ -70,7 +63,7 @@ def issue_token(request: Request, body: TokenIn, session: DbSession, viewer: Cur
     return IssuedTokenOut.of(issued, service.agent_command(issued, config))
 
 
-@router.post("/api/v1/enrollment/tokens/{token_id}/revoke")
-def revoke_token(token_id: UUID, session: DbSession, viewer: CurrentViewer, now: Now) -> TokenOut:
-    """Take a token back."""
-    return TokenOut.of(service.revoke_token(session, viewer, token_id, now))
+@router.post("/api/v1/enrollment/tokens/{token_id}/revoke", response_model=TokenOut)
+def revoke_token(token_id: UUID, session: DbSession, viewer: CurrentViewer, now: Now) -> EnrollmentToken:
+    """Take a token back; the devices that it let in stay."""
+    return service.revoke_token(session, viewer, token_id, now)

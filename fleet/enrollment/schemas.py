@@ -7,14 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.devices.models import DeviceKind, Platform
-from fleet.enrollment.models import EnrollmentToken
+from fleet.devices.schemas import In
 from fleet.enrollment.service import MAX_EXPIRY, MAX_USES, IssuedToken
 
 
-class TokenIn(BaseModel):
+class TokenIn(In):
     """What a technician asks for."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     school_id: UUID
     kind: DeviceKind
@@ -23,13 +21,21 @@ class TokenIn(BaseModel):
     expires_in_minutes: Annotated[int, Field(ge=1, le=int(MAX_EXPIRY.total_seconds() // 60))] = 60
 
 
+class SchoolName(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    uai: str
+    name: str
+
+
 class TokenOut(BaseModel):
     """A token without its secret."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: UUID
     hint: str
-    school_id: UUID
-    school: str
+    school: SchoolName
     kind: DeviceKind
     platform: Platform
     max_uses: int
@@ -38,23 +44,6 @@ class TokenOut(BaseModel):
     issued_by: str | None
     expires_at: datetime
     revoked_at: datetime | None
-
-    @classmethod
-    def of(cls, token: EnrollmentToken) -> Self:
-        return cls(
-            id=token.id,
-            hint=token.hint,
-            school_id=token.school_id,
-            school=token.school.name,
-            kind=token.kind,
-            platform=token.platform,
-            max_uses=token.max_uses,
-            uses=token.uses,
-            issued_at=token.issued_at,
-            issued_by=token.issued_by,
-            expires_at=token.expires_at,
-            revoked_at=token.revoked_at,
-        )
 
 
 class IssuedTokenOut(BaseModel):
@@ -67,13 +56,5 @@ class IssuedTokenOut(BaseModel):
 
     @classmethod
     def of(cls, issued: IssuedToken, command: str) -> Self:
-        return cls(token=TokenOut.of(issued.token), text=issued.text, url=issued.url, command=command)
-
-
-class TokenPage(BaseModel):
-    """One page of tokens."""
-
-    items: list[TokenOut]
-    total: int
-    page: int
-    pages: int
+        """With the line to type on the machine."""
+        return cls(token=TokenOut.model_validate(issued.token), text=issued.text, url=issued.url, command=command)

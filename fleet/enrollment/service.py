@@ -79,6 +79,15 @@ def issue_token(
     return IssuedToken(token, text, f"{config.public_url}/enroll#{text}")
 
 
+def token_state(token: EnrollmentToken, now: datetime) -> str:
+    """In a French word or two: whether a token still lets anybody in."""
+    if token.revoked_at is not None:
+        return "annulé"
+    if token.uses >= token.max_uses:
+        return "épuisé"
+    return "expiré" if token.expires_at <= now else "valable"
+
+
 def agent_command(issued: IssuedToken, config: FleetConfig) -> str:
     """What to type on a Linux machine to enroll it."""
     return f"sudo preau-agent enroll --controller {config.public_url} --token {issued.text}"

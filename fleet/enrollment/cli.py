@@ -1,0 +1,179 @@
+"""`preau token`: issue, list and revoke enrolment tokens."""
+
+import difflib
+import json
+import re
+import sys
+import uuid
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import segno
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fleet.clock import utc_now
+from fleet.config import FleetConfig
+from fleet.db import SessionFactory, connect
+from fleet.devices.labels import KINDS, PLATFORMS
+from fleet.devices.models import DeviceKind, Platform
+from fleet.enrollment import service
+from fleet.enrollment.service import IssuedToken
+from fleet.environment import read_environment
+from fleet.errors import Invalid, NotFound
+from fleet.paging import Page
+from fleet.schools.models import School
+from fleet.schools.uai import fold_uai
+from fleet.scope import Grant, Role, Viewer
+
+app = typer.Typer(no_args_is_help=True, help="Codes d’enrôlement : laisser entrer des appareils dans une école.")
+OPERATOR = Viewer(uuid.UUID(int=0), "la ligne de commande", "", (Grant(Role.ADMIN),))
+"""Whoever runs this command holds the database's password: rights end here."""
+DURATION = re.compile(r"(\d{1,6})\s*(m|min|h|d|j)")
+UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "j": "days"}
+PARIS = ZoneInfo("Europe/Paris")
+JsonOption = Annotated[bool, typer.Option("--json", help="Du JSON, pour un programme.")]
+
+
+def settings() -> FleetConfig:
+    """The settings, with the database bound."""
+    config = FleetConfig.from_environ(read_environment())
+    connect(config.database_url)
+    return config
+
+
+def parse_duration(typed: str) -> timedelta:
+    """``60m``, ``12h``, ``7d`` (or ``7j``); raise Invalid for anything else."""
+    found = DURATION.fullmatch(typed.strip().lower())
+    if not found:
+        raise Invalid("token.bad_expiry", f"Durée illisible : {typed}. Exemples : 60m, 12h, 7d.")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def find_school(session: Session, uai: str) -> School:
+    """The school of that UAI; raise NotFound that names those it may have been meant for."""
+    wanted = fold_uai(uai)
+    school = session.scalar(select(School).where(School.uai == wanted))
+    if school is None:
+        known = dict(session.execute(select(School.uai, School.name)).tuples().all())
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.7)
+        hint = " Vouliez-vous dire : " + ", ".join(f"{u} ({known[u]})" for u in near) + " ?" if near else ""
+        raise NotFound("school.unknown", f"Aucune école d’UAI {uai}.{hint}")
+    return school
+
+
+@app.command()
+def create(
+    school: Annotated[str, typer.Option(help="UAI de l’école.", metavar="UAI")],
+    kind: Annotated[DeviceKind, typer.Option(help="Type des appareils.")],
+    platform: Annotated[
+        Platform | None, typer.Option(help="Plateforme ; sans elle, la plus courante pour ce type.")
+    ] = None,
+    uses: Annotated[int, typer.Option(help=f"Combien d’appareils, {service.MAX_USES} au plus.")] = 1,
+    expires: Annotated[str, typer.Option(help="Durée de validité : 60m, 12h, 7d (30 jours au plus).")] = "60m",
+    as_json: JsonOption = False,
+) -> None:
+    """Crée un code. Il n’est affiché qu’ici, une seule fois : seul son condensé est gardé."""
+    config = settings()
+    with SessionFactory.begin() as session:
+        issued = service.issue_token(
+            session,
+            OPERATOR,
+            school=find_school(session, school),
+            kind=kind,
+            platform=platform,
+            max_uses=uses,
+            expires_in=parse_duration(expires),
+            now=utc_now(),
+            config=config,
+        )
+    command = service.agent_command(issued, config)
+    if as_json:
+        typer.echo(json.dumps(as_document(issued, command), ensure_ascii=False))
+    else:
+        show(issued, command)
+
+
+def as_document(issued: IssuedToken, command: str) -> dict[str, object]:
+    """What --json prints."""
+    token = issued.token
+    return {
+        "id": str(token.id),
+        "token": issued.text,
+        "url": issued.url,
+        "command": command,
+        "school": token.school.uai,
+        "kind": token.kind.value,
+        "platform": token.platform.value,
+        "max_uses": token.max_uses,
+        "expires_at": token.expires_at.isoformat(),
+    }
+
+
+def show(issued: IssuedToken, command: str) -> None:
+    """The code for a person, with a QR when a person is there to scan it."""
+    token = issued.token
+    typer.echo(f"Code d’enrôlement : {issued.text}")
+    typer.echo(f"  pour {token.max_uses} × {KINDS[token.kind]} ({PLATFORMS[token.platform]}), {token.school.name}")
+    typer.echo(f"  valable jusqu’au {token.expires_at.astimezone(PARIS):%d/%m/%Y à %H:%M}")
+    typer.echo(f"Page à ouvrir : {issued.url}")
+    if token.platform in {Platform.LINUX, Platform.WINDOWS}:
+        typer.echo(f"Sur l’appareil : {command}")
+    if sys.stdout.isatty():
+        segno.make_qr(issued.url).terminal(compact=True)
+
+
+@app.command("list")
+def list_tokens(
+    school: Annotated[str | None, typer.Option(help="UAI d’une école ; sans elle, toutes.", metavar="UAI")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Montre les codes, du plus récent au plus ancien (500 au plus)."""
+    settings()
+    now = utc_now()
+    with SessionFactory.begin() as session:
+        school_id = find_school(session, school).id if school else None
+        tokens = service.list_tokens(session, OPERATOR, school_id=school_id, page=Page(size=500)).rows
+    lines = [
+        {
+            "id": str(t.id),
+            "hint": t.hint,
+            "school": t.school.uai,
+            "kind": t.kind.value,
+            "platform": t.platform.value,
+            "uses": t.uses,
+            "max_uses": t.max_uses,
+            "expires_at": t.expires_at.isoformat(),
+            "state": service.token_state(t, now),
+        }
+        for t in tokens
+    ]
+    if as_json:
+        typer.echo(json.dumps(lines, ensure_ascii=False))
+        return
+    table = Table("Code", "École", "Type", "Servi", "Jusqu’au", "État", "Identifiant")
+    for token, line in zip(tokens, lines, strict=True):
+        until = f"{token.expires_at.astimezone(PARIS):%d/%m/%Y %H:%M}"
+        used = f"{token.uses}/{token.max_uses}"
+        table.add_row(
+            f"{token.hint}-…", token.school.uai, KINDS[token.kind], used, until, str(line["state"]), str(token.id)
+        )
+    Console().print(table)
+
+
+@app.command()
+def revoke(token: Annotated[str, typer.Argument(help="Identifiant du code (voir « preau token list »).")]) -> None:
+    """Annule un code. Les appareils déjà entrés restent."""
+    settings()
+    try:
+        token_id = UUID(token)
+    except ValueError:
+        raise Invalid("token.bad_id", f"« {token} » n’est pas un identifiant : voyez « preau token list ».") from None
+    with SessionFactory.begin() as session:
+        revoked = service.revoke_token(session, OPERATOR, token_id, utc_now())
+    typer.echo(f"Le code {revoked.hint}-… ne laisse plus entrer personne.")
