@@ -59,7 +59,7 @@ class Register:
         self.by_id = {row.id: row for row in rows}
         self.epci_of = {
             member: self.by_id[group]
-            for member, group in session.execute(select(Membership.member_id, Membership.group_id)).tuples()
+            for member, group in session.execute(select(Membership.member_id, Membership.group_id))
             if self.by_id[group].kind is CollectivityKind.EPCI
         }
         self.former: dict[uuid.UUID, list[str]] = {}

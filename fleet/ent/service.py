@@ -39,7 +39,7 @@ def add_examples(session: Session) -> list[EntPortal]:
 def count_schools(session: Session) -> dict[UUID, int]:
     """How many schools use each portal; a portal without any is absent."""
     query = select(SchoolEnt.portal_id, func.count()).group_by(SchoolEnt.portal_id)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def find_portal(session: Session, school_id: UUID) -> EntPortal | None:
@@ -55,7 +55,7 @@ def find_portal(session: Session, school_id: UUID) -> EntPortal | None:
 def portals_by_school(session: Session, school_ids: Iterable[UUID]) -> dict[UUID, EntPortal]:
     """The portals of many schools in one query, links not loaded; a school without one is left out."""
     query = select(SchoolEnt.school_id, EntPortal).join(EntPortal, EntPortal.id == SchoolEnt.portal_id)
-    return dict(session.execute(query.where(SchoolEnt.school_id.in_(list(school_ids)))).tuples().all())
+    return dict(session.execute(query.where(SchoolEnt.school_id.in_(list(school_ids)))).all())
 
 
 def assign_portal(session: Session, school: School, portal: EntPortal | None) -> None:

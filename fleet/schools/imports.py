@@ -155,7 +155,7 @@ class Places:
             former = select(FormerCommune.insee_code, Collectivity).join(
                 Collectivity, Collectivity.id == FormerCommune.commune_id
             )
-            self.communes |= dict(session.execute(former.where(FormerCommune.insee_code.in_(codes))).tuples().all())
+            self.communes |= dict(session.execute(former.where(FormerCommune.insee_code.in_(codes))).all())
             present = select(Collectivity).where(Collectivity.insee_code.in_(codes))
             self.communes |= {row.insee_code: row for row in session.scalars(present) if row.insee_code is not None}
         for sirens in batched_keys("".join(cell.split()) for cell in cells_of("manager")):
