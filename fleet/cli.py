@@ -16,6 +16,7 @@ from fleet.enrollment.cli import app as token
 from fleet.ent.cli import app as ent
 from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
+from fleet.filtering.cli import app as filters
 from fleet.migrate import migrate as migrate_database
 from fleet.schools.cli import app as imports
 from fleet.worker import make_celery
@@ -51,6 +52,7 @@ app.add_typer(accounts, name="account")
 app.add_typer(imports, name="import")
 app.add_typer(token, name="token")
 app.add_typer(ent, name="ent")
+app.add_typer(filters, name="filter")
 
 
 @app.command()

@@ -93,16 +93,15 @@ def connect(parts: SplitResult) -> smtplib.SMTP:
             host, parts.port or 465, local_hostname=name, timeout=TIMEOUT, context=tls_context(parts)
         )
     server = smtplib.SMTP(host, parts.port or 587, local_hostname=name, timeout=TIMEOUT)
-    try:
+    with contextlib.ExitStack() as when_refused:
+        when_refused.callback(server.close)
         server.ehlo()
         if server.has_extn("starttls"):
             server.starttls(context=tls_context(parts))
             server.ehlo()
         elif parts.username and not is_loopback(host):
             raise MailDelayed("le serveur ne propose pas STARTTLS : le mot de passe ne part pas en clair")
-    except BaseException:
-        server.close()
-        raise
+        when_refused.pop_all()
     return server
 
 

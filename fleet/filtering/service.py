@@ -11,21 +11,20 @@ from fleet.errors import Invalid
 from fleet.filtering import profiles, publications, tasks
 from fleet.filtering.explaining import Explained as Explained
 from fleet.filtering.explaining import explain as explain
-from fleet.filtering.models import FilterProfile, Publication
+from fleet.filtering.models import FilterNetwork, FilterProfile, Publication
 from fleet.filtering.nodes import authenticate as authenticate
 from fleet.filtering.nodes import list_filters as list_filters
 from fleet.filtering.nodes import register_filter as register_filter
 from fleet.filtering.nodes import revoke_filter as revoke_filter
-from fleet.filtering.profiles import add_network as add_network
 from fleet.filtering.profiles import ensure_default_profile as ensure_default_profile
 from fleet.filtering.profiles import get_profile as get_profile
 from fleet.filtering.profiles import list_networks as list_networks
 from fleet.filtering.profiles import list_profiles as list_profiles
-from fleet.filtering.profiles import remove_network as remove_network
 from fleet.filtering.publications import find_latest as find_latest
 from fleet.filtering.publications import get_publication as get_publication
 from fleet.filtering.publications import list_publications as list_publications
 from fleet.filtering.reports import totals as totals
+from fleet.schools.models import School
 from fleet.scope import Action, Viewer
 
 
@@ -71,6 +70,23 @@ def update_profile(
     session.flush()
     request_publication(session, viewer.name, now)
     return profile
+
+
+def add_network(
+    session: Session, viewer: Viewer, cidr: str, profile_id: UUID, school: School | None, now: datetime
+) -> FilterNetwork:
+    """Give a network's clients a profile and ask for a bundle that says so; raise Invalid, NotFound or Conflict."""
+    viewer.must(Action.PUBLISH_FILTER)
+    network = profiles.add_network(session, cidr, profiles.get_profile(session, profile_id), school)
+    request_publication(session, viewer.name, now)
+    return network
+
+
+def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: datetime) -> None:
+    """Take a network's profile back and ask for a bundle that says so; raise NotFound."""
+    viewer.must(Action.PUBLISH_FILTER)
+    profiles.remove_network(session, network_id)
+    request_publication(session, viewer.name, now)
 
 
 def _name(typed: str) -> str:

@@ -1,5 +1,6 @@
 """Finding tickets: every list and every look-up passes the one door."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select
@@ -38,6 +39,40 @@ def visible_tickets(viewer: Viewer) -> Select[Ticket]:
     return visible_to(viewer, query, collectivity=Ticket.collectivity_id, school=Ticket.school_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Conditions on a list; None and "" are no condition."""
+
+    search: str = ""
+    status: TicketStatus | None = None
+    open_only: bool = False
+    assigned_to_id: UUID | None = None
+    school_id: UUID | None = None
+    device_id: UUID | None = None
+    collectivity_id: UUID | None = None
+
+
+def matching(viewer: Viewer, wanted: Wanted) -> Select[Ticket]:
+    """The tickets that the viewer sees and that fulfil every condition."""
+    query = visible_tickets(viewer)
+    if wanted.open_only:
+        query = query.where(Ticket.status != TicketStatus.CLOSED)
+    if wanted.status is not None:
+        query = query.where(Ticket.status == wanted.status)
+    for column, value in (
+        (Ticket.assigned_to_id, wanted.assigned_to_id),
+        (Ticket.school_id, wanted.school_id),
+        (Ticket.device_id, wanted.device_id),
+        (Ticket.collectivity_id, wanted.collectivity_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    for word in fold(wanted.search).split():
+        found = Ticket.search_text.like(like(word))
+        query = query.where(or_(found, Ticket.number == int(word)) if _is_number(word) else found)
+    return query
+
+
 def list_tickets(
     session: Session,
     viewer: Viewer,
@@ -55,22 +90,13 @@ def list_tickets(
 
     Every word of ``search`` must be found: number, title, description, school, UAI, commune, collectivity, device.
     """
-    query = visible_tickets(viewer)
-    if open_only:
-        query = query.where(Ticket.status != TicketStatus.CLOSED)
-    for column, wanted in (
-        (Ticket.status, status),
-        (Ticket.assigned_to_id, assigned_to_id),
-        (Ticket.school_id, school_id),
-        (Ticket.device_id, device_id),
-        (Ticket.collectivity_id, collectivity_id),
-    ):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    for word in fold(search).split():
-        found = Ticket.search_text.like(like(word))
-        query = query.where(or_(found, Ticket.number == int(word)) if _is_number(word) else found)
-    return paginate(session, query, page, SORTABLE, "-number")
+    wanted = Wanted(search, status, open_only, assigned_to_id, school_id, device_id, collectivity_id)
+    return list_matching(session, viewer, wanted, page)
+
+
+def list_matching(session: Session, viewer: Viewer, wanted: Wanted, page: Page) -> Listing[Ticket]:
+    """One page of what `matching` finds, newest first."""
+    return paginate(session, matching(viewer, wanted), page, SORTABLE, "-number")
 
 
 def _is_number(word: str) -> bool:
