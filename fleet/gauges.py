@@ -92,8 +92,10 @@ def filter_gauges(session: Session, now: datetime) -> Iterable[Metric]:
     behind = func.coalesce(FilterNode.bundle_serial, 0) < func.coalesce(newest.scalar_subquery(), 0)
     silent = FilterNode.last_seen_at.is_(None) | (FilterNode.last_seen_at < now - SILENT_FILTER)
     total, late, quiet = session.execute(
-        select(func.count(), func.count().filter(behind), func.count().filter(silent)).select_from(FilterNode)
+        select(func.count(), func.count().filter(behind), func.count().filter(silent))
+        .select_from(FilterNode)
+        .where(FilterNode.revoked_at.is_(None))
     ).one()
-    yield gauge("fleet_filters", "Filters registered", total)
+    yield gauge("fleet_filters", "Filters registered and not revoked", total)
     yield gauge("fleet_filters_behind", "Filters whose bundle is not the newest", late)
     yield gauge("fleet_filters_silent", "Filters that have not reported for 15 minutes", quiet)

@@ -19,8 +19,8 @@ from fleet.exposition import KEPT_SECONDS, KeptReading
 from fleet.filtering.models import FilterNode, Publication, PublicationState
 from fleet.gauges import SILENT_FILTER
 from fleet.tickets.models import TicketMail
+from tests.certificates import Authority
 from tests.factories import NOON, make_device, make_school, make_ticket
-from tests.observability.certificates import Authority
 
 URL = "https://preau.example.test"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -123,6 +123,7 @@ def test_filters_behind_or_silent_are_counted(local: TestClient, session: Sessio
     for name, serial, seen in (("a", new.serial, NOON), ("b", old.serial, NOON), ("c", None, late), ("d", None, None)):
         node = FilterNode(name=name, secret_hash="", registered_at=NOON, bundle_serial=serial, last_seen_at=seen)
         session.add(node)
+    session.add(FilterNode(name="e", secret_hash="", registered_at=NOON, revoked_at=NOON))
     session.flush()
     samples = read(local)
     assert value(samples, "fleet_filters") == 4
