@@ -17,7 +17,7 @@ MAY_IMPORT = {
         f"filter.{m}"
         for m in ("bundle", "lists", "compiler", "policy", "settings", "names", "domains", "clients", "signing")
     },
-    "dashboards": {"dashboards", "fleet"},
+    "dashboards": {"dashboards", "fleet", "agent.protocol"},  # pages show the contract's plain data as it is
 }
 FEATURES = [
     "audit", "accounts", "collectivities", "schools", "ent", "devices", "filtering", "configuration", "platforms",

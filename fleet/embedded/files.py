@@ -16,6 +16,5 @@ def write_private(path: Path, content: bytes | str, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         staging.replace(path)
-    except BaseException:
+    finally:
         staging.unlink(missing_ok=True)
-        raise
