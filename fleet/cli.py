@@ -1,12 +1,14 @@
 """`preau`: the controller's command line. Each feature brings its own commands; here they come together."""
 
 import sys
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
+from celery.exceptions import SecurityWarning
 
 from fleet import log
 from fleet.accounts.cli import app as accounts
@@ -83,6 +85,8 @@ def worker(
     """Lance un ouvrier : compilation des listes, courriels, balayages."""
     config = FleetConfig.from_environ(read_environment())
     log.set_up(config.log_format)
+    # Celery warns root because pickled tasks run anything; ours are JSON, the only content accepted.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     make_celery(config).worker_main(
         ["--quiet", "worker", f"--concurrency={concurrency}", "--without-mingle", "--without-gossip"]
     )

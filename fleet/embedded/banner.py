@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -11,7 +11,7 @@ class Account:
     """Somebody of the demo who can sign in."""
 
     email: str
-    password: str
+    password: str = field(repr=False)
     what: str
     """``technicien de l’ADICA``"""
 

@@ -29,7 +29,7 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
 class Console:
     """Where every line goes. Threads may write at once; a terminal that went away stops nothing."""
 
-    def __init__(self, stream: TextIO, log_directory: Path, *, colour: bool, width: int = 12) -> None:
+    def __init__(self, stream: TextIO, log_directory: Path, *, colour: bool, width: int = 15) -> None:
         self.stream = stream
         self.log_directory = log_directory
         self.colour = colour

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from fleet.demo.machines import answered_since
 from fleet.embedded import ready
 from fleet.embedded.postgres import Postgres
 from fleet.embedded.supervisor import Program
@@ -78,6 +80,18 @@ def beat_program(environment: Mapping[str, str], folder: Path) -> Program:
     )
 
 
-def always() -> bool:
-    """What is ready as soon as it runs."""
-    return True
+def agent_program(name: str, root: Path, environment: Mapping[str, str]) -> Program:
+    """An agent of the demonstration, ready once its controller has answered it since this start."""
+    started: list[float] = []
+
+    def note_start() -> None:
+        started[:] = [time.time()]
+
+    return Program(
+        name,
+        [*PYTHON, "agent", "run", "--root", str(root)],
+        environment,
+        lambda: answered_since(root, started[0]),
+        before_start=note_start,
+        stop_seconds=0.4,
+    )

@@ -80,6 +80,8 @@ def make_settings(
         "PREAU_DNS_ADDRESSES": options.address,
         "PREAU_LOG_FORMAT": "console",
     }
+    if options.demo:
+        settings["PREAU_CHECK_IN_SECONDS"] = "15"  # a repair is seen while one watches
     if "PREAU_TLS_CERT_FILE" not in environ:  # with a certificate of one's own, tokens carry no pin of our CA
         settings |= {
             "PREAU_CA_FILE": str(certificates.ca_file),

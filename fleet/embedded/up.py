@@ -5,13 +5,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 from urllib.parse import urlsplit
 
 from fleet.config import FleetConfig
-from fleet.db import connect
+from fleet.db import SessionFactory, connect
+from fleet.demo.load import load_demo
+from fleet.demo.machines import MACHINES, prepare_root
 from fleet.embedded import leftovers, ports, programs
 from fleet.embedded.banner import Account, ReadyBlock
 from fleet.embedded.certificates import Certificates, ensure
@@ -31,6 +33,7 @@ from fleet.embedded.settings import (
 )
 from fleet.embedded.supervisor import Supervisor
 from fleet.embedded.valkey import Valkey
+from fleet.filtering import service as filtering
 from fleet.migrate import migrate
 from fleet.worker import make_celery
 
@@ -56,6 +59,7 @@ class Installation:
     valkey: Valkey | None
     settings: dict[str, str]
     started: float
+    accounts: list[Account] = field(default_factory=list)
 
     @property
     def config(self) -> FleetConfig:
@@ -158,7 +162,15 @@ def start(installation: Installation) -> None:
     config = installation.config
     migrate(config.database_url)
     connect(config.database_url)
-    start_fleet(installation)
+    names = start_fleet(installation)
+    say = installation.console.event
+    ensure_filtering(installation)
+    if installation.options.demo:
+        now = datetime.now(UTC)
+        installation.accounts = load_demo(config, installation.layout.demo_accounts, now, say)
+    installation.supervisor.wait_ready(*names)
+    if installation.options.demo:
+        start_machines(installation)
 
 
 def start_stores(installation: Installation) -> None:
@@ -174,14 +186,35 @@ def start_stores(installation: Installation) -> None:
         installation.postgres.ensure_database(DATABASE)
 
 
-def start_fleet(installation: Installation) -> None:
-    """Controller, worker and beat, side by side."""
+def start_fleet(installation: Installation) -> list[str]:
+    """Controller, worker and beat, side by side; their names. They get ready while we load data."""
     options, config, environment = installation.options, installation.config, installation.environment
     health = f"{installation.local_url}/health/ready"
-    installation.supervisor.start_and_wait(
+    started = [
         programs.controller_program(environment, options.host, options.port, health, config.ca_file),
         programs.worker_program(environment, make_celery(config)),
         programs.beat_program(environment, installation.layout.beat),
+    ]
+    installation.supervisor.start(*started)
+    return [program.name for program in started]
+
+
+def ensure_filtering(installation: Installation) -> None:
+    """A default profile, and a first bundle asked for: the worker compiles it."""
+    with SessionFactory.begin() as session:
+        filtering.ensure_default_profile(session)
+        if filtering.find_latest(session) is None:
+            filtering.request_publication(session, None, datetime.now(UTC))
+
+
+def start_machines(installation: Installation) -> None:
+    """The demonstration's agents, enrolled through the real endpoint with real tokens."""
+    layout, config, now = installation.layout, installation.config, datetime.now(UTC)
+    environment = child_environment(layout, installation.environ)
+    with SessionFactory.begin() as session:
+        roots = {machine.name: prepare_root(session, machine, layout.agents, config, now) for machine in MACHINES}
+    installation.supervisor.start_and_wait(
+        *(programs.agent_program(name, root, environment) for name, root in roots.items())
     )
 
 
@@ -192,11 +225,10 @@ def ready_block(installation: Installation) -> ReadyBlock:
         ("PREAU_DATABASE_URL", "base de données", installation.postgres is None),
         ("PREAU_BROKER_URL", "file des tâches", installation.valkey is None),
     ) if there]  # fmt: skip
-    accounts: list[Account] = []
     return ReadyBlock(
         seconds=time.monotonic() - installation.started,
         url=installation.config.public_url,
-        accounts=accounts,
+        accounts=installation.accounts,
         dns_address=options.address,
         dns_port=options.dns_port,
         blocked_name=None,
