@@ -1,12 +1,45 @@
 """The portal: the controller's application plus the pages that people open."""
 
 from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
+from dashboards.portal import error_pages
+from dashboards.portal.board import router as board
+from dashboards.portal.collectivities import router as collectivities
+from dashboards.portal.devices import router as devices
+from dashboards.portal.enroll import router as enroll
+from dashboards.portal.enrollment import router as enrollment
+from dashboards.portal.filtering import router as filtering
+from dashboards.portal.rendering import HERE
+from dashboards.portal.schools import router as schools
+from dashboards.portal.security import SecurityHeaders
+from dashboards.portal.sign_in import router as sign_in
+from dashboards.portal.tickets import router as tickets
 from fleet.app import create_app
 from fleet.config import FleetConfig
 from fleet.environment import read_environment
 
+PAGES = (sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities, filtering)
+
+
+class Assets(StaticFiles):
+    """Static files; those asked by the address that holds their digest never change."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        is_pinned = scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_pinned else "no-cache"
+        return response
+
 
 def create_portal(config: FleetConfig | None = None) -> FastAPI:
     """Everything one controller process serves; without ``config``, it is read from the environment."""
-    return create_app(config or FleetConfig.from_environ(read_environment()))
+    app = create_app(config or FleetConfig.from_environ(read_environment()))
+    app.add_middleware(SecurityHeaders)
+    error_pages.install(app)
+    for page in PAGES:
+        app.include_router(page, include_in_schema=False)
+    app.mount("/static", Assets(directory=HERE / "static"), name="static")
+    return app

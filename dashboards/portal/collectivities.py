@@ -1,0 +1,89 @@
+"""A collectivity's own page (its schools, kit, tickets and ENT), and the list of them all for the operator."""
+
+from collections import Counter
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from dashboards.portal.listing import Blank, Search
+from dashboards.portal.person import Person
+from dashboards.portal.rendering import render
+from fleet.collectivities import service as collectivities
+from fleet.collectivities.models import CollectivityKind
+from fleet.db import DbSession
+from fleet.devices import service as devices
+from fleet.devices.models import DeviceKind, DeviceStatus
+from fleet.ent import service as ent
+from fleet.paging import MAX_SIZE, Page, WantedPage
+from fleet.schools import service as schools
+from fleet.table_file import as_download
+from fleet.tickets import service as tickets
+
+router = APIRouter(prefix="/collectivities")
+KindChoice = Annotated[CollectivityKind | None, Blank, Query()]
+SORTS = (("name", "Nom"), ("kind", "Type"), ("-population", "Population"))
+
+
+@router.get("")
+def list_collectivities(
+    request: Request, session: DbSession, viewer: Person, page: WantedPage, q: Search = "", kind: KindChoice = None
+) -> Response:
+    """The collectivities that the viewer sees: all of them for the operator, one's own for an officer."""
+    listing = collectivities.list_collectivities(session, viewer, search=q, kind=kind, page=page)
+    return render(
+        request, "collectivities.html", listing=listing, q=q, kind=kind, sorts=SORTS, sort=page.sort or "name"
+    )
+
+
+@router.get(".csv")
+def export_collectivities(session: DbSession, viewer: Person, q: Search = "", kind: KindChoice = None) -> Response:
+    """The same list whole, as a file."""
+    content = collectivities.export_collectivities(session, viewer, search=q, kind=kind)
+    return as_download(content, "collectivites.csv")
+
+
+@router.get("/{collectivity_id}")
+def show_collectivity(request: Request, session: DbSession, viewer: Person, collectivity_id: UUID) -> Response:
+    """What a mayor asks: our schools, our kit and how it is, our tickets, our ENT."""
+    collectivity = collectivities.get_collectivity(session, viewer, collectivity_id)
+    own = schools.list_schools(session, viewer, collectivity_id=collectivity.id, page=Page(size=MAX_SIZE, sort="name"))
+    ids = [school.id for school in own.rows]
+    counted = devices.count_devices(session, viewer, collectivity_id=collectivity.id)
+    return render(
+        request,
+        "collectivity.html",
+        collectivity=collectivity,
+        groups=collectivities.list_groups(session, collectivity),
+        schools=own,
+        portals=ent.portals_by_school(session, ids),
+        counts=devices.count_by_school(session, viewer, ids),
+        kit=kit_by_kind(counted),
+        statuses=statuses_of(counted),
+        silent=devices.list_devices(
+            session, viewer, collectivity_id=collectivity.id, silent=True, page=Page(size=5, sort="name")
+        ),
+        tickets=tickets.list_tickets(
+            session, viewer, collectivity_id=collectivity.id, open_only=True, page=Page(size=10)
+        ),
+    )
+
+
+def kit_by_kind(
+    counted: dict[tuple[DeviceKind, DeviceStatus], int],
+) -> list[tuple[DeviceKind, dict[DeviceStatus, int], int]]:
+    """Each kind that occurs, its count by status, and its total; retired ones aside."""
+    kinds: dict[DeviceKind, dict[DeviceStatus, int]] = {}
+    for (kind, status), number in counted.items():
+        if status is not DeviceStatus.RETIRED:
+            kinds.setdefault(kind, {})[status] = number
+    return [(kind, kinds[kind], sum(kinds[kind].values())) for kind in DeviceKind if kind in kinds]
+
+
+def statuses_of(counted: dict[tuple[DeviceKind, DeviceStatus], int]) -> Counter[DeviceStatus]:
+    """The same by status alone, whatever the kind."""
+    total: Counter[DeviceStatus] = Counter()
+    for (_, status), number in counted.items():
+        total[status] += number
+    return total

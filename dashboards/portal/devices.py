@@ -1,0 +1,175 @@
+"""Devices: the list, one device with its state told honestly, and what a technician may change."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from dashboards.portal import device_view
+from dashboards.portal.forms import FormRefused, Reader
+from dashboards.portal.listing import Blank, Flag, Search
+from dashboards.portal.person import Person, SentForm
+from dashboards.portal.profiles import profile_download, qr_svg
+from dashboards.portal.rendering import render
+from fleet.clock import Now
+from fleet.configuration.outcomes import outcomes_by_device
+from fleet.configuration.states import state_of
+from fleet.db import DbSession
+from fleet.devices import service as devices
+from fleet.devices.export import export_devices as export_devices_csv
+from fleet.devices.models import DeviceKind, DeviceStatus, Platform
+from fleet.devices.service import Criteria
+from fleet.enrollment import service as enrollment
+from fleet.errors import FleetError
+from fleet.paging import Page, WantedPage
+from fleet.schools import service as schools
+from fleet.table_file import as_download
+
+router = APIRouter(prefix="/devices")
+KindChoice = Annotated[DeviceKind | None, Blank, Query()]
+StatusChoice = Annotated[DeviceStatus | None, Blank, Query()]
+SchoolId = Annotated[UUID | None, Blank, Query(alias="school")]
+CollectivityId = Annotated[UUID | None, Blank, Query(alias="collectivity")]
+SORTS = (
+    ("asset_tag", "Étiquette"),
+    ("name", "Nom"),
+    ("school", "École"),
+    ("-last_seen", "Vu récemment"),
+    ("last_seen", "Vu il y a longtemps"),
+)
+
+
+@router.get("")
+def list_devices(
+    request: Request,
+    session: DbSession,
+    viewer: Person,
+    now: Now,
+    page: WantedPage,
+    q: Search = "",
+    kind: KindChoice = None,
+    status: StatusChoice = None,
+    silent: Flag = None,
+    school: SchoolId = None,
+    collectivity: CollectivityId = None,
+) -> Response:
+    """The devices that the viewer sees, each with its state."""
+    listing = devices.list_devices(
+        session, viewer, search=q, kind=kind, status=status, silent=silent, school_id=school,
+        collectivity_id=collectivity, page=page,
+    )  # fmt: skip
+    outcomes = outcomes_by_device(session, [device.id for device in listing.rows])
+    return render(
+        request,
+        "devices.html",
+        listing=listing,
+        states={device.id: state_of(device, outcomes.get(device.id, ()), now) for device in listing.rows},
+        asked={"q": q, "kind": kind, "status": status, "silent": silent},
+        school=schools.get_school(session, viewer, school) if school else None,
+        sorts=SORTS,
+        sort=page.sort or "asset_tag",
+    )
+
+
+@router.get(".csv")
+def export_devices(
+    session: DbSession,
+    viewer: Person,
+    q: Search = "",
+    kind: KindChoice = None,
+    status: StatusChoice = None,
+    silent: Flag = None,
+    school: SchoolId = None,
+    collectivity: CollectivityId = None,
+) -> Response:
+    """The same list whole, as a file."""
+
+    criteria: Criteria = {
+        "search": q,
+        "kind": kind,
+        "status": status,
+        "silent": silent,
+        "school_id": school,
+        "collectivity_id": collectivity,
+    }
+    return as_download(export_devices_csv(session, viewer, criteria), "parc.csv")
+
+
+@router.get("/{device_id}")
+def show_device(request: Request, session: DbSession, viewer: Person, now: Now, device_id: UUID) -> Response:
+    """One device."""
+    return device_view.show(request, session, viewer, devices.get_device(session, viewer, device_id), now)
+
+
+@router.post("/{device_id}/edit")
+def edit_device(
+    request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, device_id: UUID
+) -> Response:
+    """Change what people know of it: name, room, maker and model."""
+    device = devices.get_device(session, viewer, device_id)
+    reader = Reader(form)
+    typed = {
+        "name": reader.text("name", maximum=120, missing="Donnez un nom."),
+        "room": reader.text("room", maximum=120),
+        "manufacturer": reader.text("manufacturer", maximum=120),
+        "model": reader.text("model", maximum=120),
+    }
+    try:
+        reader.check()
+        devices.edit_device(session, viewer, device, **typed, now=now)
+    except FleetError as refused:
+        session.rollback()
+        problems = refused.problems if isinstance(refused, FormRefused) else {}
+        device = devices.get_device(session, viewer, device_id)
+        return device_view.show(request, session, viewer, device, now, refused=refused, problems=problems, typed=typed)
+    return done(device_id, "device-edited")
+
+
+@router.get("/{device_id}/move")
+def show_move(
+    request: Request, session: DbSession, viewer: Person, device_id: UUID, q: Search = "", school: SchoolId = None
+) -> Response:
+    """Choose the school that a device goes to, then confirm."""
+    device = devices.get_device(session, viewer, device_id)
+    devices.must_manage(viewer, device)
+    chosen = schools.get_school(session, viewer, school) if school else None
+    matches = schools.list_schools(session, viewer, search=q, page=Page(size=12)) if q and not chosen else None
+    return render(request, "device_move.html", device=device, chosen=chosen, matches=matches, q=q)
+
+
+@router.post("/{device_id}/move")
+def move_device(session: DbSession, viewer: Person, now: Now, form: SentForm, device_id: UUID) -> Response:
+    """Give it to another school."""
+    device = devices.get_device(session, viewer, device_id)
+    reader = Reader(form)
+    school_id = reader.identifier("school", "Choisissez l’école.")
+    reader.check()
+    if school_id is not None:
+        devices.move_device(session, viewer, device, schools.get_school(session, viewer, school_id), now)
+    return done(device_id, "device-moved")
+
+
+@router.post("/{device_id}/profile")
+def issue_profile(request: Request, session: DbSession, viewer: Person, now: Now, device_id: UUID) -> Response:
+    """Hand out a tablet's profile: a file for an iPad, a QR to scan for Android."""
+    device = devices.get_device(session, viewer, device_id)
+    device, content = enrollment.issue_profile(session, viewer, device, now, request.app.state.config)
+    if device.platform is Platform.ANDROID:
+        return render(request, "android_qr.html", device=device, qr=qr_svg(content.decode(), error="l"))
+    return profile_download(device, content)
+
+
+@router.post("/{device_id}/status")
+def change_status(session: DbSession, viewer: Person, now: Now, form: SentForm, device_id: UUID) -> Response:
+    """Make a legal move of its life."""
+    device = devices.get_device(session, viewer, device_id)
+    reader = Reader(form)
+    status = reader.choice("status", DeviceStatus, "Choisissez un statut.")
+    reader.check()
+    devices.change_status(session, viewer, device, status, now)
+    return done(device_id, "device-status")
+
+
+def done(device_id: UUID, what: str) -> Response:
+    return RedirectResponse(f"/devices/{device_id}?done={what}", 303)

@@ -1,0 +1,40 @@
+"""Lists: page, sort and filters live in the address, so that every list can be bookmarked; CSV of the whole of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, TypeVar
+
+from fastapi import Query
+from fastapi.responses import Response
+from pydantic import BeforeValidator
+
+from fleet.paging import MAX_SIZE, Listing, Page
+from fleet.table_file import as_download, write_table
+
+Row = TypeVar("Row")
+
+
+def none_if_blank(value: object) -> object:
+    """A form's "all of them" choice is the empty string."""
+    return None if value == "" else value
+
+
+Blank = BeforeValidator(none_if_blank)
+Search = Annotated[str, Query(alias="q", max_length=120)]
+Flag = Annotated[bool | None, Blank, Query()]
+
+
+def every_row(read: Callable[[Page], Listing[Row]], sort: str) -> Iterator[Row]:
+    """All rows of a list, page after page."""
+    number = 1
+    while True:
+        listing = read(Page(number=number, size=MAX_SIZE, sort=sort))
+        yield from listing.rows
+        if number >= listing.pages:
+            return
+        number += 1
+
+
+def csv_download(name: str, columns: Mapping[str, Callable[[Row], object]], rows: Iterator[Row]) -> Response:
+    """Every row under French column names, as a file that French spreadsheets open as it is."""
+    cells = ([read(row) for read in columns.values()] for row in rows)
+    return as_download(write_table(list(columns), cells), f"{name}.csv")

@@ -1,0 +1,129 @@
+"""Templates to HTML: one environment, and what every page knows without being told."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dashboards.portal import categories, words
+from dashboards.portal.menu import current, menu
+from dashboards.portal.person import is_staff
+from fleet.clock import utc_now
+from fleet.scope import Action
+
+HERE = Path(__file__).parent
+DONE = {
+    "ticket-opened": "Le ticket est ouvert. L’équipe technique est prévenue.",
+    "ticket-assigned": "Le ticket est assigné.",
+    "ticket-planned": "L’intervention est planifiée.",
+    "ticket-pending": "Le ticket est en attente.",
+    "ticket-solved": "Le ticket est résolu.",
+    "ticket-closed": "Le ticket est clos.",
+    "ticket-reopened": "Le ticket est rouvert.",
+    "follow-up": "Votre message est ajouté.",
+    "device-edited": "La fiche est à jour.",
+    "device-moved": "L’appareil a changé d’école.",
+    "device-status": "Le statut a changé.",
+    "device-registered": "L’appareil est enregistré.",
+    "token-revoked": "Le jeton est révoqué : il n’enrôle plus aucun appareil.",
+    "profile-saved": "Le profil est enregistré et sa publication demandée : les filtres suivront.",
+    "publication-requested": "La publication est demandée : la compilation démarre.",
+    "signed-out": "Vous êtes déconnecté.",
+}
+"""What a page says after a change, by the word its address carries: no cookie, and no text from outside."""
+
+
+@cache
+def asset_version(name: str) -> str:
+    """The first characters of a static file's digest: a changed file is a new address."""
+    return hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()[:12]
+
+
+def asset(name: str) -> str:
+    """The address of a static file, cacheable for ever."""
+    return f"/static/{name}?v={asset_version(name)}"
+
+
+@cache
+def icon(name: str) -> Markup:
+    """An icon as inline SVG, hidden from screen readers: the text beside it says the same."""
+    svg = (HERE / "templates" / "icons" / f"{name}.svg").read_text(encoding="utf-8")
+    inner = re.sub(r"<svg[^>]*>|</svg>|\n", "", svg)
+    opening = '<svg class="icon" viewBox="0 0 16 16" width="16" height="16" fill="currentColor"'
+    return Markup(f'{opening} aria-hidden="true" focusable="false">{inner}</svg>')  # noqa: S704 - our own vendored files
+
+
+def with_query(path: str, given: Mapping[str, str], **changes: object) -> str:
+    """An address with some of its query changed; None and "" drop a name."""
+    merged = {**given, **{name: "" if value is None else str(value) for name, value in changes.items()}}
+    query = urlencode({name: value for name, value in merged.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def make_environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "day": words.day,
+        "moment": words.moment,
+        "clock": words.clock,
+        "number": words.number,
+        "size": words.size,
+        "duration": words.duration,
+    }
+    environment.globals |= {
+        "asset": asset,
+        "icon": icon,
+        "word": words.word,
+        "words": words.WORDS,
+        "ago": words.ago,
+        "plural": words.plural,
+        "with_query": with_query,
+        "Action": Action,
+        "category_label": categories.label,
+        "verdict_words": words.VERDICT,
+        "rule_words": words.RULE,
+    }
+    return environment
+
+
+ENVIRONMENT = make_environment()
+
+
+def page_context(request: Request) -> dict[str, Any]:
+    """What the layout needs: who looks (None when nobody signed in), where, and what was just done."""
+    signed_in = getattr(request.state, "signed_in", None)
+    viewer = signed_in.viewer if signed_in else None
+    entries = menu(viewer) if viewer else []
+    return {
+        "request_path": request.url.path,
+        "query": dict(request.query_params),
+        "viewer": viewer,
+        "csrf_token": signed_in.csrf_token if signed_in else "",
+        "is_staff": viewer is not None and is_staff(viewer),
+        "menu": entries,
+        "current_entry": current(entries, request.url.path),
+        "done": DONE.get(request.query_params.get("done", "")),
+        "now": getattr(request.state, "now", None) or utc_now(),
+        "refused": None,
+        "problems": {},
+    }
+
+
+def render(request: Request, template: str, status: int = 200, /, **context: Any) -> HTMLResponse:
+    """One page. Pages hold other people's data: no cache keeps them."""
+    html = ENVIRONMENT.get_template(template).render(page_context(request) | context)
+    return HTMLResponse(html, status, {"Cache-Control": "no-store", "Vary": "Cookie"})

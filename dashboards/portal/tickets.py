@@ -1,0 +1,183 @@
+"""Tickets: the list and its export, opening one, and the page where it is handled from there to its end."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from dashboards.portal import ticket_opening, ticket_view
+from dashboards.portal.forms import FormRefused, Reader
+from dashboards.portal.listing import Blank, Flag, Search, csv_download, every_row
+from dashboards.portal.person import Person, SentForm
+from dashboards.portal.rendering import render
+from dashboards.portal.ticket_moves import DONE, MOVES
+from dashboards.portal.words import PARIS
+from fleet.clock import Now
+from fleet.db import DbSession
+from fleet.errors import FleetError
+from fleet.paging import Listing, Page, WantedPage
+from fleet.scope import Viewer
+from fleet.tickets import service as tickets
+from fleet.tickets.models import Ticket, TicketStatus
+from fleet.tickets.rights import Verb
+
+router = APIRouter(prefix="/tickets")
+Status = Annotated[str, Query(pattern=f"^({'|'.join(TicketStatus)}|open|all|)$")]
+Id = Annotated[UUID | None, Blank, Query()]
+SORTS = (
+    ("-number", "Plus récents"),
+    ("number", "Plus anciens"),
+    ("-updated_at", "Modifiés récemment"),
+    ("planned_for", "Date prévue"),
+    ("status", "Statut"),
+)
+
+
+def in_paris(at: datetime | None) -> str:
+    """``24/11/2026 12:00``, what a French spreadsheet reads as a date."""
+    return at.astimezone(PARIS).strftime("%d/%m/%Y %H:%M") if at else ""
+
+
+COLUMNS: dict[str, Callable[[Ticket], object]] = {
+    "numero": lambda t: t.number,
+    "type": lambda t: t.kind.label,
+    "objet": lambda t: t.subject.label,
+    "statut": lambda t: t.status.label,
+    "titre": lambda t: t.title,
+    "collectivite": lambda t: t.collectivity.name,
+    "uai": lambda t: t.school and t.school.uai,
+    "ecole": lambda t: t.school and t.school.name,
+    "appareil": lambda t: t.device and t.device.asset_tag,
+    "ouvert_par": lambda t: t.opened_by and t.opened_by.name,
+    "confie_a": lambda t: t.assigned_to and t.assigned_to.name,
+    "ouvert_le": lambda t: in_paris(t.opened_at),
+    "prevu_le": lambda t: in_paris(t.planned_for),
+    "resolu_le": lambda t: in_paris(t.solved_at),
+    "clos_le": lambda t: in_paris(t.closed_at),
+}
+
+
+def reader_of(
+    session: DbSession,
+    viewer: Viewer,
+    q: str,
+    status: str,
+    mine: bool | None,
+    school: UUID | None,
+    device: UUID | None,
+    collectivity: UUID | None,
+) -> Callable[[Page], Listing[Ticket]]:
+    """The list that an address asks for, page by page. No status: everything not closed."""
+
+    def read(page: Page) -> Listing[Ticket]:
+        return tickets.list_tickets(
+            session,
+            viewer,
+            search=q,
+            status=TicketStatus(status) if status in set(TicketStatus) else None,
+            open_only=status in {"", "open"},
+            assigned_to_id=viewer.user_id if mine else None,
+            school_id=school,
+            device_id=device,
+            collectivity_id=collectivity,
+            page=page,
+        )
+
+    return read
+
+
+@router.get("")
+def list_tickets(
+    request: Request,
+    session: DbSession,
+    viewer: Person,
+    page: WantedPage,
+    q: Search = "",
+    status: Status = "",
+    mine: Flag = None,
+    school: Id = None,
+    device: Id = None,
+    collectivity: Id = None,
+) -> Response:
+    """The tickets that the viewer sees; those in progress unless asked otherwise."""
+    read = reader_of(session, viewer, q, status, mine, school, device, collectivity)
+    return render(
+        request,
+        "tickets.html",
+        listing=read(page),
+        asked={"q": q, "status": status or "open", "mine": mine},
+        sorts=SORTS,
+        sort=page.sort or "-number",
+    )
+
+
+@router.get(".csv")
+def export_tickets(
+    session: DbSession,
+    viewer: Person,
+    q: Search = "",
+    status: Status = "",
+    mine: Flag = None,
+    school: Id = None,
+    device: Id = None,
+    collectivity: Id = None,
+) -> Response:
+    """The same list whole, as a file."""
+    read = reader_of(session, viewer, q, status, mine, school, device, collectivity)
+    return csv_download("tickets", COLUMNS, every_row(read, "-number"))
+
+
+@router.get("/new")
+def show_new(
+    request: Request,
+    session: DbSession,
+    viewer: Person,
+    q: Search = "",
+    school: Id = None,
+    device: Id = None,
+    collectivity: Id = None,
+) -> Response:
+    """Choose the place, then say what is wrong."""
+    place = ticket_opening.find_place(session, viewer, school, device, collectivity)
+    if place is None:
+        return ticket_opening.choose_place(request, session, viewer, q)
+    return ticket_opening.show_form(request, session, viewer, place)
+
+
+@router.post("/new")
+def open_ticket(request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm) -> Response:
+    """Open it; the same form sent twice opens one."""
+    try:
+        ticket = ticket_opening.open_from(session, viewer, Reader(form), now)
+    except FleetError as refused:
+        session.rollback()
+        return ticket_opening.show_again(request, session, viewer, Reader(form), refused)
+    return RedirectResponse(f"/tickets/{ticket.id}?done=ticket-opened", 303)
+
+
+@router.get("/{ticket_id}")
+def show_ticket(request: Request, session: DbSession, viewer: Person, ticket_id: UUID) -> Response:
+    """One ticket: what was said and done, and what may come next."""
+    return ticket_view.show(request, session, viewer, tickets.get_ticket(session, viewer, ticket_id))
+
+
+@router.post("/{ticket_id}/{verb}")
+def move_ticket(
+    request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, ticket_id: UUID, verb: Verb
+) -> Response:
+    """One step of a ticket; a step that is refused leaves what was typed on the page."""
+    ticket = tickets.get_ticket(session, viewer, ticket_id)
+    reader = Reader(form)
+    try:
+        MOVES[verb](session, viewer, ticket, reader, now)
+    except FleetError as refused:
+        session.rollback()
+        problems = refused.problems if isinstance(refused, FormRefused) else {}
+        ticket = tickets.get_ticket(session, viewer, ticket_id)
+        return ticket_view.show(
+            request, session, viewer, ticket, verb=verb, typed=reader, refused=refused, problems=problems
+        )
+    return RedirectResponse(f"/tickets/{ticket_id}?done={DONE[verb]}", 303)
