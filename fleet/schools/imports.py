@@ -23,7 +23,7 @@ from fleet.importing import (
     each_row,
 )
 from fleet.schools.models import School, SchoolLevel
-from fleet.schools.uai import SHAPE, check_letter, fold_uai
+from fleet.schools.uai import SHAPE, check_letter, fold_uai, is_valid_uai
 from fleet.table_reader import Table, TableRow, quote
 from fleet.text import fold
 
@@ -93,8 +93,8 @@ def read_uai(cells: Cells) -> str:
     """The UAI, upper case; refuse the row when it is malformed or its letter wrong, and say what was expected."""
     uai = fold_uai(cells.required("uai"))
     if SHAPE.fullmatch(uai) is None:
-        lost = re.fullmatch("[0-9]{6}[A-Z]", uai) and check_letter(uai[:6]) == uai[6]
-        hint = f" (zéro de tête perdu par un tableur ? 0{uai})" if lost else ""
+        padded = uai.zfill(8)
+        hint = f" (zéros de tête perdus ? {padded})" if len(uai) < 8 and is_valid_uai(padded) else ""
         raise RowRefused(f"UAI {quote(uai)} mal formée : sept chiffres et une lettre{hint}")
     if uai[7] != check_letter(uai[:7]):
         raise RowRefused(f"UAI {uai} : la lettre de contrôle attendue est {check_letter(uai[:7])}")
@@ -167,7 +167,9 @@ class Places:
         code = read_insee(cells, "insee")
         if code not in self.communes:
             named = f"{code} ({cells.text('commune')})" if cells.text("commune") else code
-            raise RowRefused(f"commune {named} inconnue : importez d’abord les communes de ce département")
+            raise RowRefused(
+                f"commune {named} inconnue : importez d’abord les communes, ou limitez-vous à un département"
+            )
         return self.communes[code]
 
     def manager(self, cells: Cells) -> Collectivity | None:
