@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from fleet.bodies import STRICT, BodyMoment, BodyUuid
 from fleet.filtering.models import PublicationState
 
-STRICT = ConfigDict(strict=True, extra="forbid")
 Categories = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=200)]
 Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(max_length=5000)]
 
@@ -45,8 +45,8 @@ class NetworkIn(BaseModel):
     model_config = STRICT
 
     cidr: Annotated[str, Field(min_length=1, max_length=64)]
-    profile_id: UUID
-    school_id: UUID | None = None
+    profile_id: BodyUuid
+    school_id: BodyUuid | None = None
 
 
 class NetworkOut(FromRow):
@@ -137,7 +137,7 @@ def on_the_hour(at: datetime) -> datetime:
     return at
 
 
-Hour = Annotated[AwareDatetime, AfterValidator(on_the_hour)]
+Hour = Annotated[BodyMoment, AfterValidator(on_the_hour)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Health = Annotated[
     dict[
@@ -164,7 +164,7 @@ class ReportIn(BaseModel):
 
     version: Annotated[str, Field(max_length=40)]
     run: Annotated[str, Field(pattern=r"^[0-9a-zA-Z-]{8,64}$")]
-    started_at: AwareDatetime
+    started_at: BodyMoment
     bundle_serial: Annotated[int, Field(ge=0, le=2**62)] | None = None
     bundle_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     health: Health = {}

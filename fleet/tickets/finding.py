@@ -111,7 +111,7 @@ def count_tickets(session: Session, viewer: Viewer) -> dict[TicketStatus, int]:
         collectivity=Ticket.collectivity_id,
         school=Ticket.school_id,
     )
-    return dict.fromkeys(TicketStatus, 0) | dict(session.execute(query).tuples().all())
+    return dict.fromkeys(TicketStatus, 0) | dict(session.execute(query).all())
 
 
 def get_ticket(session: Session, viewer: Viewer, ticket_id: UUID) -> Ticket:

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from fleet.bodies import AS_TEXT, STRICT, BodyMoment, BodyUuid
 from fleet.collectivities.schemas import CollectivityBrief
 from fleet.scope import Viewer
 from fleet.tickets.models import MailOccasion, Ticket, TicketKind, TicketStatus, TicketSubject
 from fleet.tickets.rights import Verb, legal_moves
 
-STRICT = ConfigDict(strict=True, extra="forbid")
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 Key = Annotated[
     str, Field(min_length=8, max_length=100, description="Choisie par le formulaire : envoyé deux fois, fait une fois.")
@@ -23,26 +23,26 @@ class OpeningIn(BaseModel):
 
     model_config = STRICT
 
-    kind: TicketKind
-    subject: TicketSubject
+    kind: Annotated[TicketKind, AS_TEXT]
+    subject: Annotated[TicketSubject, AS_TEXT]
     title: Annotated[str, Field(min_length=1, max_length=200)]
     description: Text
-    school_id: UUID | None = None
-    device_id: UUID | None = None
-    collectivity_id: UUID | None = None
+    school_id: BodyUuid | None = None
+    device_id: BodyUuid | None = None
+    collectivity_id: BodyUuid | None = None
     request_key: Key | None = None
 
 
 class AssignmentIn(BaseModel):
     model_config = STRICT
 
-    to_id: UUID
+    to_id: BodyUuid
 
 
 class PlanIn(BaseModel):
     model_config = STRICT
 
-    planned_for: AwareDatetime
+    planned_for: BodyMoment
 
 
 class NoteIn(BaseModel):
