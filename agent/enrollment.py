@@ -12,6 +12,7 @@ from agent.facts import Machine
 from agent.identity import DeviceIdentity, find_identity, new_attempt, save_identity
 from agent.protocol import EnrollmentRequest
 from agent.signals import Stop
+from agent.state import load_state, save_state
 from agent.tokens import Token
 from agent.version import VERSION
 
@@ -86,6 +87,8 @@ def redeem(
         check_in_seconds=reply.check_in_seconds,
         enrolled_by=attempt,
     )
+    # The controller remembers nothing of this device any more: everything is worth telling again.
+    save_state(root, replace(load_state(root), latest=(), queue=()))
     save(root, identity)
     log.info("device enrolled", extra={"device": reply.device_id, "adopted": reply.adopted})
     return identity

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT = 5.0
 LONGEST_WAIT = 900.0
+REPORTS_PER_TICK = 8
+"""Messages that empty the queue; what is left after a long absence waits for the next tick."""
 SHORTEST_INTERVAL = 1.0
 LONGEST_INTERVAL = 86400.0
 TOKEN_IS_DEAD = (TokenWrong, TokenLapsed, TokenUsedUp)
@@ -143,7 +145,9 @@ class Agent:
             controller = Controller(send)
             reply = self.check_in(controller, identity)
             identity = self.apply(identity)
-            if self.state.queue:
+            for _ in range(REPORTS_PER_TICK):
+                if not self.state.queue:
+                    break
                 self.stop.check()
                 reply = self.check_in(controller, identity)
             return identity, reply
@@ -156,7 +160,7 @@ class Agent:
         message = CheckIn(
             facts_hash=facts_hash(machine.facts),
             applied_revision=self.applied_revision(identity),
-            outcomes=self.state.queue,
+            outcomes=self.state.next_report(),
             agent_version=VERSION,
         )
         reply = self.exchange(controller, identity, message)

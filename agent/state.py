@@ -63,6 +63,15 @@ class State:
         news = (outcome,) if is_news(outcome, before) else ()
         return replace(self, latest=latest, queue=(*self.queue, *news)[-LONGEST_QUEUE:])
 
+    def next_report(self) -> tuple[Outcome, ...]:
+        """The head of the queue, up to a resource's second turn: a message holds one outcome of each."""
+        head: dict[str, Outcome] = {}
+        for outcome in self.queue:
+            if outcome.resource in head:
+                break
+            head[outcome.resource] = outcome
+        return tuple(head.values())
+
 
 def is_news(outcome: Outcome, before: Outcome | None) -> bool:
     """A change on the device always is; the same ``unchanged`` or the same failure again is not."""

@@ -46,13 +46,14 @@ class Authority:
         path.write_bytes(certificate.public_bytes(Encoding.PEM))
         return cls(directory, path, expires_at, key, name)
 
-    def issue(self, *names: str, days: int = 90) -> Issued:
-        """A server certificate for host names and addresses; its files carry the first name."""
+    def issue(self, *names: str, days: int = 90, since: int = -1) -> Issued:
+        """A server certificate for host names and addresses, good from day ``since`` on to day ``days``; its files carry
+        the first name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
         certificate = (
-            _builder(subject, self._name, key.public_key(), expires_at)
+            _builder(subject, self._name, key.public_key(), expires_at, since)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -63,7 +64,7 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, expires_at: datetime
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, expires_at: datetime, since: int = -1
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -71,7 +72,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_before(datetime.now(UTC) + timedelta(days=since))
         .not_valid_after(expires_at)
     )
 

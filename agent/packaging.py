@@ -19,7 +19,7 @@ main()
 """
 SHEBANG = b"#!/usr/bin/env python3\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)
-LEFT_OUT = {"archive.py", "py.typed"}
+LEFT_OUT = {"packaging.py"}
 
 
 def build_archive() -> bytes:
