@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from dashboards.portal.app import create_portal
@@ -52,6 +53,31 @@ def database_url(postgres: Postgres) -> str:
     url = postgres.url()
     migrate(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: Postgres) -> str:
+    """The name of a migrated database that nobody is connected to, so that it can be copied."""
+    run_outside_transaction(postgres, "CREATE DATABASE preau_template")
+    migrate(postgres.url("preau_template"))
+    return "preau_template"
+
+
+@pytest.fixture
+def own_database_url(postgres: Postgres, template_database: str) -> Iterator[str]:
+    """A migrated database for one test that really commits: several connections, several processes."""
+    name = f"own_{uuid.uuid4().hex}"
+    run_outside_transaction(postgres, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield postgres.url(name)
+    run_outside_transaction(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_outside_transaction(postgres: Postgres, statement: str) -> None:
+    """CREATE and DROP DATABASE accept no transaction."""
+    engine = create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Merging what each layer says into one state, remembering who said it. Pure."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
 
-from agent.protocol import Bookmark, BrowserPolicy, DesiredState, DnsSettings, Shortcut, encode
+from agent.protocol import Bookmark, BrowserPolicy, DesiredState, DnsSettings, Shortcut
 from fleet.configuration.resources import Browser, Dns, Resource, Shortcuts
 
 Value: TypeAlias = Shortcut | Bookmark | str | bool | tuple[str, ...] | None
@@ -82,7 +83,24 @@ def build(merged: Merged, *, doh_template: str, ca_certificates: tuple[str, ...]
         browser=_browser(merged, doh_template, ca_certificates),
         dns=_dns(merged),
     )
-    return replace(state, revision=hashlib.sha256(encode(state)).hexdigest()[:16])
+    return replace(state, revision=revision_of(state))
+
+
+def revision_of(state: DesiredState) -> str:
+    """16 hex characters of the SHA-256 of what the state says.
+
+    What it leaves at its default is not hashed: a resource that a later version adds changes no device's revision
+    until somebody sets it.
+    """
+    said = _without_defaults(asdict(replace(state, revision="")))
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_defaults(inner) for key, inner in value.items() if inner not in (None, "", ())}
+    return [_without_defaults(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
 def _browser(merged: Merged, doh_template: str, ca_certificates: tuple[str, ...]) -> BrowserPolicy | None:

@@ -1,10 +1,12 @@
 """HTTP of enrollment: devices under /agent/v1, people's tokens under /api/v1."""
 
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from agent.packaging import build_archive
 from agent.protocol import EnrollmentRequest
 from fleet.accounts.access import ClientAddress, CurrentViewer
 from fleet.clock import Now
@@ -18,6 +20,7 @@ from fleet.paging import ListingOut, WantedPage, listing_out
 from fleet.schools import service as schools
 
 router = APIRouter(tags=["enrollment"])
+agent_archive = cache(build_archive)
 
 
 @router.post("/agent/v1/enrollments", status_code=201)
@@ -35,6 +38,13 @@ def get_ca(request: Request) -> Response:
     if ca_file is None:
         raise NotFound("ca.none", "Ce contrôleur n’a pas d’autorité à lui : son certificat est public.")
     return Response(ca_file.read_bytes(), media_type="application/x-pem-file")
+
+
+@router.get("/agent/v1/preau-agent.pyz")
+def get_agent() -> Response:
+    """The agent as one file that any Python from 3.11 on runs."""
+    headers = {"Content-Disposition": 'attachment; filename="preau-agent.pyz"'}
+    return Response(agent_archive(), media_type="application/zip", headers=headers)
 
 
 @router.get("/api/v1/enrollment/tokens", response_model=ListingOut[TokenOut])
