@@ -21,6 +21,8 @@ class Action(StrEnum):
     """Answered by the block page's address, or by NXDOMAIN when there is none."""
     NXDOMAIN = "nxdomain"
     NODATA = "nodata"
+    LOOPBACK = "loopback"
+    """``localhost`` is the machine that asks."""
     MINIMAL = "minimal"
     """ANY is answered by one small record (RFC 8482)."""
 
@@ -78,6 +80,7 @@ SPECIAL_NAMES: dict[str, Action] = {
     "mask-h2.icloud.com": Action.NXDOMAIN,
     "mask-canary.icloud.com": Action.NXDOMAIN,
     "resolver.arpa": Action.NODATA,  # discovery of encrypted resolvers (RFC 9462): none is offered
+    "localhost": Action.LOOPBACK,  # RFC 6761: asking an upstream would tell it nothing good
     "invalid": Action.NXDOMAIN,  # RFC 6761
     "onion": Action.NXDOMAIN,  # RFC 7686
 }

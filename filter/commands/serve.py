@@ -1,0 +1,50 @@
+"""`preau-filter serve`: answer queries until told to stop."""
+
+import argparse
+import asyncio
+import signal
+from typing import Any
+
+from filter import log
+from filter.cli import path_option
+from filter.config import ConfigInvalid, FilterConfig, Given, check
+from filter.server import PortTaken
+from filter.service import FilterService
+
+PROBLEMS = (ConfigInvalid, PortTaken)
+
+
+def run(args: argparse.Namespace) -> int:
+    config = check(
+        Given(
+            listen=args.listen,
+            upstream=args.upstream,
+            bundle=path_option(args.bundle),
+            controller=args.controller,
+            credential_file=path_option(args.credential_file),
+            ca_file=path_option(args.ca_file),
+            data_dir=path_option(args.data_dir),
+            interval=args.interval,
+            block_page=args.block_page,
+            block_address=args.block_address,
+            metrics=args.metrics,
+            cache_mb=args.cache_mb,
+            log_format=args.log_format,
+        )
+    )
+    log.set_up(config.log_format)
+    asyncio.run(serve(config))
+    return 0
+
+
+async def serve(config: FilterConfig) -> None:
+    """Run one filter; SIGTERM and SIGINT stop it, SIGHUP reads its file anew."""
+    service = FilterService(config)
+    service.open_file()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    reloading: set[asyncio.Task[Any]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloading.add(asyncio.create_task(service.reload_file())))
+    await service.run(stop)

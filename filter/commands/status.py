@@ -1,0 +1,52 @@
+"""`preau-filter status`: ask a running filter how it is."""
+
+import argparse
+import http.client
+import json
+import sys
+
+from filter.config import ConfigInvalid, Endpoint
+
+PROBLEMS = (ConfigInvalid,)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status 0 when the filter is there and ready, 1 otherwise."""
+    if args.metrics is None:
+        raise ConfigInvalid("il faut --metrics ADRESSE:PORT, l’adresse donnée à « preau-filter serve »")
+    endpoint = Endpoint.parse(args.metrics)
+    try:
+        health = ask(endpoint)
+    except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
+        raise ConfigInvalid(f"aucun filtre ne répond à {endpoint} ({error})") from error
+    sys.stdout.write(json.dumps(health, ensure_ascii=False, indent=2) + "\n" if args.json else as_text(health))
+    return 0 if health.get("ready") else 1
+
+
+def ask(endpoint: Endpoint) -> dict[str, object]:
+    """What /health/ready says, ready or not."""
+    connection = http.client.HTTPConnection(*endpoint, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        values = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    return dict(values)
+
+
+def as_text(health: dict[str, object]) -> str:
+    state = "prêt" if health.get("ready") else "en attente de ses listes : aucune réponse n’est donnée sans filtrage"
+    return (
+        f"Filtre {state}\n"
+        f"  publication  : n° {health.get('bundle_serial')}, compilée le {health.get('bundle_compiled_at')}\n"
+        f"  noms         : {health.get('bundle_names')}\n"
+        f"  en marche    : depuis {health.get('uptime_seconds')} s\n"
+        f"  cache        : {health.get('cache_entries')} réponses, {health.get('cache_bytes')} octets\n"
+        f"  résolveurs   : {describe_upstreams(health.get('upstreams'))}\n"
+    )
+
+
+def describe_upstreams(upstreams: object) -> str:
+    if not isinstance(upstreams, list):
+        return "inconnus"
+    return ", ".join(f"{u['address']} ({'répond' if not u['failures'] else 'en panne'})" for u in upstreams)

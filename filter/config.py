@@ -1,0 +1,194 @@
+"""FilterConfig: everything that `preau-filter serve` was told, by options or PREAU_FILTER_* variables."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+
+from filter.replies import Address
+
+DNS_PORT = 53
+MEBIBYTE = 1 << 20
+
+
+class ConfigInvalid(ValueError):
+    """The settings cannot work; the text says, in French, all that is wrong."""
+
+
+class Endpoint(NamedTuple):
+    """An address and a port of this machine or another."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str, default_port: int | None = None) -> Self:
+        """``192.0.2.1:53``, ``[2001:db8::1]:53``, or without a port when there is a default; raise ConfigInvalid."""
+        host, separator, port = text.strip().rpartition(":")
+        if not separator or (":" in host and not host.startswith("[")):
+            host, port = text.strip(), "" if default_port is None else str(default_port)
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ConfigInvalid(f"« {text} » : attendu ADRESSE:PORT, par exemple 127.0.0.1:5300 ou [::1]:5300")
+        return cls(host, int(port))
+
+
+def resolve(text: str) -> Endpoint:
+    """An upstream, by address or by a name that the system knows; raise ConfigInvalid."""
+    endpoint = Endpoint.parse(text, DNS_PORT)
+    try:
+        return Endpoint(str(ip_address(endpoint.host)), endpoint.port)
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise ConfigInvalid(f"« {text} » : résolveur introuvable ({error.strerror})") from error
+    return Endpoint(str(found[0][4][0]), endpoint.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """Where bundles come from."""
+
+    url: str
+    credential: str
+    """``<filter id>.<secret>``."""
+    data_dir: Path
+    """Where the last good bundle stays."""
+    ca_file: Path | None = None
+    interval: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FilterConfig:
+    """What a filter was told at start."""
+
+    listen: tuple[Endpoint, ...]
+    upstreams: tuple[Endpoint, ...]
+    bundle: Path | None = None
+    controller: Controller | None = None
+    block_page: Endpoint | None = None
+    block_addresses: tuple[Address, ...] = ()
+    metrics: Endpoint | None = None
+    cache_bytes: int = 64 * MEBIBYTE
+    log_format: str = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The options as text, before they are checked."""
+
+    listen: Sequence[str]
+    upstream: Sequence[str]
+    bundle: Path | None
+    controller: str | None
+    credential_file: Path | None
+    ca_file: Path | None
+    data_dir: Path | None
+    interval: str
+    block_page: str | None
+    block_address: Sequence[str]
+    metrics: str | None
+    cache_mb: str
+    log_format: str
+
+
+def check(given: Given) -> FilterConfig:
+    """Turn options into a config; raise ConfigInvalid naming everything missing or wrong at once."""
+    problems: list[str] = []
+
+    def attempt(text: str, default_port: int | None = None, upstream: bool = False) -> Endpoint | None:
+        try:
+            return resolve(text) if upstream else Endpoint.parse(text, default_port)
+        except ConfigInvalid as error:
+            problems.append(str(error))
+            return None
+
+    listen = [e for text in given.listen if (e := attempt(text, DNS_PORT)) is not None]
+    upstreams = [e for text in given.upstream if (e := attempt(text, upstream=True)) is not None]
+    block_page = attempt(given.block_page) if given.block_page else None
+    metrics = attempt(given.metrics) if given.metrics else None
+    if not given.listen:
+        problems.append("--listen manque : l’adresse où répondre")
+    if not given.upstream:
+        problems.append("--upstream manque : le résolveur à qui demander les noms permis")
+    problems += [
+        f"{each} est à la fois --listen et --upstream : une boucle" for each in sorted({*listen} & {*upstreams})
+    ]
+    controller = check_controller(given, problems)
+    if given.bundle is None and given.controller is None:
+        problems.append("--bundle ou --controller manque : d’où viennent les listes")
+    if given.bundle is not None and given.controller is not None:
+        problems.append("--bundle et --controller s’excluent : avec un contrôleur, les listes viennent de lui")
+    addresses = []
+    for text in given.block_address:
+        try:
+            addresses.append(ip_address(text.strip()))
+        except ValueError:
+            problems.append(f"--block-address {text} n’est pas une adresse IP")
+    cache_bytes = int(read_number("--cache-mb", given.cache_mb, problems) * MEBIBYTE)
+    if given.log_format not in {"json", "console"}:
+        problems.append(f"--log-format vaut json ou console (reçu : {given.log_format})")
+    if problems:
+        raise ConfigInvalid("Options à corriger :\n" + "\n".join(f"  - {problem}" for problem in problems))
+    return FilterConfig(
+        listen=tuple(listen),
+        upstreams=tuple(upstreams),
+        bundle=given.bundle,
+        controller=controller,
+        block_page=block_page,
+        block_addresses=tuple(addresses),
+        metrics=metrics,
+        cache_bytes=cache_bytes,
+        log_format=given.log_format,
+    )
+
+
+def check_controller(given: Given, problems: list[str]) -> Controller | None:
+    """What is needed to speak to a controller, when one is named."""
+    if given.controller is None:
+        return None
+    if urlsplit(given.controller).scheme not in {"https", "http"} or not urlsplit(given.controller).hostname:
+        problems.append(f"--controller {given.controller} : attendu https://hôte[:port]")
+    if given.data_dir is None:
+        problems.append("--data-dir manque : où garder les dernières listes reçues")
+    credential = read_credential(given.credential_file, problems)
+    interval = read_number("--interval", given.interval, problems)
+    if given.ca_file is not None and not given.ca_file.is_file():
+        problems.append(f"--ca-file {given.ca_file} n’existe pas")
+    if problems or given.data_dir is None:
+        return None
+    return Controller(given.controller.rstrip("/"), credential, given.data_dir, given.ca_file, interval)
+
+
+def read_number(option: str, text: str, problems: list[str]) -> float:
+    """A number above zero."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        problems.append(f"{option} {text} n’est pas un nombre plus grand que zéro")
+        return 1.0
+    return number
+
+
+def read_credential(path: Path | None, problems: list[str]) -> str:
+    if path is None:
+        problems.append("--credential-file manque : le fichier qui contient l’identifiant de ce filtre")
+        return ""
+    try:
+        credential = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"--credential-file {path} : illisible ({error})")
+        return ""
+    if "." not in credential or not credential.isascii() or not credential.isprintable():
+        problems.append(f"--credential-file {path} : attendu une ligne <identifiant>.<secret>")
+    return credential

@@ -1,0 +1,96 @@
+"""answer(): one query's bytes in, one reply's bytes out: parse, decide, cache or forward, review, reply."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from filter import replies, wire
+from filter.lookup import Lookup
+from filter.metrics import Metrics
+from filter.policy import Action, Decision, Policy, Profile, Query, decide, review_answer
+from filter.replies import Address
+from filter.upstream import UpstreamFailed
+from filter.wire import ClientQuery, WireError
+
+log = logging.getLogger("filter")
+
+
+class Handler:
+    """Answers queries by the policy it was last given. Without one it answers nothing but SERVFAIL."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        block_addresses: Sequence[Address] = (),
+    ) -> None:
+        self.lookup = lookup
+        self.metrics = metrics
+        self.now = now
+        self.block_addresses = tuple(block_addresses)
+        self.policy: Policy | None = None
+        """Replaced in one assignment, between two queries: a query is judged by one policy from end to end."""
+
+    async def answer(self, data: bytes, client: str, over_udp: bool) -> bytes | None:
+        """The reply, or None for what deserves none: a fragment, or a response sent as a query."""
+        if len(data) < wire.HEADER.size or data[2] & 0x80:
+            self.metrics.dropped.labels("no_query").inc()
+            return None
+        started = time.perf_counter()
+        try:
+            reply = await self.reply_to(data, client, over_udp)
+        except Exception:
+            log.exception("query could not be answered")
+            self.count("failed", "error")
+            reply = replies.error(data, wire.SERVFAIL)
+        self.metrics.answer_seconds.observe(time.perf_counter() - started)
+        return reply
+
+    async def reply_to(self, data: bytes, client: str, over_udp: bool) -> bytes:
+        """Refuse what is no ordinary query; decide the rest."""
+        flags = int.from_bytes(data[2:4], "big")
+        if wire.opcode(flags):
+            self.count("refused", "opcode")
+            return replies.error(data, wire.NOTIMP)
+        try:
+            query = wire.read_query(data)
+        except WireError:
+            self.count("refused", "malformed")
+            return replies.error(data, wire.FORMERR)
+        limit = replies.size_limit(query, over_udp)
+        if query.edns is not None and query.edns.version != replies.EDNS_VERSION:
+            self.count("refused", "edns_version")
+            return replies.reply(query, limit, wire.BADVERS)
+        if query.question.qclass != wire.IN or query.question.qtype in {wire.AXFR, wire.IXFR, wire.OPT}:
+            self.count("refused", "kind")
+            return replies.reply(query, limit, wire.REFUSED)
+        if (policy := self.policy) is None:
+            self.count("failed", "not_ready")
+            return replies.not_ready(query, limit)
+        return await self.decide(query, limit, policy.profile_for(client))
+
+    async def decide(self, query: ClientQuery, limit: int, profile: Profile) -> bytes:
+        """Answer by decision, or look the answer up and judge where it leads."""
+        asked = Query(query.question.name, query.question.qtype)
+        decision = decide(asked, profile, self.now())
+        if decision.action is not Action.ALLOWED:
+            return self.stop(query, limit, decision)
+        try:
+            found = await self.lookup.find(query)
+        except UpstreamFailed as failure:
+            self.count("failed", "upstream")
+            return replies.failed(query, limit, failure.rcode, failure.ede)
+        decision = review_answer(asked, decision, profile, found.answer.records, self.now())
+        if decision.action is not Action.ALLOWED:
+            return self.stop(query, limit, decision)
+        self.count(decision.action, decision.rule, decision.category)
+        return replies.forwarded(query, limit, found)
+
+    def stop(self, query: ClientQuery, limit: int, decision: Decision) -> bytes:
+        self.count(decision.action, decision.rule, decision.category)
+        return replies.decided(query, limit, decision, self.block_addresses)
+
+    def count(self, action: str, rule: str, category: str | None = None) -> None:
+        self.metrics.count(self.now(), action, rule, category)

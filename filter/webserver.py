@@ -1,0 +1,105 @@
+"""A very small HTTP server for the block page, metrics and health: one request a connection, nothing to configure."""
+
+import asyncio
+import http
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from filter.config import Endpoint
+from filter.server import PortTaken, describe
+
+log = logging.getLogger("filter")
+
+LONGEST_HEAD = 16_384
+HEAD_SECONDS = 5.0
+WRITE_SECONDS = 5.0
+MOST_CONNECTIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: str
+    host: str
+    """The Host header, without a port, lower-case."""
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Respond = Callable[[Request], Response]
+
+
+class WebServer:
+    """Answers each request by one function."""
+
+    def __init__(self, respond: Respond) -> None:
+        self.respond = respond
+        self.open = 0
+        self.server: asyncio.Server | None = None
+
+    async def listen(self, endpoint: Endpoint) -> None:
+        """Bind; raise PortTaken."""
+        try:
+            self.server = await asyncio.start_server(self.serve, *endpoint, limit=LONGEST_HEAD)
+        except OSError as error:
+            raise PortTaken(describe(endpoint, "TCP", error)) from error
+
+    async def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.open >= MOST_CONNECTIONS:
+            writer.transport.abort()
+            return
+        self.open += 1
+        try:
+            client = str((writer.get_extra_info("peername") or ("",))[0])
+            async with asyncio.timeout(HEAD_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+            request = parse(head, client)
+            response = self.respond(request) if request else Response(400, b"400\n")
+            writer.write(render(response, with_body=request is None or request.method != "HEAD"))
+            async with asyncio.timeout(WRITE_SECONDS):
+                await writer.drain()
+        except (OSError, EOFError, asyncio.LimitOverrunError):  # gone, silent, too slow, or no HTTP
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+def parse(head: bytes, client: str) -> Request | None:
+    """The request, or None when it is not HTTP/1."""
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        return None
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    host = headers.get("host", "").lower()
+    if not host.startswith("["):
+        host = host.partition(":")[0]
+    return Request(words[0], words[1].partition("?")[0], host, client)
+
+
+def render(response: Response, with_body: bool) -> bytes:
+    """The response's bytes."""
+    headers = {
+        "Content-Type": response.content_type,
+        "Content-Length": str(len(response.body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Connection": "close",
+        **response.headers,
+    }
+    lines = [f"HTTP/1.1 {response.status} {http.HTTPStatus(response.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (response.body if with_body else b"")

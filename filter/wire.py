@@ -1,0 +1,251 @@
+"""DNS messages as bytes: read with every bound checked, never changed more than needed. Writing is replies.py's."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+HEADER = struct.Struct("!HHHHHH")
+LONGEST_NAME = 255
+MOST_RECORDS = 512
+"""Records read in one message; an upstream that sends more is not believed."""
+
+QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
+A, NS, CNAME, SOA, AAAA, DNAME, OPT, SVCB, HTTPS = 1, 2, 5, 6, 28, 39, 41, 64, 65
+IXFR, AXFR, ANY = 251, 252, 255
+IN = 1
+PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+class WireError(ValueError):
+    """The bytes are no DNS message."""
+
+
+def read_name(data: bytes, offset: int) -> tuple[tuple[bytes, ...], int]:
+    """The labels at ``offset`` and where the name ends. A pointer must lead strictly backwards, so reading ends."""
+    labels: list[bytes] = []
+    total, end, limit = 1, 0, offset
+    while True:
+        if offset >= len(data):
+            raise WireError("name beyond the message")
+        length = data[offset]
+        if length == 0:
+            return tuple(labels), end or offset + 1
+        if length >= 0xC0:
+            if offset + 1 >= len(data):
+                raise WireError("pointer beyond the message")
+            target = (length & 0x3F) << 8 | data[offset + 1]
+            if target >= limit:
+                raise WireError("pointer that does not lead backwards")
+            end = end or offset + 2
+            offset = limit = target
+            continue
+        total += length + 1
+        if length > 63 or total > LONGEST_NAME or offset + 1 + length > len(data):
+            raise WireError("label or name too long")
+        labels.append(data[offset + 1 : offset + 1 + length])
+        offset += 1 + length
+
+
+def dotted(labels: tuple[bytes, ...]) -> str:
+    """The name as filter.names compares them.
+
+    A byte that no host name has becomes ``\\DDD``, so that a dot inside a label is no border between two.
+    """
+    return ".".join(dotted_label(label.lower()) for label in labels)
+
+
+def dotted_label(label: bytes) -> str:
+    if PLAIN.issuperset(label):
+        return label.decode("ascii")
+    return "".join(chr(byte) if byte in PLAIN else f"\\{byte:03d}" for byte in label)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: the bytes as the client wrote them, and the name as it is compared."""
+
+    raw: bytes
+    """Name, type and class; the client's own capitals."""
+    name: str
+    qtype: int
+    qclass: int
+
+    @property
+    def lowered(self) -> bytes:
+        """The bytes, capitals folded in the name: equal for equal questions."""
+        return self.raw[:-4].lower() + self.raw[-4:]  # lengths of labels are below the capitals
+
+
+def read_question(data: bytes, offset: int = 12) -> tuple[Question, int]:
+    """The question and where it ends; a compressed name has nothing to point back to."""
+    labels, end = read_name(data, offset)
+    if end + 4 > len(data):
+        raise WireError("question beyond the message")
+    if end - offset != sum(len(label) + 1 for label in labels) + 1:
+        raise WireError("pointer in the question")
+    qtype, qclass = struct.unpack_from("!HH", data, end)
+    return Question(data[offset : end + 4], dotted(labels), qtype, qclass), end + 4
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where one resource record lies in its message."""
+
+    owner: tuple[bytes, ...]
+    rtype: int
+    rclass: int
+    ttl: int
+    start: int
+    ttl_offset: int
+    rdata: int
+    end: int
+
+
+def read_record(data: bytes, offset: int) -> Record:
+    owner, end = read_name(data, offset)
+    if end + 10 > len(data):
+        raise WireError("record beyond the message")
+    rtype, rclass, ttl, length = struct.unpack_from("!HHIH", data, end)
+    if end + 10 + length > len(data):
+        raise WireError("record data beyond the message")
+    return Record(owner, rtype, rclass, ttl, offset, end + 4, end + 10, end + 10 + length)
+
+
+def read_records(data: bytes, offset: int, count: int) -> tuple[tuple[Record, ...], int]:
+    """``count`` records and where they end."""
+    if count > MOST_RECORDS:
+        raise WireError("too many records")
+    records = []
+    for _ in range(count):
+        record = read_record(data, offset)
+        records.append(record)
+        offset = record.end
+    return tuple(records), offset
+
+
+@dataclass(frozen=True, slots=True)
+class Edns:
+    """The client's OPT record (RFC 6891)."""
+
+    version: int
+    size: int
+    dnssec_ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClientQuery:
+    """A well-formed query of one question."""
+
+    id: int
+    flags: int
+    question: Question
+    edns: Edns | None
+
+    @property
+    def dnssec_ok(self) -> bool:
+        return self.edns is not None and self.edns.dnssec_ok
+
+
+def opcode(flags: int) -> int:
+    return flags >> 11 & 15
+
+
+def read_query(data: bytes) -> ClientQuery:
+    """Parse a query; raise WireError for what deserves FORMERR."""
+    identifier, flags, questions, *counts = HEADER.unpack_from(data)
+    if questions != 1:
+        raise WireError("one question is expected")
+    question, offset = read_question(data)
+    records, offset = read_records(data, offset, sum(counts))
+    if offset != len(data):
+        raise WireError("bytes after the message")
+    options = [record for record in records if record.rtype == OPT]
+    if len(options) > 1 or (options and options[0].owner):
+        raise WireError("one OPT record, of the root, is expected")
+    return ClientQuery(identifier, flags, question, read_edns(options[0], data) if options else None)
+
+
+def read_edns(record: Record, data: bytes) -> Edns:
+    """The fields that an OPT record keeps in its class and TTL; options must fit, and are otherwise ignored."""
+    offset = record.rdata
+    while offset < record.end:
+        if offset + 4 > record.end:
+            raise WireError("EDNS option beyond its record")
+        offset += 4 + struct.unpack_from("!H", data, offset + 2)[0]
+    if offset != record.end:
+        raise WireError("EDNS option beyond its record")
+    return Edns(record.ttl >> 16 & 255, record.rclass, bool(record.ttl & 0x8000))
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAnswer:
+    """A response as it came, and where its parts are."""
+
+    data: bytes
+    flags: int
+    question: Question
+    answers: tuple[Record, ...]
+    authorities: tuple[Record, ...]
+    extended_rcode: int
+    """The OPT record's share of the response code."""
+
+    @property
+    def rcode(self) -> int:
+        return self.extended_rcode << 4 | self.flags & 15
+
+    @property
+    def truncated(self) -> bool:
+        return bool(self.flags & TC)
+
+
+def read_answer(data: bytes) -> UpstreamAnswer:
+    """Parse a response; raise WireError when any part is malformed, whether we need it or not."""
+    if len(data) < 12:
+        raise WireError("shorter than a header")
+    _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(data)
+    if questions != 1 or not flags & QR:
+        raise WireError("no response to one question")
+    question, offset = read_question(data)
+    if flags & TC:  # what follows may be cut anywhere; it is asked for again over TCP
+        return UpstreamAnswer(data, flags, question, (), (), 0)
+    answer_records, offset = read_records(data, offset, answers)
+    authority_records, offset = read_records(data, offset, authorities)
+    more, _ = read_records(data, offset, additionals)
+    extended = next((record.ttl >> 24 for record in more if record.rtype == OPT), 0)
+    return UpstreamAnswer(data, flags, question, answer_records, authority_records, extended)
+
+
+def read_target(data: bytes, record: Record) -> str:
+    """The name that a CNAME or DNAME record's data is."""
+    labels, end = read_name(data, record.rdata)
+    if end > record.end:
+        raise WireError("name beyond its record")
+    return dotted(labels)
+
+
+def read_service(data: bytes, record: Record) -> tuple[str, tuple[bytes, ...]]:
+    """Target name (empty: the owner itself) and address hints of an SVCB or HTTPS record (RFC 9460)."""
+    if record.rdata + 3 > record.end:
+        raise WireError("service binding too short")
+    labels, offset = read_name(data, record.rdata + 2)
+    hints: list[bytes] = []
+    while offset + 4 <= record.end:
+        key, length = struct.unpack_from("!HH", data, offset)
+        value = data[offset + 4 : offset + 4 + length]
+        offset += 4 + length
+        if key in HINT_SIZES:
+            hints += split_hints(value, HINT_SIZES[key])
+    if offset != record.end:
+        raise WireError("service parameter beyond its record")
+    return dotted(labels), tuple(hints)
+
+
+HINT_SIZES = {4: 4, 6: 16}
+"""SvcParamKey of ipv4hint and ipv6hint -> bytes of an address."""
+
+
+def split_hints(value: bytes, size: int) -> Iterator[bytes]:
+    if len(value) % size:
+        raise WireError("address hints of an odd length")
+    yield from (value[start : start + size] for start in range(0, len(value), size))
