@@ -25,7 +25,9 @@ class ReadyBlock:
     accounts: Sequence[Account]
     dns_address: str
     dns_port: int
+    page_port: int
     blocked_name: str | None
+    """A name to try; None while the lists are being compiled."""
     ca_file: Path | None
     fingerprint: str
     var: Path
@@ -47,6 +49,9 @@ class ReadyBlock:
         yield "DNS", f"{self.dns_address} port {self.dns_port} (UDP et TCP)"
         if self.blocked_name:
             yield "", f"kdig @{self.dns_address} -p {self.dns_port} {self.blocked_name}   (bloqué)"
+        else:
+            yield "", "les listes se compilent encore : d’ici là, tout nom reçoit SERVFAIL"
+        yield "", f"page de blocage : http://{self.dns_address}:{self.page_port}/"
         if self.ca_file is not None:
             yield "Autorité", f"{self.ca_file}  (à importer dans le navigateur)"
             half = len(self.fingerprint) // 2 + 1

@@ -26,6 +26,7 @@ def up(
     port: Annotated[int, typer.Option(help="Port du portail (HTTPS).", min=1, max=65535)] = 8443,
     dns_port: Annotated[int, typer.Option(help="Port du filtre DNS (UDP et TCP).", min=1, max=65535)] = 5300,
     page_port: Annotated[int, typer.Option(help="Port de la page de blocage.", min=1, max=65535)] = 8053,
+    metrics_port: Annotated[int, typer.Option(help="Port des mesures du filtre.", min=1, max=65535)] = 9153,
     upstream: Annotated[
         list[str] | None,
         typer.Option(help="Résolveur auquel le filtre transmet, ADRESSE[:PORT] ; répétable. Sinon ceux de la machine."),
@@ -35,14 +36,15 @@ def up(
     reset: Annotated[bool, typer.Option("--reset", help="Efface d’abord tout l’état (le demande).")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ne demande pas confirmation (pour --reset).")] = False,
 ) -> None:
-    if sum(wanted == each for wanted in (port, dns_port, page_port) for each in (port, dns_port, page_port)) > 3:
-        raise ConfigurationError("--port, --dns-port et --page-port doivent être différents.")
+    if len({port, dns_port, page_port, metrics_port}) < 4:
+        raise ConfigurationError("--port, --dns-port, --page-port et --metrics-port doivent être différents.")
     options = UpOptions(
         var=var.expanduser().resolve(),
         host=host,
         port=port,
         dns_port=dns_port,
         page_port=page_port,
+        metrics_port=metrics_port,
         upstreams=find_upstreams(tuple(upstream or ())),
         demo=demo,
     )

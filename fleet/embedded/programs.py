@@ -1,5 +1,6 @@
 """The programs of an installation: what is run, how each shows that it is ready, how it is stopped."""
 
+import http.client
 import signal
 import sys
 import time
@@ -12,7 +13,9 @@ from kombu.exceptions import OperationalError
 
 from fleet.demo.machines import answered_since
 from fleet.embedded import ready
+from fleet.embedded.layout import Layout
 from fleet.embedded.postgres import Postgres
+from fleet.embedded.settings import UpOptions, bracketed, child_environment
 from fleet.embedded.supervisor import Program
 from fleet.embedded.valkey import Valkey
 
@@ -76,6 +79,34 @@ def beat_program(environment: Mapping[str, str], folder: Path) -> Program:
         environment,
         lambda: any(folder.glob("schedule*")),
         before_start=forget_ticks,
+        stop_seconds=0.3,
+    )
+
+
+def filter_program(
+    options: UpOptions, url: str, ca: Path | None, layout: Layout, environ: Mapping[str, str]
+) -> Program:
+    """The filter, ready once a bundle is in force. Its settings travel as variables; the credential as a file."""
+    settings = {
+        "LISTEN": f"{bracketed(options.host)}:{options.dns_port}",
+        "UPSTREAM": ",".join(options.upstreams),
+        "BLOCK_PAGE": f"{bracketed(options.host)}:{options.page_port}",
+        "METRICS": f"127.0.0.1:{options.metrics_port}",
+        "CONTROLLER": url,
+        "CREDENTIAL_FILE": str(layout.filter / "credential"),
+        "DATA_DIR": str(layout.filter / "bundles"),
+        "CA_FILE": str(ca) if ca else "",
+        "INTERVAL": "5",  # on one machine, a change is seen while one watches
+        "LOG_FORMAT": "console",
+        # A blocked name leads to the page where a browser looks for it; on another port it would lead nowhere.
+        "BLOCK_ADDRESS": options.address if options.page_port == http.client.HTTP_PORT else "",
+    }
+    variables = {f"PREAU_FILTER_{name}": value for name, value in settings.items() if value}
+    return Program(
+        "filter",
+        [*PYTHON, "filter", "serve"],
+        child_environment(layout, environ, **variables),
+        partial(ready.http_answers, "127.0.0.1", options.metrics_port, "/health/ready"),
         stop_seconds=0.3,
     )
 

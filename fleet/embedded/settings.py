@@ -25,6 +25,7 @@ class UpOptions:
     port: int = 8443
     dns_port: int = 5300
     page_port: int = 8053
+    metrics_port: int = 9153
     upstreams: tuple[str, ...] = ()
     demo: bool = False
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
+
+from sqlalchemy.orm import Session
 
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory, connect
@@ -18,6 +21,7 @@ from fleet.embedded import leftovers, ports, programs
 from fleet.embedded.banner import Account, ReadyBlock
 from fleet.embedded.certificates import Certificates, ensure
 from fleet.embedded.console import Console, wants_colour
+from fleet.embedded.files import write_private
 from fleet.embedded.layout import Layout
 from fleet.embedded.lock import hold
 from fleet.embedded.ports import Wanted
@@ -31,14 +35,19 @@ from fleet.embedded.settings import (
     public_host,
     write_environment,
 )
-from fleet.embedded.supervisor import Supervisor
+from fleet.embedded.supervisor import NotReady, Supervisor
 from fleet.embedded.valkey import Valkey
+from fleet.errors import Unauthenticated
 from fleet.filtering import service as filtering
 from fleet.migrate import migrate
 from fleet.worker import make_celery
 
 DATABASE = "preau"
 STOP_SECONDS = 4.8
+LISTS_SECONDS = 30.0
+FILTER_NAME = "filtre de cette machine"
+BLOCKED_EXAMPLE = "0-casino.info"
+"""In the category gambling of the lists that ship here, and of UT1's own."""
 
 
 class Stop(BaseException):
@@ -60,6 +69,7 @@ class Installation:
     settings: dict[str, str]
     started: float
     accounts: list[Account] = field(default_factory=list)
+    lists_are_ready: bool = False
 
     @property
     def config(self) -> FleetConfig:
@@ -110,6 +120,7 @@ def wanted_ports(options: UpOptions) -> list[Wanted]:
         Wanted("le DNS", "--dns-port", options.host, options.dns_port, "UDP"),
         Wanted("le DNS", "--dns-port", options.host, options.dns_port),
         Wanted("la page de blocage", "--page-port", options.host, options.page_port),
+        Wanted("les mesures du filtre", "--metrics-port", "127.0.0.1", options.metrics_port),
     ]
 
 
@@ -169,8 +180,10 @@ def start(installation: Installation) -> None:
         now = datetime.now(UTC)
         installation.accounts = load_demo(config, installation.layout.demo_accounts, now, say)
     installation.supervisor.wait_ready(*names)
+    start_filter(installation)
     if installation.options.demo:
         start_machines(installation)
+    installation.lists_are_ready = wait_for_lists(installation)
 
 
 def start_stores(installation: Installation) -> None:
@@ -207,6 +220,37 @@ def ensure_filtering(installation: Installation) -> None:
             filtering.request_publication(session, None, datetime.now(UTC))
 
 
+def start_filter(installation: Installation) -> None:
+    """The filter, with a credential of its own, kept from one start to the next."""
+    layout, config = installation.layout, installation.config
+    with SessionFactory.begin() as session:
+        ensure_credential(session, layout.filter / "credential", datetime.now(UTC))
+    environ = installation.environ
+    installation.supervisor.start(
+        programs.filter_program(installation.options, installation.local_url, config.ca_file, layout, environ)
+    )
+
+
+def ensure_credential(session: Session, path: Path, now: datetime) -> None:
+    """Keep the filter's credential while it opens something, else register the filter anew."""
+    try:
+        filtering.authenticate(session, f"Bearer {path.read_text(encoding='ascii').strip()}")
+    except (OSError, Unauthenticated):
+        _node, credential = filtering.register_filter(session, FILTER_NAME, None, now, replace=True)
+        write_private(path, f"{credential}\n")
+
+
+def wait_for_lists(installation: Installation) -> bool:
+    """Give the first compile its time; whole lists take longer than people wait, and come in when they are ready."""
+    try:
+        installation.supervisor.wait_ready("filter", seconds=LISTS_SECONDS)
+    except NotReady:
+        if "filter" not in installation.supervisor.pids():
+            raise
+        return False
+    return True
+
+
 def start_machines(installation: Installation) -> None:
     """The demonstration's agents, enrolled through the real endpoint with real tokens."""
     layout, config, now = installation.layout, installation.config, datetime.now(UTC)
@@ -231,7 +275,8 @@ def ready_block(installation: Installation) -> ReadyBlock:
         accounts=installation.accounts,
         dns_address=options.address,
         dns_port=options.dns_port,
-        blocked_name=None,
+        page_port=options.page_port,
+        blocked_name=BLOCKED_EXAMPLE if installation.lists_are_ready else None,
         ca_file=installation.config.ca_file,
         fingerprint=installation.certificates.fingerprint,
         var=layout.var,
