@@ -10,6 +10,11 @@ from fleet.collectivities.schemas import CollectivityBrief
 from fleet.devices.models import DeviceKind, DeviceStatus, Platform
 
 Short = Annotated[str, Field(max_length=120)]
+Id = Annotated[UUID, Field(strict=False)]
+"""JSON knows texts only: ids and words of a list are read from one, everything else is strict."""
+Kind = Annotated[DeviceKind, Field(strict=False)]
+OnPlatform = Annotated[Platform, Field(strict=False)]
+Status = Annotated[DeviceStatus, Field(strict=False)]
 
 
 class In(BaseModel):
@@ -19,9 +24,9 @@ class In(BaseModel):
 class DeviceIn(In):
     """A device added by hand. Without a school it waits in the operator's store."""
 
-    kind: DeviceKind
-    platform: Platform | None = None
-    school_id: UUID | None = None
+    kind: Kind
+    platform: OnPlatform | None = None
+    school_id: Id | None = None
     name: Short
     room: Short | None = None
     manufacturer: Short | None = None
@@ -39,11 +44,11 @@ class EditIn(In):
 
 
 class MoveIn(In):
-    school_id: UUID
+    school_id: Id
 
 
 class StatusIn(In):
-    status: DeviceStatus
+    status: Status
 
 
 class Out(BaseModel):

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import array
@@ -40,12 +41,13 @@ def recognise(
     device, likeness = suspects[0]
     if (reason := _objection(device, likeness, token, silence, now)) is not None:
         raise _undecided(session, device, reason, now)
-    adopt_device(session, device, now)
+    adopt_device(session, device, token.school_id, now)
     return device
 
 
-def adopt_device(session: Session, device: Device, now: datetime) -> None:
+def adopt_device(session: Session, device: Device, school_id: UUID, now: datetime) -> None:
     """The same asset after a reset: history kept, old secrets refused, nothing believed of its state any more."""
+    device.school_id = school_id  # out of the store, if that is where it was
     credentials.retire_all(session, device, now)
     forget_outcomes(session, device)
     device.applied_revision = device.desired_revision = ""

@@ -7,16 +7,16 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.devices.models import DeviceKind, Platform
-from fleet.devices.schemas import In
+from fleet.devices.schemas import Id, In, Kind, OnPlatform
 from fleet.enrollment.service import MAX_EXPIRY, MAX_USES, IssuedToken
 
 
 class TokenIn(In):
     """What a technician asks for."""
 
-    school_id: UUID
-    kind: DeviceKind
-    platform: Platform | None = None
+    school_id: Id
+    kind: Kind
+    platform: OnPlatform | None = None
     max_uses: Annotated[int, Field(ge=1, le=MAX_USES)] = 1
     expires_in_minutes: Annotated[int, Field(ge=1, le=int(MAX_EXPIRY.total_seconds() // 60))] = 60
 
