@@ -29,6 +29,7 @@ CAUSES = {
     errno.ENOSPC: "disque plein",
     errno.EROFS: "système de fichiers en lecture seule",
     errno.EISDIR: "un dossier occupe cette place",
+    errno.EEXIST: "un fichier occupe la place d’un dossier",
     errno.ENOTDIR: "un fichier occupe la place d’un dossier",
 }
 LONGEST_DETAIL = 500

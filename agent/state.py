@@ -53,13 +53,13 @@ class State:
         return next((r for r in self.records if r.resource == resource), Record(resource))
 
     def with_record(self, record: Record) -> "State":
-        others = tuple(r for r in self.records if r.resource != record.resource)
-        return replace(self, records=(*others, record))
+        by_name = {r.resource: r for r in self.records} | {record.resource: record}
+        return replace(self, records=tuple(by_name.values()))
 
     def with_outcome(self, outcome: Outcome) -> "State":
         """Keep it as the latest of its resource, and queue it when it teaches the controller something."""
         before = next((o for o in self.latest if o.resource == outcome.resource), None)
-        latest = (*(o for o in self.latest if o.resource != outcome.resource), outcome)
+        latest = tuple(({o.resource: o for o in self.latest} | {outcome.resource: outcome}).values())
         news = (outcome,) if is_news(outcome, before) else ()
         return replace(self, latest=latest, queue=(*self.queue, *news)[-LONGEST_QUEUE:])
 

@@ -47,7 +47,7 @@ class Authority:
         return cls(directory, path, expires_at, key, name)
 
     def issue(self, *names: str, days: int = 90, since: int = -1) -> Issued:
-        """A server certificate for host names and addresses, good from day ``since`` on to day ``days``; its files carry
+        """A server certificate for host names and addresses, good from day ``since`` to day ``days``; its files carry
         the first name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])

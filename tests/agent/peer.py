@@ -39,6 +39,8 @@ class Peer:
     desired: DesiredState | None = None
     refusal: tuple[int, Refusal] | None = None
     """What every POST gets instead of an answer."""
+    script: list[tuple[int, Refusal] | None] = field(default_factory=list)
+    """What the next POSTs get; None: the usual answer."""
     next_check_in_seconds: int = 60
     serves_ca: bool = True
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -74,8 +76,9 @@ class Peer:
         )
 
     def answer(self, path: str, body: bytes) -> tuple[int, object]:
-        if self.refusal is not None:
-            return self.refusal
+        scripted = self.script.pop(0) if self.script else None
+        if (refusal := scripted or self.refusal) is not None:
+            return refusal
         if path == "/agent/v1/enrollments":
             return 201, self.enroll(decode(EnrollmentRequest, body))
         return 200, self.check_in(decode(CheckIn, body))
