@@ -39,13 +39,19 @@ class Endpoint(NamedTuple):
         return cls(host, int(port))
 
 
+def is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def resolve(text: str) -> Endpoint:
     """An upstream, by address or by a name that the system knows; raise ConfigInvalid."""
     endpoint = Endpoint.parse(text, DNS_PORT)
-    try:
+    if is_address(endpoint.host):
         return Endpoint(str(ip_address(endpoint.host)), endpoint.port)
-    except ValueError:
-        pass
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
     except OSError as error:
@@ -112,6 +118,7 @@ def check(given: Given) -> FilterConfig:
             return None
 
     listen = [e for text in given.listen if (e := attempt(text, DNS_PORT)) is not None]
+    problems += [f"--listen {e} : attendu une adresse IP de cette machine" for e in listen if not is_address(e.host)]
     upstreams = [e for text in given.upstream if (e := attempt(text, upstream=True)) is not None]
     block_page = attempt(given.block_page) if given.block_page else None
     metrics = attempt(given.metrics) if given.metrics else None
@@ -129,9 +136,9 @@ def check(given: Given) -> FilterConfig:
         problems.append("--bundle et --controller s’excluent : avec un contrôleur, les listes viennent de lui")
     addresses = []
     for text in given.block_address:
-        try:
+        if is_address(text.strip()):
             addresses.append(ip_address(text.strip()))
-        except ValueError:
+        else:
             problems.append(f"--block-address {text} n’est pas une adresse IP")
     cache_bytes = int(read_number("--cache-mb", given.cache_mb, problems) * MEBIBYTE)
     if given.log_format not in {"json", "console"}:

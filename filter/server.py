@@ -6,6 +6,7 @@ import logging
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from filter.config import Endpoint
 from filter.metrics import Metrics
@@ -38,8 +39,7 @@ class UdpListener(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101  # what this protocol is created with
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)  # uvloop's and asyncio's share no base class
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         if len(self.pending) >= MOST_UDP_PENDING:

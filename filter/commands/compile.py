@@ -82,15 +82,7 @@ def as_text(report: CompileReport, out: Path, blocked: tuple[str, ...]) -> str:
         lines.append(
             f"{mark}{info.slug:24}{spaced(info.entries):>10}{spaced(skipped):>10}{spaced(beyond):>10}  {info.title}"
         )
-    lines += [
-        "",
-        "✗ : bloquée dans le profil par défaut. « hors DNS » : adresses de pages et expressions, que seul un",
-        "",
-    ]
-    lines[-2:] = [
-        "",
-        "✗ : bloquée par défaut. « hors DNS » : pages et expressions, qu’aucun filtre DNS ne peut appliquer.",
-    ]
+    lines += ["", "✗ : bloquée par défaut. « hors DNS » : pages et expressions, qu’aucun filtre DNS ne peut appliquer."]
     lines += tell_skipped(report)
     lines += [f"Attention, {o.info.slug} : {warning}." for o in report.lists for warning in o.warnings]
     if report.unknown_categories:

@@ -1,0 +1,122 @@
+"""A DNS server that does what a test tells it, over UDP and TCP on one port: the resolver behind the filter."""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from dnslib import QTYPE, RCODE, RR, DNSHeader, DNSRecord
+
+SOA = "example.test. 60 IN SOA ns.example.test. root.example.test. 1 3600 600 86400 60"
+Script = Callable[[DNSRecord, bool], Sequence[bytes]]
+"""(query, whether it came over UDP) -> the datagrams or messages sent back, in order."""
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answer(query: DNSRecord, *records: str, rcode: str = "NOERROR", authority: Sequence[str] = ()) -> DNSRecord:
+    """A well-formed response with these records, in zone file notation."""
+    reply = DNSRecord(DNSHeader(id=query.header.id, qr=1, rd=1, ra=1, rcode=getattr(RCODE, rcode)), q=query.q)
+    for line in records:
+        reply.add_answer(*RR.fromZone(line))
+    for line in authority:
+        reply.add_auth(*RR.fromZone(line))
+    return reply
+
+
+class ScriptedUpstream:
+    """Answers from ``records`` by name and type, or by a ``script`` for the name; NXDOMAIN otherwise."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], list[str]] = {}
+        self.scripts: dict[str, Script] = {}
+        self.asked: list[tuple[str, str, str]] = []
+        """(transport, name, type) of every query that came."""
+        self.closed = threading.Event()
+        while True:
+            self.port = free_port()
+            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                self.udp.bind(("127.0.0.1", self.port))
+                self.tcp.bind(("127.0.0.1", self.port))
+            except OSError:  # somebody took it in between
+                self.udp.close()
+                self.tcp.close()
+                continue
+            break
+        self.tcp.listen(64)
+        self.udp.settimeout(0.1)
+        self.tcp.settimeout(0.1)
+        self.threads = [threading.Thread(target=serve, daemon=True) for serve in (self.serve_udp, self.serve_tcp)]
+
+    def __enter__(self) -> Self:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Go away: later queries meet a closed port."""
+        self.closed.set()
+        for thread in self.threads:
+            thread.join(5)
+        self.udp.close()
+        self.tcp.close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def add(self, *lines: str) -> None:
+        """Records in zone file notation, all of the first one's name and type."""
+        name, _, _, qtype, *_ = lines[0].split()
+        self.records[name.rstrip(".").lower(), qtype] = list(lines)
+
+    def asked_for(self, name: str) -> list[tuple[str, str]]:
+        """(transport, type) of each query for this name."""
+        return [(transport, qtype) for transport, asked, qtype in self.asked if asked == name]
+
+    def respond(self, data: bytes, over_udp: bool) -> Sequence[bytes]:
+        query = DNSRecord.parse(data)
+        name, qtype = str(query.q.qname).rstrip(".").lower(), str(QTYPE[query.q.qtype])
+        self.asked.append(("udp" if over_udp else "tcp", name, qtype))
+        if (script := self.scripts.get(name)) is not None:
+            return script(query, over_udp)
+        if (records := self.records.get((name, qtype))) is not None:
+            return [answer(query, *records).pack()]
+        known = any(each == name for each, _ in self.records)
+        return [answer(query, rcode="NOERROR" if known else "NXDOMAIN", authority=[SOA]).pack()]
+
+    def serve_udp(self) -> None:
+        while not self.closed.is_set():
+            try:
+                data, client = self.udp.recvfrom(4096)
+            except TimeoutError:
+                continue
+            for reply in self.respond(data, True):
+                self.udp.sendto(reply, client)
+
+    def serve_tcp(self) -> None:
+        while not self.closed.is_set():
+            try:
+                connection, _ = self.tcp.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.settimeout(5)
+                (length,) = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))
+                for reply in self.respond(connection.recv(length, socket.MSG_WAITALL), False):
+                    connection.sendall(struct.pack("!H", len(reply)) + reply)
