@@ -1,0 +1,118 @@
+"""Every page in a real Chromium: accessible, fit for a phone, silent on the console, asking nobody else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.portal.site import Site
+from tests.portal.visitor import DESK, PHONE, Visitor
+from tests.requirements import needs
+
+pytestmark = [needs("chromium"), pytest.mark.browser]
+
+OPEN_PAGES = {"connexion": "/sign-in", "enroler": "/enroll"}
+STAFF_PAGES = {
+    "tableau-de-bord": "/",
+    "ecoles": "/schools",
+    "ecoles-guise": "/schools?q=guise",
+    "ecoles-aucune": "/schools?q=zzz",
+    "ecole": "/schools/{school}",
+    "parc": "/devices",
+    "parc-silencieux": "/devices?silent=true",
+    "appareil": "/devices/{device}",
+    "appareil-en-echec": "/devices/{failing}",
+    "tablette": "/devices/{ipad}",
+    "deplacer": "/devices/{device}/move?q=guise",
+    "enrolement": "/enrollment",
+    "enrolement-ecole": "/enrollment?school={school}",
+    "tickets": "/tickets",
+    "tickets-tous": "/tickets?status=all",
+    "ticket": "/tickets/{ticket}",
+    "ticket-nouveau": "/tickets/new?device={device}",
+    "ticket-lieu": "/tickets/new?q=guise",
+    "collectivites": "/collectivities",
+    "filtrage": "/filtering",
+    "filtrage-pourquoi": "/filtering?name=jeux.example&qtype=A",
+    "filtrage-profil": "/filtering/profiles/{profile}",
+    "filtrage-publications": "/filtering/publications",
+    "erreur-404": "/schools/00000000-0000-0000-0000-000000000000",
+    "erreur-422": "/schools?page=zero",
+}
+OFFICER_PAGES = {
+    "collectivite": "/collectivities/{collectivity}",
+    "collectivite-ticket": "/tickets/new?school={school}",
+    "collectivite-lieu": "/tickets/new",
+    "collectivite-ecoles": "/schools",
+    "erreur-403": "/filtering",
+}
+LEAD_PAGES = {"directrice-ecole": "/schools", "directrice-parc": "/devices"}
+EXPECTED_ERRORS = {"erreur-404": "404", "erreur-422": "422", "erreur-403": "403"}
+
+
+@pytest.fixture(scope="module", params=[DESK, PHONE], ids=["desk", "phone"])
+def size(request: pytest.FixtureRequest) -> tuple[int, int]:
+    size: tuple[int, int] = request.param
+    return size
+
+
+@pytest.fixture(scope="module")
+def anyone(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[Visitor]:
+    yield from visiting(browser, site, size, None)
+
+
+@pytest.fixture(scope="module")
+def technician(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[Visitor]:
+    yield from visiting(browser, site, size, site.technician)
+
+
+@pytest.fixture(scope="module")
+def officer(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[Visitor]:
+    yield from visiting(browser, site, size, site.officer)
+
+
+@pytest.fixture(scope="module")
+def lead(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[Visitor]:
+    yield from visiting(browser, site, size, site.lead)
+
+
+def visiting(browser: Browser, site: Site, size: tuple[int, int], email: str | None) -> Iterator[Visitor]:
+    visitor = Visitor.open(browser, site, size)
+    yield visitor.sign_in(email) if email else visitor
+    visitor.context.close()
+
+
+def look(visitor: Visitor, name: str, path: str, pictures: Path) -> None:
+    """Open a page and hold it to everything that every page owes."""
+    visitor.complaints.clear()
+    answer = visitor.page.goto(path.format(**visitor.site.ids))
+    assert answer is not None
+    width = visitor.page.evaluate("innerWidth")
+    visitor.page.screenshot(path=pictures / f"{name}-{width}.png", full_page=True)
+    expected = EXPECTED_ERRORS.get(name)
+    assert str(answer.status) == (expected or "200")
+    assert visitor.violations() == []
+    assert visitor.overflow() <= 0
+    assert visitor.elsewhere == []
+    assert [c for c in visitor.complaints if not (expected and f"status of {expected}" in c)] == []
+
+
+@pytest.mark.parametrize("name", OPEN_PAGES)
+def test_pages_of_anyone(anyone: Visitor, name: str, pictures: Path) -> None:
+    look(anyone, name, OPEN_PAGES[name], pictures)
+
+
+@pytest.mark.parametrize("name", STAFF_PAGES)
+def test_pages_of_a_technician(technician: Visitor, name: str, pictures: Path) -> None:
+    look(technician, name, STAFF_PAGES[name], pictures)
+
+
+@pytest.mark.parametrize("name", OFFICER_PAGES)
+def test_pages_of_an_officer(officer: Visitor, name: str, pictures: Path) -> None:
+    look(officer, name, OFFICER_PAGES[name], pictures)
+
+
+@pytest.mark.parametrize("name", LEAD_PAGES)
+def test_pages_of_a_school_lead(lead: Visitor, name: str, pictures: Path) -> None:
+    look(lead, name, LEAD_PAGES[name], pictures)
