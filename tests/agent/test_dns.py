@@ -11,7 +11,12 @@ from agent.resource import Place, ResourceFailed, Unsupported
 from agent.state import Record
 
 SETTINGS = DnsSettings(servers=("192.0.2.53", "2001:db8::53"), search=("ecole.example.test",))
-OURS = "# preau-agent : fichier tenu par Préau\nnameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch ecole.example.test\n"
+OURS = """\
+# preau-agent : fichier tenu par Préau
+nameserver 192.0.2.53
+nameserver 2001:db8::53
+search ecole.example.test
+"""
 
 
 class System:
