@@ -84,6 +84,9 @@ class FleetConfig:
         if not check_in.isdecimal() or not 1 <= int(check_in) <= 86400:
             problems.append(f"PREAU_CHECK_IN_SECONDS est un nombre de secondes de 1 à 86400 (reçu : {check_in})")
             check_in = "60"
+        smtp_url = optional("SMTP_URL")
+        if smtp_url and urlsplit(smtp_url).scheme not in {"smtp", "smtps"}:  # not quoted: it may hold a password
+            problems.append("PREAU_SMTP_URL s’écrit smtp://[utilisateur:motdepasse@]hôte[:port] ou smtps://…")
         log_format = optional("LOG_FORMAT") or "json"
         if log_format not in {"json", "console"}:
             problems.append(f"PREAU_LOG_FORMAT vaut json ou console (reçu : {log_format})")
@@ -96,7 +99,7 @@ class FleetConfig:
             tls_key_file=file("TLS_KEY_FILE"),
             profile_cert_file=file("PROFILE_CERT_FILE"),
             profile_key_file=file("PROFILE_KEY_FILE"),
-            smtp_url=optional("SMTP_URL"),
+            smtp_url=smtp_url,
             mail_from=optional("MAIL_FROM") or "preau@localhost",
             ut1_dir=file("UT1_DIR"),
             dns_addresses=tuple(a.strip() for a in (optional("DNS_ADDRESSES") or "").split(",") if a.strip()),

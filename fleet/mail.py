@@ -48,7 +48,7 @@ class Letter:
         try:
             message["From"] = Address("Préau", addr_spec=self.sender)
             message["To"] = Address(one_line(self.recipient_name), addr_spec=self.recipient)
-        except (ValueError, HeaderParseError) as error:
+        except (ValueError, IndexError, HeaderParseError) as error:  # IndexError: the parser's, on an empty one
             raise MailRefused(f"adresse illisible : {error}") from error
         message["Subject"] = one_line(self.subject)
         message["Date"] = format_datetime(self.written_at)
@@ -79,10 +79,18 @@ def send(url: str, letter: Letter) -> None:
         raise ConfigurationError("PREAU_SMTP_URL : smtp://[utilisateur:motdepasse@]hôte[:port] ou smtps://…")
     with told_plainly(), contextlib.closing(connect(parts)) as server:
         if parts.username:
-            server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.login(*credentials(parts))
         server.send_message(message, letter.sender, [letter.recipient])
         with contextlib.suppress(smtplib.SMTPException, OSError):
             server.quit()  # the letter is theirs already, whatever the farewell
+
+
+def credentials(parts: SplitResult) -> tuple[str, str]:
+    """User and password; raise MailDelayed when smtplib cannot say them."""
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii():
+        raise MailDelayed("PREAU_SMTP_URL : utilisateur et mot de passe sans accent, s’il vous plaît")
+    return user, password
 
 
 def connect(parts: SplitResult) -> smtplib.SMTP:
