@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from fleet.clock import Now
@@ -18,6 +18,7 @@ from fleet.filtering.reports import Count
 from fleet.filtering.schemas import ReportIn
 
 router = APIRouter(prefix="/filter/v1", tags=["filters"])
+BYTES = "application/octet-stream"
 MAX_REPORT = 1024 * 1024
 """Bytes of a report: 5,000 counts, the most that one may hold, fit."""
 
@@ -36,6 +37,7 @@ CallingFilter = Annotated[FilterNode, Depends(calling_filter)]
 
 @router.api_route("/bundle", methods=["GET", "HEAD"], response_class=Response)
 def get_bundle(
+    request: Request,
     node: CallingFilter,
     session: DbSession,
     now: Now,
@@ -57,6 +59,8 @@ def get_bundle(
     }
     if is_known(if_none_match, etag):
         return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":  # a range means nothing here (RFC 9110, 14.2)
+        return Response(headers=headers | {"Content-Length": str(latest.size)}, media_type=BYTES)
     try:
         span = wanted_span(range_, if_range, etag, latest.size)
     except Unsatisfiable:
@@ -67,9 +71,7 @@ def get_bundle(
     else:
         headers["Content-Range"] = f"bytes {span.first}-{span.last}/{latest.size}"
     headers["Content-Length"] = str(span.length)
-    return StreamingResponse(
-        read_span(latest.id, span), status_code=status, headers=headers, media_type="application/octet-stream"
-    )
+    return StreamingResponse(read_span(latest.id, span), status_code=status, headers=headers, media_type=BYTES)
 
 
 def read_span(publication_id: UUID, span: Span) -> Iterator[bytes]:
