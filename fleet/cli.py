@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from celery.exceptions import SecurityWarning
+from sqlalchemy.exc import OperationalError
 
 from fleet import log
 from fleet.accounts.cli import app as accounts
@@ -32,6 +33,9 @@ def run() -> None:
         app()
     except (FleetError, ConfigurationError) as error:
         sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    except OperationalError as error:
+        sys.stderr.write(f"La base de données ne répond pas : {str(error.orig).splitlines()[0]}\n")
         sys.exit(1)
 
 

@@ -89,7 +89,7 @@ class Register:
             self.session.add(row)
             self.by_id[row.id] = row
         changes = assign(row, values, NAMES)
-        row.search_text = search_text(row, *self.former.get(row.id, []))
+        assign(row, {"search_text": search_text(row, *self.former.get(row.id, []))}, NAMES)
         if row.siren is not None:
             self.by_siren[row.siren] = row
         if row.insee_code is not None:

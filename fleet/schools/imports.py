@@ -255,7 +255,7 @@ def _update(school: School, values: dict[str, object], line: int, report: Import
     if values["collectivity"] is None and school.collectivity is school.commune:
         values = values | {"collectivity": values["commune"]}  # run by its commune: it follows when that changes
     changes = assign(school, values, NAMES)
-    school.search_text = search_text(school)
+    assign(school, {"search_text": search_text(school)}, NAMES)
     verb = Verb.UPDATED if school.is_open is was_open else (Verb.REOPENED if school.is_open else Verb.CLOSED)
     report.note(line, verb, _label(school), changes)
 
