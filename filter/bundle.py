@@ -339,7 +339,7 @@ class Bundle:
             metadata = json.loads(bytes(sections[SectionId.METADATA]))
             self.lists = tuple(ListInfo.from_json(values) for values in metadata["lists"])
             self.policy: dict[str, object] = json.loads(bytes(sections[SectionId.POLICY]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BundleRefused("invalid", f"section illisible : {error}") from error
         self.check_shape()
 

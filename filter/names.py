@@ -8,7 +8,7 @@ import idna
 LONGEST = 253
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 VALID = re.compile(rf"(?:{LABEL}\.)*{LABEL}", re.ASCII)
-ADDRESS = re.compile(r"[0-9.]+|.*:.*")
+ADDRESS = re.compile(r"[0-9.]+|[0-9a-f.]*:[0-9a-f:.]*")
 
 
 class NameRefused(ValueError):
