@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboards.portal.listing import Blank, Search
+from dashboards.portal.listing import AskedPage, Blank, Search
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.collectivities import service as collectivities
@@ -16,7 +16,7 @@ from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.ent import service as ent
-from fleet.paging import MAX_SIZE, Page, WantedPage
+from fleet.paging import MAX_SIZE, Page
 from fleet.schools import service as schools
 from fleet.table_file import as_download
 from fleet.tickets import service as tickets
@@ -28,7 +28,7 @@ SORTS = (("name", "Nom"), ("kind", "Type"), ("-population", "Population"))
 
 @router.get("")
 def list_collectivities(
-    request: Request, session: DbSession, viewer: Person, page: WantedPage, q: Search = "", kind: KindChoice = None
+    request: Request, session: DbSession, viewer: Person, page: AskedPage, q: Search = "", kind: KindChoice = None
 ) -> Response:
     """The collectivities that the viewer sees: all of them for the operator, one's own for an officer."""
     listing = collectivities.list_collectivities(session, viewer, search=q, kind=kind, page=page)

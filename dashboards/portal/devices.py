@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import device_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import Blank, Flag, Search
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import profile_download, qr_svg
 from dashboards.portal.rendering import render
@@ -22,7 +22,7 @@ from fleet.devices.models import DeviceKind, DeviceStatus, Platform
 from fleet.devices.service import Criteria
 from fleet.enrollment import service as enrollment
 from fleet.errors import FleetError
-from fleet.paging import Page, WantedPage
+from fleet.paging import Page
 from fleet.schools import service as schools
 from fleet.table_file import as_download
 
@@ -46,7 +46,7 @@ def list_devices(
     session: DbSession,
     viewer: Person,
     now: Now,
-    page: WantedPage,
+    page: AskedPage,
     q: Search = "",
     kind: KindChoice = None,
     status: StatusChoice = None,

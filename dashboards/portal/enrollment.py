@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import Blank, Search
+from dashboards.portal.listing import AskedPage, Blank, Search
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import qr_svg
 from dashboards.portal.rendering import render
@@ -20,7 +20,7 @@ from fleet.devices.service import PLATFORMS
 from fleet.enrollment import service as enrollment
 from fleet.enrollment.service import IssuedToken
 from fleet.errors import Conflict, FleetError
-from fleet.paging import Page, WantedPage
+from fleet.paging import Page
 from fleet.platforms import android
 from fleet.platforms import service as platforms
 from fleet.schools import service as schools
@@ -47,7 +47,7 @@ CHOICES = tuple(
 
 @router.get("")
 def show_enrollment(
-    request: Request, session: DbSession, viewer: Person, page: WantedPage, q: Search = "", school: SchoolId = None
+    request: Request, session: DbSession, viewer: Person, page: AskedPage, q: Search = "", school: SchoolId = None
 ) -> Response:
     """Choose a school, then the terms of the token; below, the tokens already issued."""
     chosen = schools.get_school(session, viewer, school) if school else None

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 from fastapi.responses import Response
 from pydantic import BeforeValidator
 
-from fleet.paging import MAX_SIZE, Listing, Page
+from fleet.paging import MAX_SIZE, Listing, Page, WantedPage
 from fleet.table_file import as_download, write_table
 
 Row = TypeVar("Row")
@@ -20,6 +20,16 @@ def none_if_blank(value: object) -> object:
 
 Blank = BeforeValidator(none_if_blank)
 Search = Annotated[str, Query(alias="q", max_length=120)]
+SIZE = 25
+"""Rows of a page: what a phone scrolls through."""
+
+
+def asked_page(page: WantedPage) -> Page:
+    """The page that an address asks for, of the portal's own size."""
+    return Page(page.number, SIZE, page.sort)
+
+
+AskedPage = Annotated[Page, Depends(asked_page)]
 Flag = Annotated[bool | None, Blank, Query()]
 
 

@@ -13,9 +13,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.portal import categories, words
+from dashboards.portal import categories, school_names, words
 from dashboards.portal.menu import current, menu
 from dashboards.portal.person import is_staff
+from dashboards.portal.typography import Typography
 from fleet.clock import utc_now
 from fleet.scope import Action
 
@@ -75,6 +76,7 @@ def make_environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=[Typography],
     )
     environment.filters |= {
         "day": words.day,
@@ -83,6 +85,8 @@ def make_environment() -> Environment:
         "number": words.number,
         "size": words.size,
         "duration": words.duration,
+        "school_name": school_names.written,
+        "resources": words.name_resources,
     }
     environment.globals |= {
         "asset": asset,
@@ -92,6 +96,7 @@ def make_environment() -> Environment:
         "ago": words.ago,
         "plural": words.plural,
         "with_query": with_query,
+        "school_label": school_names.labelled,
         "Action": Action,
         "category_label": categories.label,
         "verdict_words": words.VERDICT,

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboards.portal.listing import Blank, Search
+from dashboards.portal.listing import AskedPage, Blank, Search
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.clock import Now
@@ -16,7 +16,7 @@ from fleet.configuration.states import state_of
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.ent import service as ent
-from fleet.paging import Page, WantedPage
+from fleet.paging import Page
 from fleet.schools import service as schools
 from fleet.table_file import as_download
 from fleet.tickets import service as tickets
@@ -33,7 +33,7 @@ def list_schools(
     request: Request,
     session: DbSession,
     viewer: Person,
-    page: WantedPage,
+    page: AskedPage,
     q: Search = "",
     state: State = "open",
     collectivity: CollectivityId = None,

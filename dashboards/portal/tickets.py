@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import ticket_opening, ticket_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import Blank, Flag, Search, csv_download, every_row
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
 from dashboards.portal.ticket_moves import DONE, MOVES
@@ -18,7 +18,7 @@ from dashboards.portal.words import PARIS
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.paging import Listing, Page, WantedPage
+from fleet.paging import Listing, Page
 from fleet.scope import Viewer
 from fleet.tickets import service as tickets
 from fleet.tickets.models import Ticket, TicketStatus
@@ -94,7 +94,7 @@ def list_tickets(
     request: Request,
     session: DbSession,
     viewer: Person,
-    page: WantedPage,
+    page: AskedPage,
     q: Search = "",
     status: Status = "",
     mine: Flag = None,

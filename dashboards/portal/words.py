@@ -1,5 +1,6 @@
 """How the portal says things in French: labels with their tone and icon, dates on Paris clocks, numbers."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -161,9 +162,17 @@ DEVICE_EVENT = {kind: Word(text, EVENT_ICONS.get(kind, "journal-text")) for kind
 WORDS["device_event"] = DEVICE_EVENT
 
 
+RESOURCE_NAMES = re.compile(rf"\b({'|'.join(RESOURCE)})\b")
+
+
 def word(family: str, value: StrEnum | str) -> Word:
     """The French of one value; an unknown one is shown as it is, never hidden."""
     return WORDS[family].get(str(value), Word(str(value), "question-circle"))
+
+
+def name_resources(told: str) -> str:
+    """A sentence of the controller with its resources named as people know them."""
+    return RESOURCE_NAMES.sub(lambda found: RESOURCE[found.group()].text, told)
 
 
 def day(moment: datetime) -> str:

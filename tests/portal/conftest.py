@@ -31,7 +31,7 @@ def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium. For one module only: while Playwright's loop runs in this thread, no other test may use asyncio."""
+    """A real Chromium, for one module: while Playwright’s loop runs in this thread, no other test can use asyncio."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find("chromium"), args=list(CHROMIUM_OPTIONS))
         yield browser

@@ -187,6 +187,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "android": tablet.id,
         "ipad": ipad.id,
         "ticket": ticket.id,
+        "blocked_name": "arenalasvegas.com",
         "profile": filtering.ensure_default_profile(session).id,
     }
     return {account.email: account.password for account in accounts}, {name: str(row) for name, row in ids.items()}
@@ -249,7 +250,11 @@ def publish(session: Session, config: FleetConfig, directory: Path, now: datetim
     technician = viewer_of(session, TECHNICIAN)
     school = schools.get_school_by_uai(session, technician, SCHOOL)
     node, _ = filtering.register_filter(session, "Guise, école Schweitzer", school, now - timedelta(days=20))
-    counts = [Count(now, "allowed", "", 48_210), Count(now, "blocked", "gambling", 37), Count(now, "blocked", "vpn", 12)]
+    counts = [
+        Count(now, "allowed", "", 48_210),
+        Count(now, "blocked", "gambling", 37),
+        Count(now, "blocked", "vpn", 12),
+    ]
     record_report(
         session, node, version="0.1.0", run="run-1", bundle_serial=order.serial, health={}, counts=counts, now=now
     )

@@ -34,7 +34,7 @@ STAFF_PAGES = {
     "ticket-lieu": "/tickets/new?q=guise",
     "collectivites": "/collectivities",
     "filtrage": "/filtering",
-    "filtrage-pourquoi": "/filtering?name=jeux.example&qtype=A",
+    "filtrage-pourquoi": "/filtering?name=www.{blocked_name}&qtype=A",
     "filtrage-profil": "/filtering/profiles/{profile}",
     "filtrage-publications": "/filtering/publications",
     "erreur-404": "/schools/00000000-0000-0000-0000-000000000000",
