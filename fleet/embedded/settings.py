@@ -47,6 +47,12 @@ def find_upstreams(chosen: tuple[str, ...], resolv_conf: Path = RESOLV_CONF) -> 
     found = chosen or tuple(read_resolvers(resolv_conf))
     if not found:
         raise ConfigurationError(f"Aucun résolveur dans {resolv_conf} : donnez-en un avec --upstream ADRESSE:PORT.")
+    for each in found:
+        host, _, port = with_port(each).rpartition(":")
+        if not host or any(c in ", " for c in each) or not (port.isdecimal() and 0 < int(port) < 65536):
+            raise ConfigurationError(
+                f"--upstream « {each} » : attendu une ADRESSE ou ADRESSE:PORT."
+            )
     return tuple(with_port(each) for each in found)
 
 

