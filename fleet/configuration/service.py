@@ -66,7 +66,7 @@ def layers_for(session: Session, school_id: UUID | None, device: Device | None, 
     yield _stored_layer("department", "département", stored, None, None)
     if school_id is not None:
         if (portal := ent.find_portal(session, school_id)) is not None:
-            yield Layer("ent", f"ENT {portal.name}", tuple(_portal_entries(portal)))
+            yield Layer("ent", portal.name, tuple(_portal_entries(portal)))
         yield _stored_layer("school", "école", stored, school_id, None)
     if device is not None:
         yield _stored_layer("device", "appareil", stored, None, device.id)

@@ -48,7 +48,8 @@ def test_a_real_serial_is_kept_in_one_writing(serial: str, kept: str) -> None:
     "smbios_uuid",
     [None, "", "Not Settable", "00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
      "03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009",
-     "11111111-1111-1111-1111-111111111111", "fefefefe-fefe-fefe-fefe-fefefefefefe", "8f14e45f", "8f14e45fceea467fa8f10c3b6d4e2a91"],
+     "11111111-1111-1111-1111-111111111111", "fefefefe-fefe-fefe-fefe-fefefefefefe", "8f14e45f",
+     "8f14e45fceea467fa8f10c3b6d4e2a91"],
 )  # fmt: skip
 def test_a_makers_default_is_no_uuid(smbios_uuid: str | None) -> None:
     assert clean_uuid(smbios_uuid) is None
