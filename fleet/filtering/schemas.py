@@ -139,11 +139,11 @@ def on_the_hour(at: datetime) -> datetime:
 
 Hour = Annotated[BodyMoment, AfterValidator(on_the_hour)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+HealthKey = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+HealthValue = Annotated[str, Field(max_length=500)] | int | float | bool | None
+HealthRow = Annotated[dict[HealthKey, HealthValue], Field(max_length=16)]  # one upstream
 Health = Annotated[
-    dict[
-        Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")],
-        Annotated[str, Field(max_length=500)] | int | float | bool | None,
-    ],
+    dict[HealthKey, HealthValue | Annotated[list[HealthRow], Field(max_length=32)]],
     Field(max_length=64),
 ]
 
