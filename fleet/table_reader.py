@@ -96,7 +96,6 @@ def read_table(content: bytes, encoding: Encoding = Encoding.AUTO) -> Table:
             table.rows.append(row)
     if not table.rows and not errors:
         raise TableRefused("Le fichier n’a aucune ligne sous ses titres de colonnes.")
-    errors.sort()
     return table
 
 
