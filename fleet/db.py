@@ -82,13 +82,22 @@ DbSession = Annotated[Session, Depends(get_session, scope="function")]
 """Commit, then reply: FastAPI's default scope replies first."""
 
 
+LEFT_FOR_LATER = "preau.left_for_later"
+
+
 def after_commit(session: Session, publish: Callable[..., object], *ids: str) -> None:
-    """Hand work to the worker once the data it needs is really there.
+    """Hand work to the worker once the data it needs is really there: after the outermost commit.
 
     A broker that is down costs nothing but time: the change is committed, and the sweep finds the work.
     """
+    session.info.setdefault(LEFT_FOR_LATER, []).append((publish, ids))
 
-    def hand_over(_session: Session) -> None:
+
+@event.listens_for(Session, "after_commit")
+def _hand_over(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # a savepoint: nobody else sees its rows yet
+    for publish, ids in session.info.pop(LEFT_FOR_LATER, ()):
         try:
             publish(*ids)
         except (OperationalError, OSError) as error:
@@ -96,4 +105,8 @@ def after_commit(session: Session, publish: Callable[..., object], *ids: str) ->
                 "broker unreachable, the sweep will find it", extra={"work": repr(publish), "error": str(error)}
             )
 
-    event.listen(session, "after_commit", hand_over, once=True)
+
+@event.listens_for(Session, "after_rollback")
+def _forget(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(LEFT_FOR_LATER, None)

@@ -1,10 +1,12 @@
 """Celery: what happens later. Arguments are ids, every task may run twice, and a sweep finds what was lost."""
 
 import logging
+from time import monotonic
 from typing import Any
 
-from celery import Celery, current_app, signals
+from celery import Celery, Task, current_app, signals
 from celery.schedules import crontab
+from kombu.exceptions import OperationalError
 
 from fleet.config import FleetConfig
 from fleet.db import connect
@@ -36,9 +38,29 @@ SCHEDULE = {
 }
 
 
-def make_celery(config: FleetConfig) -> Celery:
+BROKER_AWAY = 5.0
+"""Seconds during which nobody tries a broker again that could not be reached: the sweep comes later anyway."""
+_away_until = 0.0
+
+
+class PromptTask(Task[Any, Any]):
+    """A task whose publishing never holds a request: one short attempt, then none for a while."""
+
+    def apply_async(self, *arguments: Any, **options: Any) -> Any:
+        """Publish; raise OperationalError when the broker cannot be reached, at once when that is known."""
+        global _away_until
+        if monotonic() < _away_until:
+            raise OperationalError("the broker could not be reached a moment ago")
+        try:
+            return super().apply_async(*arguments, **options)
+        except (OperationalError, OSError):
+            _away_until = monotonic() + BROKER_AWAY
+            raise
+
+
+def make_celery(config: FleetConfig) -> Celery[PromptTask]:
     """The Celery application of this process; publishing and working share it."""
-    app = Celery("preau", broker=config.broker_url, include=TASK_MODULES, set_as_current=True)
+    app = Celery("preau", broker=config.broker_url, include=TASK_MODULES, set_as_current=True, task_cls=PromptTask)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -47,18 +69,26 @@ def make_celery(config: FleetConfig) -> Celery:
         task_time_limit=1800,
         timezone="Europe/Paris",
         beat_schedule=SCHEDULE,
+        beat_schedule_filename="",  # set by `preau beat`
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        # A task that runs on while its broker is away is delivered again: all of ours may run twice.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
-        # A lost worker's task comes back after visibility_timeout; scan for those every interval x throttle seconds.
+        broker_connection_max_retries=None,  # a worker waits for its broker for ever; 100 times is the default
+        # A broker that is down must not hold a request: the sweep finds the work.
+        task_publish_retry=False,
         broker_transport_options={
+            # A lost worker's task comes back after visibility_timeout (longer than any task may take); those are
+            # looked for every interval x throttle seconds.
             "visibility_timeout": 2100,
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,
-            "socket_connect_timeout": 2,
-            "socket_timeout": 10,
+            # One attempt of half a second to connect (kombu's own default adds up to 6 s), a second for an answer.
+            "max_retries": 0,
+            "socket_connect_timeout": 0.5,
+            "socket_timeout": 1,
         },
-        task_publish_retry=False,  # a broker that is down must not hold a request: the sweep finds the work
-        worker_hijack_root_logger=False,
-        beat_schedule_filename="",  # set by `preau beat`
     )
     app.conf["preau"] = config
     app.set_default()
@@ -76,6 +106,12 @@ def keep_our_logs(**_: Any) -> None:
     """Celery leaves logging alone once somebody answers this signal; each task's start and end are no news."""
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@signals.celeryd_init.connect
+def wait_longer_as_a_worker(conf: Any = None, **_: Any) -> None:
+    """Nobody waits for a worker: it may give a slow broker time, and blocks longer than a request's second."""
+    conf.broker_transport_options = conf.broker_transport_options | {"socket_connect_timeout": 2, "socket_timeout": 10}
 
 
 @signals.worker_process_init.connect
