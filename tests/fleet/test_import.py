@@ -1,59 +1,32 @@
-"""Imports into the database: created, updated, closed, reopened; every bad row told; all of it or nothing."""
+"""Imports of schools: created, updated, closed, reopened; every bad row told; all of it or nothing."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.accounts.service import get_viewer
-from fleet.collectivities.imports import import_communes, import_groups
-from fleet.collectivities.models import Collectivity, CollectivityKind, FormerCommune, Membership
-from fleet.collectivities.service import find_by_insee
-from fleet.demo.places import load_aisne, packaged_table
-from fleet.ent import service as ent
-from fleet.ent.models import SchoolEnt
-from fleet.importing import Change, FieldChange, ImportReport, Options, Verb
+from fleet.collectivities.imports import import_communes
+from fleet.collectivities.models import CollectivityKind
+from fleet.importing import Change, FieldChange, Options, Verb
 from fleet.schools import service
 from fleet.schools.imports import COLUMNS, import_schools
-from fleet.schools.models import School, SchoolLevel
-from fleet.table_reader import RowError, TableRefused, TableRow, read_table
+from fleet.schools.models import SchoolLevel
+from fleet.table_reader import TableRefused, read_table
 from tests.factories import make_collectivity, make_user
+from tests.imports import commune, schools, snapshot, take
 
 SCHOOLS = "uai;nom;type;code_insee;secteur;eleves_total;etat;origine\n"
 GOOD = "0020098W;ECOLE DES CHÊNES;primaire;99001;public;72;OUVERT;réel\n"
 OTHER = "0020100Y;ECOLE DU PRÉ;maternelle;99002;public;63;OUVERT;synthétique\n"
-Import = Callable[..., ImportReport]
 
 
 @pytest.fixture(autouse=True)
 def communes(session: Session) -> None:
     for code, name in (("99001", "Étréaupont"), ("99002", "Bézu")):
         make_collectivity(session, insee_code=code, name=name)
-
-
-def take(session: Session, what: Import, text: str, **options: object) -> ImportReport:
-    return what(session, read_table(text.encode()), Options(**options))  # type: ignore[arg-type] # as the test says
-
-
-def commune(session: Session, code: str) -> Collectivity:
-    found = find_by_insee(session, code)
-    assert found is not None
-    return found
-
-
-def schools(session: Session) -> dict[str, School]:
-    return {school.uai: school for school in session.scalars(select(School))}
-
-
-def snapshot(session: Session) -> list[tuple[object, ...]]:
-    """Every row that an import may touch, as the database holds it."""
-    session.expire_all()
-    tables = (School.__table__, Collectivity.__table__, Membership.__table__, FormerCommune.__table__)
-    return sorted((tuple(row) for table in tables for row in session.execute(select(table))), key=repr)
 
 
 def test_a_school_is_created_with_all_that_the_file_says(session: Session) -> None:
@@ -175,89 +148,6 @@ def test_a_bad_row_is_told_and_keeps_everything_out(session: Session, row: str, 
     assert (skipped.applied, skipped.errors, list(schools(session))) == (True, report.errors, ["0020100Y"])
 
 
-COMMUNES = "code_insee;nom;population;codes_postaux;siren;epci_siren;epci_nom\n"
-BAD_COMMUNES = {
-    "malformed": ("9900;A;;;;;", "code INSEE « 9900 » mal formé : cinq chiffres"),
-    "Corsica has no 2C": ("2C004;A;;;;;", "ou 2A ou 2B et trois chiffres"),
-    "seen before": ("99001;A;;;;;", "commune 99001 : déjà vu ligne 2"),
-    "malformed SIREN": ("99004;A;;;21020001;;", "SIREN « 21020001 » mal formé : neuf chiffres"),
-    "SIREN with a wrong key": ("99004;A;;;210200011;;", "SIREN 210200011 : sa clé est fausse"),
-    "another's SIREN": ("99004;A;;;210200028;;", "SIREN 210200028 : c’est celui de Étréaupont"),
-    "its own SIREN as EPCI": ("99004;A;;;210200010;210200010;X", "c’est celui de la commune, pas d’un EPCI"),
-    "a commune as EPCI": ("99004;A;;;;210200028;X", "Étréaupont n’est pas un EPCI"),
-    "an EPCI without a name": ("99004;A;;;;200071785;", "EPCI 200071785 inconnu : importez d’abord les EPCI"),
-    "malformed postcode": ("99004;A;;2300;;;", "code postal « 2300 » mal formé"),
-    "population in words": ("99004;A;mille;;;;", "population : « mille » n’est pas un nombre"),
-}
-
-
-@pytest.mark.parametrize(("row", "sentence"), BAD_COMMUNES.values(), ids=BAD_COMMUNES)
-def test_a_bad_commune_is_told_and_keeps_everything_out(session: Session, row: str, sentence: str) -> None:
-    first = "99001;Étréaupont;1 004;02580;210200028;;\n"
-    before = snapshot(session)
-    report = take(session, import_communes, f"{COMMUNES}{first}{row}\n")
-    assert [error.line for error in report.errors] == [3]
-    assert sentence in report.errors[0].message
-    assert (report.applied, snapshot(session)) == (False, before)
-
-
-def test_corsican_codes_are_codes(session: Session) -> None:
-    assert take(session, import_communes, COMMUNES + "2a004;Ajaccio;;;;;\n").applied
-    assert find_by_insee(session, "2A004") is not None
-
-
-def test_a_commune_joins_its_epci_and_moves_to_another(session: Session) -> None:
-    report = take(session, import_communes, COMMUNES + "99001;Étréaupont;;;;200071785;CA Chauny Tergnier\n")
-    assert [change.label for change in report.changes] == ["200071785 CA Chauny Tergnier", "99001 Étréaupont"]
-    assert report.changes[1].fields == (FieldChange("EPCI", "(vide)", "CA Chauny Tergnier"),)
-    text = (
-        "epci_siren,nom,type,population_totale\n200071785,CA Chauny Tergnier La Fère,CA,55567\n240200469,CC Serre,CC,\n"
-    )
-    report = take(session, import_groups, text)
-    assert [change.verb for change in report.changes] == [Verb.UPDATED, Verb.CREATED]
-    report = take(session, import_communes, COMMUNES + "99001;Étréaupont;;;;240200469;\n")
-    assert report.changes[0].fields == (FieldChange("EPCI", "CA Chauny Tergnier La Fère", "CC Serre"),)
-    groups = session.scalars(select(Collectivity.name).join(Membership, Membership.group_id == Collectivity.id))
-    assert list(groups) == ["CC Serre"]
-
-
-@pytest.mark.parametrize(
-    ("row", "sentence"),
-    [
-        ("200071785,CA Chauny,CACA,1", "forme « CACA » inconnue : CC, CA, CU, METRO"),
-        (",CA Chauny,CA,1", "SIREN : case vide"),
-        ("210200028,CA Chauny,CA,1", "SIREN 210200028 : c’est celui de Bézu"),
-        ("240200469,CC Serre bis,CC,1", "SIREN 240200469 : déjà vu ligne 2"),
-    ],
-)
-def test_a_bad_epci_is_told(session: Session, row: str, sentence: str) -> None:
-    commune(session, "99002").siren = "210200028"
-    report = take(session, import_groups, f"siren,nom,type,population\n240200469,CC Serre,CC,2\n{row}\n")
-    assert (report.applied, [error.line for error in report.errors]) == (False, [3])
-    assert sentence in report.errors[0].message
-
-
-def test_syndicats_are_no_epci(session: Session) -> None:
-    take(session, import_groups, "siren,nom,type\n240200469,SIVOS des deux vallées,SIVOS\n")
-    kind = session.scalar(select(Collectivity.kind).where(Collectivity.siren == "240200469"))
-    assert kind is CollectivityKind.SYNDICAT
-
-
-def test_former_communes_move_rename_and_are_searched(session: Session) -> None:
-    heading = "code_insee,nom,type,commune_actuelle\n"
-    take(session, import_communes, f"{heading}99003,Artonges,commune-deleguee,99001\n")
-    assert "artonges" in commune(session, "99003").search_text
-    report = take(session, import_communes, f"{heading}99003,Artonge,commune-deleguee,99002\n")
-    assert [str(field) for field in report.changes[0].fields] == [
-        "nom : « Artonges » → « Artonge »",
-        "commune actuelle : Étréaupont → Bézu",
-    ]
-    assert "artonge" in commune(session, "99002").search_text
-    assert "artonge" not in commune(session, "99001").search_text
-    report = take(session, import_communes, f"{heading}99004,X,commune-deleguee,99009\n")
-    assert report.errors == [RowError(2, "commune actuelle 99009 inconnue : importez d’abord les communes")]
-
-
 def test_missing_columns_are_named_with_those_found(session: Session) -> None:
     with pytest.raises(TableRefused) as refusal:
         take(session, import_schools, "uai;libellé;type\n1;2;3\n")
@@ -305,33 +195,6 @@ def test_our_export_is_read_back_without_a_change(session: Session) -> None:
     assert snapshot(session) == before
 
 
-def test_the_packaged_aisne_is_whole_labelled_and_loads_once(session: Session) -> None:
-    reports = load_aisne(session)
-    assert [len(report.changes) for report in reports] == [20, 797, 26, 483]
-    aisne = [s for s in schools(session).values() if s.uai.startswith("002")]
-    assert (len(aisne), sum(s.is_synthetic for s in aisne), sum(s.pupils or 0 for s in aisne)) == (483, 133, 49_164)
-    assert len(session.scalars(select(Membership)).all()) == 797
-    assert commune(session, "02300").name == "Tergnier"  # Fargniers, associated
-    before = snapshot(session)
-    again = load_aisne(session)
-    assert [report.changes for report in again] == [[], [], [], []]
-    assert snapshot(session) == before
-
-
-def test_the_demonstration_has_the_public_coverage_of_the_ent(session: Session) -> None:
-    load_aisne(session)
-    covered = session.scalars(select(School).join(SchoolEnt, SchoolEnt.school_id == School.id)).all()
-    assert (len(covered), sum(school.pupils or 0 for school in covered)) == (393, 42_633)
-
-
-def test_a_portal_changed_by_a_person_stays(session: Session) -> None:
-    load_aisne(session)
-    school = schools(session)["0020098W"]
-    ent.assign_portal(session, school, None)
-    load_aisne(session)
-    assert ent.find_portal(session, school.id) is None
-
-
 def test_no_heading_means_two_columns() -> None:
     headings = [heading.lower() for column in COLUMNS.values() for heading in column.names]
     assert len(headings) == len(set(headings))
@@ -357,15 +220,3 @@ def test_errors_come_in_the_order_of_the_file(session: Session) -> None:
     rows = "x;E;primaire;99001;;;;\n" + "0020098W;too;few\n" + "y;E;primaire;99001;;;;\n"
     report = take(session, import_schools, SCHOOLS + rows)
     assert [error.line for error in report.errors] == [2, 3, 4]
-
-
-def test_progress_sees_every_row(session: Session) -> None:
-    seen: list[int] = []
-
-    def watch(rows: Sequence[TableRow]) -> Iterator[TableRow]:
-        for row in rows:
-            seen.append(row.line)
-            yield row
-
-    import_communes(session, packaged_table("aisne-communes.csv.xz"), Options(dry_run=True), watch)
-    assert seen == list(range(2, 799))
