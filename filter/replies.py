@@ -17,6 +17,8 @@ BLOCKED_TTL = 10
 ANY_TTL = 3_600
 EDNS_VERSION = 0
 
+LONGEST_TEXT = 160
+"""Characters of an explanation: it must leave room in 512 bytes."""
 EDE_OPTION = 15
 EDE_STALE = 3
 EDE_NOT_READY = 14
@@ -77,7 +79,7 @@ def reply(
 def pack_opt(query: ClientQuery, rcode: int, extra: Extra | None) -> bytes:
     option = b""
     if extra is not None:
-        info = struct.pack("!H", extra.code) + extra.text.encode()
+        info = struct.pack("!H", extra.code) + extra.text[:LONGEST_TEXT].encode()
         option = struct.pack("!HH", EDE_OPTION, len(info)) + info
     ttl = rcode >> 4 << 24 | EDNS_VERSION << 16 | (0x8000 if query.dnssec_ok else 0)
     return struct.pack("!BHHIH", 0, wire.OPT, UDP_SIZE, ttl, len(option)) + option

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import socket
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,8 @@ IDLE_SECONDS = 10.0
 MESSAGE_SECONDS = 5.0
 """For a whole message, not for each read: one byte a second keeps nobody busy."""
 WRITE_SECONDS = 5.0
+RECEIVE_BUFFER = 4 << 20
+"""Bytes of queries that may wait while one is answered; the system may grant less."""
 
 
 class PortTaken(Exception):
@@ -39,6 +42,7 @@ class UdpListener(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.transport = cast("asyncio.DatagramTransport", transport)  # uvloop's and asyncio's share no base class
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:

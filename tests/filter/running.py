@@ -94,21 +94,30 @@ class RunningFilter:
         return message
 
     def send(self, packets: Iterable[bytes], timeout: float = 8.0) -> list[bytes]:
-        """Each packet over UDP, waiting for its reply."""
+        """Each packet over UDP, waiting for its reply; sent again each second, as a stub resolver does."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(timeout)
+            client.settimeout(1.0)
             client.connect(("127.0.0.1", self.port))
-            replies = []
-            for packet in packets:
-                client.send(packet)
-                replies.append(client.recv(65_535))
-            return replies
+            return [exchange(client, packet, tries=int(timeout)) for packet in packets]
 
     def send_tcp(self, packets: Sequence[bytes]) -> list[bytes]:
         """All packets on one connection, then all replies, in the order in which they come."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=8) as client:
             client.sendall(b"".join(struct.pack("!H", len(packet)) + packet for packet in packets))
             return [receive(client) for _ in packets]
+
+
+def exchange(client: socket.socket, packet: bytes, tries: int) -> bytes:
+    """The reply to a packet; raise TimeoutError when none comes."""
+    for _ in range(tries):
+        client.send(packet)
+        try:
+            while (reply := client.recv(65_535))[:2] != packet[:2]:
+                pass  # to an earlier packet that was sent twice
+        except TimeoutError:
+            continue
+        return reply
+    raise TimeoutError
 
 
 def receive(client: socket.socket) -> bytes:

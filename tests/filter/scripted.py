@@ -7,10 +7,15 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from dnslib import QTYPE, RCODE, RR, DNSHeader, DNSRecord
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+from dns.message import Message
+from dns.rrset import RRset
 
 SOA = "example.test. 60 IN SOA ns.example.test. root.example.test. 1 3600 600 86400 60"
-Script = Callable[[DNSRecord, bool], Sequence[bytes]]
+Script = Callable[[Message, bool], Sequence[bytes]]
 """(query, whether it came over UDP) -> the datagrams or messages sent back, in order."""
 
 
@@ -21,14 +26,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answer(query: DNSRecord, *records: str, rcode: str = "NOERROR", authority: Sequence[str] = ()) -> DNSRecord:
-    """A well-formed response with these records, in zone file notation."""
-    reply = DNSRecord(DNSHeader(id=query.header.id, qr=1, rd=1, ra=1, rcode=getattr(RCODE, rcode)), q=query.q)
-    for line in records:
-        reply.add_answer(*RR.fromZone(line))
-    for line in authority:
-        reply.add_auth(*RR.fromZone(line))
+def answer(query: Message, *records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR, authority: Sequence[str] = ()) -> Message:
+    """A well-formed response with these records, in zone file notation (owner TTL class type data)."""
+    reply = dns.message.make_response(query, recursion_available=True)
+    reply.set_rcode(rcode)
+    reply.answer += [rrset(line) for line in records]
+    reply.authority += [rrset(line) for line in authority]
     return reply
+
+
+def rrset(line: str) -> RRset:
+    owner, ttl, rclass, rtype, data = line.split(maxsplit=4)
+    return dns.rrset.from_text(owner, int(ttl), rclass, rtype, data)
+
+
+def pack(reply: Message) -> bytes:
+    """The message's bytes, of any size."""
+    return reply.to_wire(max_size=65_535)
 
 
 class ScriptedUpstream:
@@ -90,15 +104,16 @@ class ScriptedUpstream:
         return [(transport, qtype) for transport, asked, qtype in self.asked if asked == name]
 
     def respond(self, data: bytes, over_udp: bool) -> Sequence[bytes]:
-        query = DNSRecord.parse(data)
-        name, qtype = str(query.q.qname).rstrip(".").lower(), str(QTYPE[query.q.qtype])
+        query = dns.message.from_wire(data)
+        (question,) = query.question
+        name, qtype = question.name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(question.rdtype)
         self.asked.append(("udp" if over_udp else "tcp", name, qtype))
         if (script := self.scripts.get(name)) is not None:
             return script(query, over_udp)
         if (records := self.records.get((name, qtype))) is not None:
-            return [answer(query, *records).pack()]
+            return [pack(answer(query, *records))]
         known = any(each == name for each, _ in self.records)
-        return [answer(query, rcode="NOERROR" if known else "NXDOMAIN", authority=[SOA]).pack()]
+        return [pack(answer(query, rcode=dns.rcode.NOERROR if known else dns.rcode.NXDOMAIN, authority=[SOA]))]
 
     def serve_udp(self) -> None:
         while not self.closed.is_set():
