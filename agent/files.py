@@ -7,6 +7,8 @@ from pathlib import Path
 READABLE = 0o644
 """Everyone on the device may read what browsers and the resolver need."""
 
+SUFFIX = ".preau-new"
+
 
 def write(path: Path, content: bytes, mode: int = READABLE, staging: Path | None = None) -> None:
     """Replace ``path``: temporary file, fsync, rename, fsync of the folder. ``staging``: another folder for the first.
@@ -35,7 +37,13 @@ def write_all(descriptor: int, content: bytes) -> None:
 
 def temporary_of(path: Path, staging: Path | None = None) -> Path:
     """Where the next content of ``path`` is prepared."""
-    return (staging or path.parent) / f".{path.name}.preau-new"
+    return (staging or path.parent) / f".{path.name}{SUFFIX}"
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Take away what an agent killed while writing here left behind."""
+    for temporary in folder.glob(f".*{SUFFIX}"):
+        temporary.unlink()
 
 
 def remove(path: Path) -> bool:

@@ -19,6 +19,7 @@ def exclusive(root: Path) -> Iterator[None]:
     descriptor = open_lock(root)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.remove_temporaries(root / STATE)
     except BlockingIOError:
         raise AlreadyRunning(
             f"Un autre agent travaille déjà sous {root} : arrêtez-le d’abord (« systemctl stop preau-agent »)."

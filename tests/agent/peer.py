@@ -89,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 10
+    wbufsize = -1  # one packet for each answer: no delayed acknowledgement to wait for
     peer: ClassVar[Peer]
 
     def do_GET(self) -> None:
