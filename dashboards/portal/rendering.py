@@ -34,7 +34,7 @@ DONE = {
     "device-moved": "L’appareil a changé d’école.",
     "device-status": "Le statut a changé.",
     "device-registered": "L’appareil est enregistré.",
-    "token-revoked": "Le jeton est révoqué : il n’enrôle plus aucun appareil.",
+    "token-revoked": "Le code est révoqué : il n’enrôle plus aucun appareil.",
     "profile-saved": "Le profil est enregistré et sa publication demandée : les filtres suivront.",
     "publication-requested": "La publication est demandée : la compilation démarre.",
     "signed-out": "Vous êtes déconnecté.",
@@ -84,7 +84,6 @@ def make_environment() -> Environment:
         "clock": words.clock,
         "number": words.number,
         "size": words.size,
-        "duration": words.duration,
         "school_name": school_names.written,
         "resources": words.name_resources,
     }

@@ -4,7 +4,7 @@ import re
 
 from jinja2.ext import Extension
 
-BEFORE = re.compile(r" (?=[?;»]|!(?!=)|:(?![\w=]))")
+BEFORE = re.compile(r" (?=[?;»·]|!(?!=)|:(?![\w=]))")
 AFTER = re.compile(r"(?<=«) ")
 NO_BREAK = "\u00a0"
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,8 @@ from fleet.tickets.models import TicketKind, TicketStatus, TicketSubject
 
 PARIS = ZoneInfo("Europe/Paris")
 MONTHS = ("janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc.")
-DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
+NB = "\u00a0"
+"""Holds a number and its unit on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def name_resources(told: str) -> str:
 def day(moment: datetime) -> str:
     """``24 nov. 2026``, in Paris."""
     local = moment.astimezone(PARIS)
-    return f"{'1er' if local.day == 1 else local.day} {MONTHS[local.month - 1]} {local.year}"
+    return f"{'1er' if local.day == 1 else local.day}{NB}{MONTHS[local.month - 1]}{NB}{local.year}"
 
 
 def moment(at: datetime) -> str:
@@ -189,7 +190,7 @@ def moment(at: datetime) -> str:
 def clock(at: datetime) -> str:
     """``12 h 05``, in Paris."""
     local = at.astimezone(PARIS)
-    return f"{local.hour} h {local.minute:02d}"
+    return f"{local.hour}{NB}h{NB}{local.minute:02d}"
 
 
 def ago(at: datetime, now: datetime) -> str:
@@ -198,21 +199,11 @@ def ago(at: datetime, now: datetime) -> str:
     if seconds < 60:
         return "à l’instant" if seconds > -60 else moment(at)
     if seconds < 3600:
-        return f"il y a {int(seconds // 60)} min"
+        return f"il y a{NB}{int(seconds // 60)}{NB}min"
     if seconds < 86400:
-        return f"il y a {int(seconds // 3600)} h"
+        return f"il y a{NB}{int(seconds // 3600)}{NB}h"
     days = int(seconds // 86400)
-    return f"il y a {days} jour{'s' if days > 1 else ''}" if days <= 31 else f"le {day(at)}"
-
-
-def duration(length: timedelta) -> str:
-    """``45 s``, ``12 min``, ``3 h``, ``2 jours``."""
-    seconds = int(length.total_seconds())
-    for size, unit in ((86400, "jour"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {unit}{'s' if unit == 'jour' and count > 1 else ''}"
-    return f"{seconds} s"
+    return f"il y a{NB}{days}{NB}jour{'s' if days > 1 else ''}" if days <= 31 else f"le {day(at)}"
 
 
 def number(value: float) -> str:
@@ -226,7 +217,7 @@ def size(count: int | None) -> str:
         return "inconnu"
     for unit, factor in (("To", 10**12), ("Go", 10**9), ("Mo", 10**6), ("ko", 10**3)):
         if count >= factor:
-            return f"{number(round(count / factor, 1)).removesuffix(',0')} {unit}"
+            return f"{number(round(count / factor, 1)).removesuffix(',0')}{NB}{unit}"
     return f"{count} octets"
 
 

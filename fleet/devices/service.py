@@ -131,7 +131,7 @@ def count_devices(
     if collectivity_id is not None:
         rows = rows.where(School.collectivity_id == collectivity_id)
     rows = visible_to(viewer, rows, collectivity=School.collectivity_id, school=Device.school_id)
-    counted = session.execute(rows.group_by(Device.kind, Device.status)).tuples()
+    counted = session.execute(rows.group_by(Device.kind, Device.status))
     return {(kind, status): number for kind, status, number in counted}
 
 
@@ -140,7 +140,7 @@ def count_by_school(session: Session, viewer: Viewer, school_ids: Iterable[UUID]
     rows = select(School.id, func.count()).join(Device, Device.school_id == School.id).group_by(School.id)
     rows = rows.where(School.id.in_(list(school_ids)), Device.status != DeviceStatus.RETIRED)
     rows = visible_to(viewer, rows, collectivity=School.collectivity_id, school=School.id)
-    return dict(session.execute(rows).tuples().all())
+    return dict(session.execute(rows).all())
 
 
 def check_platform(kind: DeviceKind, platform: Platform) -> None:
@@ -288,13 +288,13 @@ def index_search(device: Device) -> None:
 
 def _name(text: str) -> str:
     text = " ".join(text.split())
-    if not 1 <= len(text) <= 120:
-        raise Invalid("device.bad_name", "Un nom compte de 1 à 120 caractères.")
+    if not 1 <= len(text) <= 120 or not text.isprintable():
+        raise Invalid("device.bad_name", "Un nom compte de 1 à 120 caractères lisibles.")
     return text
 
 
 def _text(text: str | None) -> str | None:
     text = " ".join((text or "").split())
-    if len(text) > 120:
-        raise Invalid("device.text_too_long", "Salle, fabricant et modèle comptent 120 caractères au plus.")
+    if len(text) > 120 or not text.isprintable():
+        raise Invalid("device.bad_text", "Salle, fabricant et modèle comptent 120 caractères lisibles au plus.")
     return text or None
