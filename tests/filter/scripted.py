@@ -26,7 +26,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answer(query: Message, *records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR, authority: Sequence[str] = ()) -> Message:
+def answer(
+    query: Message, *records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR, authority: Sequence[str] = ()
+) -> Message:
     """A well-formed response with these records, in zone file notation (owner TTL class type data)."""
     reply = dns.message.make_response(query, recursion_available=True)
     reply.set_rcode(rcode)
@@ -53,6 +55,8 @@ class ScriptedUpstream:
         self.scripts: dict[str, Script] = {}
         self.asked: list[tuple[str, str, str]] = []
         """(transport, name, type) of every query that came."""
+        self.client = ("", 0)
+        """Who sent the last datagram."""
         self.closed = threading.Event()
         while True:
             self.port = free_port()
@@ -118,11 +122,11 @@ class ScriptedUpstream:
     def serve_udp(self) -> None:
         while not self.closed.is_set():
             try:
-                data, client = self.udp.recvfrom(4096)
+                data, self.client = self.udp.recvfrom(4096)
             except TimeoutError:
                 continue
             for reply in self.respond(data, True):
-                self.udp.sendto(reply, client)
+                self.udp.sendto(reply, self.client)
 
     def serve_tcp(self) -> None:
         while not self.closed.is_set():
