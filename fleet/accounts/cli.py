@@ -11,21 +11,14 @@ from sqlalchemy import select
 
 from fleet.accounts import service
 from fleet.collectivities.models import Collectivity
-from fleet.config import FleetConfig
-from fleet.db import SessionFactory, connect
-from fleet.environment import read_environment
+from fleet.db import SessionFactory
 from fleet.errors import Invalid, NotFound
+from fleet.operator import open_fleet
 from fleet.schools.models import School
 from fleet.scope import Grant, Role
 
 app = typer.Typer(no_args_is_help=True, help="Comptes : qui se connecte, avec quel rôle, sur quoi.")
 EmailArgument = Annotated[str, typer.Argument(help="Adresse électronique : c’est l’identifiant.")]
-
-
-@app.callback()
-def open_database() -> None:
-    """Comptes : qui se connecte, avec quel rôle, sur quoi."""
-    connect(FleetConfig.from_environ(read_environment()).database_url)
 
 
 def read_password() -> tuple[str, bool]:
@@ -54,6 +47,7 @@ def create(
         raise Invalid("account.one_node", "Un rôle porte sur une seule chose : --insee, --siren ou --uai.")
     if role in {Role.OFFICER, Role.SCHOOL_LEAD} and not (insee or siren or uai):
         raise Invalid("account.node_needed", "Dites sur quoi porte ce rôle : --insee, --siren ou --uai.")
+    open_fleet()
     password, made_here = read_password()
     with SessionFactory.begin() as session:
         collectivity_id = school_id = None
@@ -76,6 +70,7 @@ def create(
 @app.command()
 def password(email: EmailArgument) -> None:
     """Change un mot de passe et ferme les sessions ouvertes."""
+    open_fleet()
     new, made_here = read_password()
     with SessionFactory.begin() as session:
         service.set_password(session, email, new)
@@ -87,6 +82,7 @@ def password(email: EmailArgument) -> None:
 @app.command("list")
 def list_accounts() -> None:
     """Montre les comptes et leurs rôles."""
+    open_fleet()
     table = Table("Adresse", "Nom", "Rôles", "Actif")
     with SessionFactory.begin() as session:
         for user in service.list_users(session):

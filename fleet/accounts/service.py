@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from fleet.accounts.models import RoleGrant, SignInFailure, User, WebSession
-from fleet.accounts.passwords import NOBODY, hash_password, is_password
+from fleet.accounts.passwords import hash_password, is_password, nobody
 from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
 from fleet.scope import STAFF, Grant, Viewer
 
@@ -58,7 +58,7 @@ def sign_in(session: Session, email: str, password: str, address: str, now: date
     email = email.strip().lower()
     _refuse_when_guessing(session, email, address, now)
     user = session.scalar(select(User).where(User.email == email).options(selectinload(User.grants)))
-    right = is_password(password, user.password_hash if user else NOBODY)
+    right = is_password(password, user.password_hash if user else nobody())
     if user is None or not right or not user.is_active:
         session.add(SignInFailure(email=email[:320], address=address, at=now))
         raise Unauthenticated("account.wrong_password", "Adresse ou mot de passe incorrect.", keeps_changes=True)

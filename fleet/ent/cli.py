@@ -8,11 +8,10 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fleet.config import FleetConfig
-from fleet.db import SessionFactory, connect
+from fleet.db import SessionFactory
 from fleet.ent import service
-from fleet.environment import read_environment
 from fleet.errors import NotFound
+from fleet.operator import open_fleet
 from fleet.schools.models import School
 from fleet.schools.uai import fold_uai
 
@@ -20,14 +19,10 @@ app = typer.Typer(no_args_is_help=True, help="ENT : catalogue des portails, et p
 NONE = "aucun"
 
 
-def _connect() -> None:
-    connect(FleetConfig.from_environ(read_environment()).database_url)
-
-
 @app.command("list")
 def list_portals() -> None:
     """Montre les portails, leurs liens et combien d’écoles les utilisent."""
-    _connect()
+    open_fleet()
     table = Table("Nom court", "Portail", "Adresse", "Écoles")
     with SessionFactory.begin() as session:
         schools = service.count_schools(session)
@@ -44,7 +39,7 @@ def assign(
     portal: Annotated[str, typer.Argument(help=f"Nom court du portail, ou « {NONE} ».", show_default=False)],
 ) -> None:
     """Donne son portail à une école, ou le lui retire."""
-    _connect()
+    open_fleet()
     with SessionFactory.begin() as session:
         school = _school(session, uai)
         chosen = None if portal == NONE else service.get_portal(session, portal)
@@ -55,7 +50,7 @@ def assign(
 @app.command()
 def examples() -> None:
     """Ajoute au catalogue des portails d’exemple (ONE, NEO, Beneylu) : vérifiez leurs adresses avant l’usage."""
-    _connect()
+    open_fleet()
     with SessionFactory.begin() as session:
         added = service.add_examples(session)
     typer.echo(f"Ajoutés : {', '.join(portal.slug for portal in added)}." if added else "Rien à ajouter.")

@@ -11,11 +11,10 @@ from rich.progress import track
 from sqlalchemy.orm import Session
 
 from fleet.collectivities.imports import import_communes, import_groups
-from fleet.config import FleetConfig
-from fleet.db import SessionFactory, connect
-from fleet.environment import read_environment
+from fleet.db import SessionFactory
 from fleet.errors import Invalid
 from fleet.importing import ImportReport, Options, Track, Verb
+from fleet.operator import open_fleet
 from fleet.schools.imports import import_schools
 from fleet.table_reader import DELIMITERS, MAX_BYTES, Encoding, Table, TableRefused, TableRow, read_table
 
@@ -78,7 +77,7 @@ def schools(
 
 
 def _import(take: Import, file: Path, options: Options, encoding: Encoding, show: int) -> None:
-    connect(FleetConfig.from_environ(read_environment()).database_url)
+    open_fleet()
     table = read_table(_content(file), encoding)
     with SessionFactory.begin() as session:
         report = take(session, table, options, _with_progress)
