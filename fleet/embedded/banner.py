@@ -48,7 +48,7 @@ class ReadyBlock:
         yield from self._account_rows()
         yield "DNS", f"{self.dns_address} port {self.dns_port} (UDP et TCP)"
         if self.blocked_name:
-            yield "", f"kdig @{self.dns_address} -p {self.dns_port} {self.blocked_name}   (bloqué)"
+            yield "", f"kdig +edns @{self.dns_address} -p {self.dns_port} {self.blocked_name}   (bloqué)"
         else:
             yield "", "les listes se compilent encore : d’ici là, tout nom reçoit SERVFAIL"
         yield "", f"page de blocage : http://{self.dns_address}:{self.page_port}/"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from celery import Celery
+from celery.app.control import Control
 from kombu.exceptions import OperationalError
 
 from fleet.demo.machines import answered_since
@@ -50,17 +50,17 @@ def controller_program(environment: Mapping[str, str], host: str, port: int, hea
     return Program("controller", command, environment, is_ready, stop_seconds=0.6)
 
 
-def worker_program(environment: Mapping[str, str], broker: Celery) -> Program:
+def worker_program(environment: Mapping[str, str], control: Control) -> Program:
     """The worker. SIGQUIT: it puts back what it had begun instead of finishing it first."""
-    is_ready = partial(worker_answers, broker)
+    is_ready = partial(worker_answers, control)
     command = [*PYTHON, "fleet", "worker"]
     return Program("worker", command, environment, is_ready, stop_signal=signal.SIGQUIT, stop_seconds=2.0)
 
 
-def worker_answers(broker: Celery) -> bool:
-    """Whether a worker answers on this broker."""
+def worker_answers(control: Control) -> bool:
+    """Whether a worker answers on the broker."""
     try:
-        return bool(broker.control.ping(timeout=1.0, limit=1))
+        return bool(control.ping(timeout=1.0, limit=1))
     except (OperationalError, OSError):
         return False
 

@@ -50,9 +50,7 @@ def find_upstreams(chosen: tuple[str, ...], resolv_conf: Path = RESOLV_CONF) -> 
     for each in found:
         host, _, port = with_port(each).rpartition(":")
         if not host or any(c in ", " for c in each) or not (port.isdecimal() and 0 < int(port) < 65536):
-            raise ConfigurationError(
-                f"--upstream « {each} » : attendu une ADRESSE ou ADRESSE:PORT."
-            )
+            raise ConfigurationError(f"--upstream « {each} » : attendu une ADRESSE ou ADRESSE:PORT.")
     return tuple(with_port(each) for each in found)
 
 

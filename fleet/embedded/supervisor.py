@@ -178,6 +178,16 @@ def longest_stop(children: Sequence[Child]) -> float:
     return max((child.program.stop_seconds for child in children), default=0.0)
 
 
+def wait_until(happened: Callable[[], bool], seconds: float) -> bool:
+    """Wait for something to be true; False when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL)
+    return True
+
+
 class Supervisor:
     """The programs of one installation, in the order in which they were started."""
 

@@ -36,7 +36,7 @@ from fleet.embedded.settings import (
     public_host,
     write_environment,
 )
-from fleet.embedded.supervisor import NotReady, Supervisor
+from fleet.embedded.supervisor import Supervisor, wait_until
 from fleet.embedded.valkey import Valkey
 from fleet.errors import Unauthenticated
 from fleet.filtering import service as filtering
@@ -182,10 +182,9 @@ def start(installation: Installation) -> None:
         now = datetime.now(UTC)
         installation.accounts = load_demo(config, installation.layout.demo_accounts, now, say)
     installation.supervisor.wait_ready(*names)
-    start_filter(installation)
     if installation.options.demo:
         start_machines(installation)
-    installation.lists_are_ready = wait_for_lists(installation)
+    start_filter(installation)
 
 
 def start_stores(installation: Installation) -> None:
@@ -207,7 +206,7 @@ def start_fleet(installation: Installation) -> list[str]:
     health = f"{installation.local_url}/health/ready"
     started = [
         programs.controller_program(environment, options.host, options.port, health, config.ca_file),
-        programs.worker_program(environment, make_celery(config)),
+        programs.worker_program(environment, make_celery(config).control),
         programs.beat_program(environment, installation.layout.beat),
     ]
     installation.supervisor.start(*started)
@@ -223,14 +222,26 @@ def ensure_filtering(installation: Installation) -> None:
 
 
 def start_filter(installation: Installation) -> None:
-    """The filter, with a credential of its own, kept from one start to the next."""
-    layout, config = installation.layout, installation.config
+    """The filter, with a credential of its own, kept from one start to the next; with lists when these are soon there.
+
+    Whole lists take longer to compile than people wait: they come in when they are ready.
+    """
+    layout, config, supervisor = installation.layout, installation.config, installation.supervisor
     with SessionFactory.begin() as session:
         ensure_credential(session, layout.filter / "credential", datetime.now(UTC))
-    environ = installation.environ
-    installation.supervisor.start(
-        programs.filter_program(installation.options, installation.local_url, config.ca_file, layout, environ)
+    installation.lists_are_ready = wait_until(is_published, LISTS_SECONDS)
+    program = programs.filter_program(
+        installation.options, installation.local_url, config.ca_file, layout, installation.environ
     )
+    supervisor.start(program)
+    if installation.lists_are_ready:
+        supervisor.wait_ready(program.name)
+
+
+def is_published() -> bool:
+    """Whether there is a bundle to fetch."""
+    with SessionFactory() as session:
+        return filtering.find_latest(session) is not None
 
 
 def ensure_credential(session: Session, path: Path, now: datetime) -> None:
@@ -240,17 +251,6 @@ def ensure_credential(session: Session, path: Path, now: datetime) -> None:
     except (OSError, Unauthenticated):
         _node, credential = filtering.register_filter(session, FILTER_NAME, None, now, replace=True)
         write_private(path, f"{credential}\n")
-
-
-def wait_for_lists(installation: Installation) -> bool:
-    """Give the first compile its time; whole lists take longer than people wait, and come in when they are ready."""
-    try:
-        installation.supervisor.wait_ready("filter", seconds=LISTS_SECONDS)
-    except NotReady:
-        if "filter" not in installation.supervisor.pids():
-            raise
-        return False
-    return True
 
 
 def start_machines(installation: Installation) -> None:
