@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 
@@ -67,6 +68,23 @@ def answer_fleet_error(_request: Request, error: Exception) -> Response:
     return JSONResponse({"code": error.code, "detail": error.detail}, error.status, headers)
 
 
+def answer_validation_error(_request: Request, error: Exception) -> Response:
+    """Say which fields of a request have the wrong shape. What was sent is not echoed: it may not even be text."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    problems = [{"field": _as_text(".".join(map(str, e["loc"]))), "reason": _as_text(e["msg"])} for e in error.errors()]
+    told = ", ".join(problem["field"] for problem in problems[:5])
+    return JSONResponse(
+        {"code": "request.invalid", "detail": f"Demande mal formée : {told}.", "problems": problems[:50]}, 422
+    )
+
+
+def _as_text(text: str) -> str:
+    """Names of unknown fields come from outside, and JSON may hold halves of characters that UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()[:200]
+
+
 def install(app: FastAPI) -> None:
-    """Register the one handler."""
+    """Register the two handlers."""
     app.add_exception_handler(FleetError, answer_fleet_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)

@@ -8,11 +8,18 @@ from celery import Celery, Task, current_app, signals
 from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
+from fleet.broker import transport_for
 from fleet.config import FleetConfig
 from fleet.db import connect
 from fleet.log import request_id
 
-TASK_MODULES = ("fleet.accounts.tasks", "fleet.checkins.tasks", "fleet.filtering.tasks", "fleet.tickets.tasks")
+TASK_MODULES = (
+    "fleet.accounts.tasks",
+    "fleet.checkins.tasks",
+    "fleet.enrollment.tasks",
+    "fleet.filtering.tasks",
+    "fleet.tickets.tasks",
+)
 
 SCHEDULE = {
     "send due ticket mails": {
@@ -35,6 +42,7 @@ SCHEDULE = {
         "options": {"expires": 60},
     },
     "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
+    "forget wrong tokens": {"task": "fleet.enrollment.tasks.purge_guesses", "schedule": crontab(minute=27)},
 }
 
 
@@ -76,6 +84,7 @@ def make_celery(config: FleetConfig) -> Celery[PromptTask]:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker waits for its broker for ever; 100 times is the default
+        broker_transport=transport_for(config.broker_url),
         # A broker that is down must not hold a request: the sweep finds the work.
         task_publish_retry=False,
         broker_transport_options={

@@ -3,7 +3,6 @@
 import logging
 
 from fastapi import FastAPI, Request
-from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -11,7 +10,7 @@ from starlette.exceptions import HTTPException
 from dashboards.portal.person import landing, sign_in_path
 from dashboards.portal.rendering import render
 from dashboards.portal.security import HEADERS
-from fleet.errors import FleetError, Unauthenticated, answer_fleet_error
+from fleet.errors import FleetError, Unauthenticated, answer_fleet_error, answer_validation_error
 from fleet.log import request_id
 
 log = logging.getLogger(__name__)
@@ -85,12 +84,12 @@ def answer_http(request: Request, error: Exception) -> Response:
     return error_page(request, error.status_code)
 
 
-async def answer_validation(request: Request, error: Exception) -> Response:
+def answer_validation(request: Request, error: Exception) -> Response:
     """An address whose parts have the wrong shape."""
     if not isinstance(error, RequestValidationError):
         raise error
     if is_program(request):
-        return await request_validation_exception_handler(request, error)
+        return answer_validation_error(request, error)
     in_path = any(problem["loc"][0] == "path" for problem in error.errors())
     return error_page(request, 404 if in_path else 422)
 

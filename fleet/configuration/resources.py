@@ -119,14 +119,19 @@ FRENCH = {
 }
 
 
-def parse(resource: str, value: object) -> Resource:
-    """Read what somebody wants to set; raise Invalid that names every wrong field, in French."""
+def kind_of(resource: str) -> type[Resource]:
+    """The shape of a resource; raise Invalid that lists the known ones."""
     kind = RESOURCES.get(resource)
     if kind is None:
         known = ", ".join(RESOURCES)
         raise Invalid("configuration.unknown_resource", f"Réglage inconnu : {resource}. Réglages possibles : {known}.")
+    return kind
+
+
+def parse(resource: str, value: object) -> Resource:
+    """Read what somebody wants to set; raise Invalid that names every wrong field, in French."""
     try:
-        return kind.model_validate(value)
+        return kind_of(resource).model_validate(value)
     except ValidationError as error:
         told = " ; ".join(_tell(each) for each in error.errors(include_url=False))
         raise Invalid("configuration.invalid", f"Réglage refusé : {told}.") from error

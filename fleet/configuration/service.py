@@ -1,6 +1,7 @@
 """What each device should look like: layers from the département down to the device, and how it went."""
 
 import base64
+import logging
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,15 +18,17 @@ from agent.protocol import Bookmark, DesiredState, Shortcut
 from fleet.config import FleetConfig
 from fleet.configuration.layers import Explained, Layer, Merged, Value, build, entries_of, merge
 from fleet.configuration.models import ResourceOutcome, Setting
-from fleet.configuration.resources import RESOURCES, parse
+from fleet.configuration.resources import kind_of, parse
 from fleet.configuration.states import state_of as state_of
 from fleet.devices import events
 from fleet.devices.models import Device, DeviceKind, Platform
 from fleet.ent import service as ent
 from fleet.ent.models import EntPortal
-from fleet.errors import NotFound
+from fleet.errors import Invalid, NotFound
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
+
+log = logging.getLogger(__name__)
 
 WITH_BROWSER = frozenset({DeviceKind.DISPLAY, DeviceKind.TABLET, DeviceKind.LAPTOP, DeviceKind.DESKTOP})
 """Kinds that people browse with; a gateway serves them and shows nothing."""
@@ -83,8 +86,17 @@ def _settings(session: Session, school_id: UUID | None, device_id: UUID | None) 
 def _stored_layer(
     name: str, label: str, stored: Sequence[Setting], school_id: UUID | None, device_id: UUID | None
 ) -> Layer:
-    own = [s for s in stored if s.school_id == school_id and s.device_id == device_id and s.resource in RESOURCES]
-    return Layer(name, label, tuple(e for s in own for e in entries_of(parse(s.resource, s.value))))
+    own = [s for s in stored if s.school_id == school_id and s.device_id == device_id]
+    return Layer(name, label, tuple(entry for setting in own for entry in _said(setting)))
+
+
+def _said(setting: Setting) -> Sequence[tuple[str, Value]]:
+    """What a stored setting says; nothing, when the rules became stricter after it was written."""
+    try:
+        return list(entries_of(parse(setting.resource, setting.value)))
+    except Invalid as error:
+        log.warning("setting ignored", extra={"setting": str(setting.id), "reason": error.detail})
+        return []
 
 
 def _defaults(platform: Platform, config: FleetConfig) -> Iterator[tuple[str, Value]]:
@@ -173,6 +185,7 @@ def clear_value(
     now: datetime,
 ) -> None:
     """Make a layer silent about a resource; raise NotFound when it said nothing."""
+    kind_of(resource)
     must_configure(viewer, school, device)
     gone = session.scalar(
         delete(Setting)

@@ -76,10 +76,10 @@ class Known:
 
 
 def clean_serial(serial: str | None) -> str | None:
-    """The serial in upper case, or None when it is missing or a placeholder."""
+    """The serial in upper case, or None when it is missing, unreadable or a placeholder."""
     text = " ".join((serial or "").split()).upper()
     bare = "".join(c for c in text.lower() if c.isalnum())
-    if bare in PLACEHOLDERS or len(bare) < 4 or len(set(bare)) == 1:
+    if bare in PLACEHOLDERS or len(bare) < 4 or len(set(bare)) == 1 or not text.isprintable():
         return None
     return text
 

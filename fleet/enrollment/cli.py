@@ -60,7 +60,7 @@ def find_school(session: Session, uai: str) -> School:
     wanted = fold_uai(uai)
     school = session.scalar(select(School).where(School.uai == wanted))
     if school is None:
-        known = dict(session.execute(select(School.uai, School.name)).tuples().all())
+        known = dict(session.execute(select(School.uai, School.name)).all())
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.7)
         hint = " Vouliez-vous dire : " + ", ".join(f"{u} ({known[u]})" for u in near) + " ?" if near else ""
         raise NotFound("school.unknown", f"Aucune école d’UAI {uai}.{hint}")

@@ -19,7 +19,7 @@ from fleet.enrollment import redemption
 from fleet.enrollment.models import Enrollment, EnrollmentToken
 from fleet.enrollment.recognition import recognise
 from fleet.enrollment.tokens import hash_secret, make_pin, make_secret, write_token
-from fleet.errors import FleetError, Invalid, NotFound
+from fleet.errors import Conflict, FleetError, Invalid, NotFound
 from fleet.paging import Listing, Page, paginate
 from fleet.platforms import android, apple
 from fleet.platforms import service as platforms
@@ -177,6 +177,8 @@ def issue_profile(
     Android QR. The device is staged and says "profile issued": nothing tells whether it was installed.
     """
     devices.must_manage(viewer, device)
+    if device.status in {DeviceStatus.LOST, DeviceStatus.RETIRED}:
+        raise Conflict("device.out_of_service", f"{device.asset_tag} est perdu ou réformé : remettez-le en stock.")
     content = _profile_of(session, device, config)
     _stage_with_profile(session, device, now, viewer.name)
     return device, content

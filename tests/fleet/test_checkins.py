@@ -22,6 +22,7 @@ from fleet.configuration.states import state_of
 from fleet.devices import service as devices
 from fleet.devices.facts import hash_facts
 from fleet.devices.models import Device, DeviceCredential, DeviceEvent, DeviceStatus
+from fleet.errors import ConfigurationError
 from tests.conftest import Clock
 from tests.factories import NOON, make_device, make_school
 from tests.fleet.talking import FACTS, TECHNICIAN, check_in, enrolled, issue
@@ -112,6 +113,20 @@ def test_the_reply_tells_the_time_and_an_interval_that_varies(
 def test_the_interval_follows_its_setting(config: FleetConfig, seconds: int, allowed: set[int]) -> None:
     told = {service.next_check_in(replace(config, check_in_seconds=seconds)) for _ in range(300)}
     assert told <= allowed
+
+
+ENVIRONMENT = {"PREAU_DATABASE_URL": "x", "PREAU_BROKER_URL": "x", "PREAU_PUBLIC_URL": "https://preau.example.test"}
+
+
+@pytest.mark.parametrize(("typed", "read"), [("", 60), ("5", 5), ("86400", 86400)])
+def test_the_interval_is_a_setting(typed: str, read: int) -> None:
+    assert FleetConfig.from_environ(ENVIRONMENT | {"PREAU_CHECK_IN_SECONDS": typed}).check_in_seconds == read
+
+
+@pytest.mark.parametrize("typed", ["0", "-5", "86401", "5s", "1.5"])
+def test_an_interval_that_makes_no_sense_stops_the_start(typed: str) -> None:
+    with pytest.raises(ConfigurationError, match="PREAU_CHECK_IN_SECONDS"):
+        FleetConfig.from_environ(ENVIRONMENT | {"PREAU_CHECK_IN_SECONDS": typed})
 
 
 # ---- facts

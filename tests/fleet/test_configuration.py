@@ -313,6 +313,20 @@ def test_clearing_what_is_not_set_says_so(session: Session) -> None:
         service.clear_value(session, TECHNICIAN, "dns", now=NOON)
 
 
+def test_a_stored_value_that_later_rules_refuse_is_ignored(
+    session: Session, config: FleetConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else one old setting would stop every check-in of the département."""
+    device = display(session)
+    session.add(Setting(resource="browser", value={"home_page": "gopher://old"}, updated_at=NOON))
+    session.add(Setting(resource="wallpaper", value={}, updated_at=NOON))
+    session.flush()
+    browser = service.desired_state_for(session, device, config).browser
+    assert browser is not None
+    assert browser.home_page == ""
+    assert caplog.messages == ["setting ignored"] * 2
+
+
 # ---- over HTTP
 
 
@@ -333,6 +347,7 @@ def test_a_setting_is_made_explained_and_cleared_over_http(api: TestClient, sess
     assert api.delete("/api/v1/configuration/browser", params=here).status_code == 204
     assert api.delete("/api/v1/configuration/browser", params=here).status_code == 404
     assert api.get("/api/v1/configuration").json()["code"] == "configuration.which"
+    assert api.delete("/api/v1/configuration/%00", params=here).status_code == 422
     both = here | {"school_id": str(device.school_id)}
     assert api.get("/api/v1/configuration", params=both).json()["code"] == "configuration.one_layer"
 

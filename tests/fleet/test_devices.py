@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -31,7 +32,8 @@ from tests.sign_in import signed_in
     "serial",
     [None, "", "  ", "0", "00000000", "To be filled by O.E.M.", "To Be Filled By O.E.M", "Default string", "N/A",
      "System Serial Number", "Not Specified", "none", "NONE", "XXXXXXXXXX", "123456789", "0123456789", "...........",
-     "ffffffff", "OEM", "SN", "Not Applicable", "INVALID", "Unknown", "Chassis Serial Number", "\t\n", "éé"],
+     "ffffffff", "OEM", "SN", "Not Applicable", "INVALID", "Unknown", "Chassis Serial Number", "\t\n", "éé",
+     "ABC\x1b[2J"],
 )  # fmt: skip
 def test_a_makers_placeholder_is_no_serial(serial: str | None) -> None:
     assert clean_serial(serial) is None
@@ -226,7 +228,7 @@ def test_asset_tags_and_labels_are_never_given_twice(session: Session) -> None:
     assert all(len(d.label) == 16 and d.label.isalnum() and d.label.islower() and d.label.isascii() for d in made)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 121])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 121, "a\x00b", "\ud800", "\x1b[2J"])
 def test_a_device_has_a_name(session: Session, name: str) -> None:
     device = service.get_device(session, TECHNICIAN, make_device(session).id)
     with pytest.raises(Invalid):
@@ -238,6 +240,27 @@ def test_an_edit_that_changes_nothing_leaves_no_event(session: Session) -> None:
     service.edit_device(session, TECHNICIAN, device, name=device.name, room="2", now=NOON)
     session.flush()
     assert session.scalars(select(DeviceEvent)).all() == []
+
+
+@pytest.mark.parametrize("field", ["name", "room", "manufacturer", "model"])
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "x" * 121])
+def test_text_that_the_database_cannot_hold_is_refused(
+    api: TestClient, session: Session, field: str, text: str
+) -> None:
+    signed_in(api, make_user(session))
+    body = json.dumps({"kind": "tablet", "name": "T"} | {field: text}).encode()
+    answer = api.post("/api/v1/devices", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, session.scalars(select(Device)).all()) == (422, [])
+
+
+def test_a_malformed_request_is_told_by_field_and_not_echoed(api: TestClient, session: Session) -> None:
+    signed_in(api, make_user(session))
+    for extra, fields in (("secret", {"body.kind", "body.name", "body.secret"}), ("half \udfff", {"body"})):
+        body = json.dumps({"kind": "toaster", extra: "hunter2"}).encode()
+        answer = api.post("/api/v1/devices", content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+        assert {problem["field"] for problem in answer.json()["problems"]} == fields
+        assert "hunter2" not in answer.text
 
 
 # ---- life

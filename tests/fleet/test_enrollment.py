@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from fleet.devices import service as devices
 from fleet.devices.models import Device, DeviceEvent, DeviceKind, DeviceStatus, Platform
-from fleet.enrollment import guesses
+from fleet.enrollment import guesses, tasks
 from fleet.enrollment.models import Enrollment, EnrollmentFailure, EnrollmentToken
 from fleet.enrollment.tokens import CROCKFORD, make_secret, read_token, write_token
 from fleet.errors import NotFound
@@ -339,6 +340,15 @@ def test_guesses_from_everywhere_are_limited_too(api: TestClient, session: Sessi
     session.flush()
     assert guess(api).status_code == 404
     assert enroll(api, right).status_code == 429
+
+
+def test_guesses_that_no_longer_count_are_forgotten(app: FastAPI, session: Session) -> None:
+    now = utc_now()
+    for age in (1, 9, 11, 5000):
+        session.add(EnrollmentFailure(address="192.0.2.1", at=now - timedelta(minutes=age)))
+    session.flush()
+    tasks.purge_guesses()
+    assert session.scalar(select(func.count()).select_from(EnrollmentFailure)) == 2
 
 
 @pytest.mark.parametrize(
