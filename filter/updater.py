@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,6 @@ BUNDLE = "bundle.preau"
 PARTIAL = "bundle.part"
 PARTIAL_DIGEST = "bundle.part.etag"
 LARGEST = 1 << 30
-CHUNK = 1 << 18
 PATH = "/filter/v1/bundle"
 
 Install = Callable[[Policy, str], None]
@@ -126,7 +126,7 @@ class Updater:
             received = 0
             (self.data_dir / PARTIAL_DIGEST).write_text(digest, "ascii")
         with (self.data_dir / PARTIAL).open("ab" if resumes else "wb") as file:
-            async for chunk in response.aiter_bytes(CHUNK):
+            async for chunk in response.aiter_raw():  # as it comes: what a cut leaves is kept
                 received += len(chunk)
                 if received > LARGEST:
                     self.forget_partial()
@@ -162,6 +162,7 @@ def read_etag(response: httpx2.Response) -> str:
 def verify(path: Path, digest: str, serial: int) -> Policy:
     """The policy of a bundle that has this digest and is newer than this serial; raise BundleRefused."""
     with path.open("rb") as file:
+        os.fsync(file.fileno())  # before it takes the place of the last good one
         received = hashlib.file_digest(file, "sha256").hexdigest()
     if received != digest:
         raise BundleRefused("wrong_digest", "le fichier reçu n’est pas celui que le contrôleur a annoncé")
