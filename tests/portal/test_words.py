@@ -1,5 +1,6 @@
 """French, as pages write it: names, dates, sizes, signs."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -75,7 +76,7 @@ def test_signs_hold_to_their_word() -> None:
 
 
 def test_every_value_has_a_french_word() -> None:
-    families = {
+    families: dict[str, Iterable[str]] = {
         "device_kind": DeviceKind,
         "device_status": DeviceStatus,
         "platform": Platform,
