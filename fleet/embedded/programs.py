@@ -106,7 +106,10 @@ def filter_program(
         "filter",
         [*PYTHON, "filter", "serve"],
         child_environment(layout, environ, **variables),
-        partial(ready.http_answers, "127.0.0.1", options.metrics_port, "/health/ready"),
+        lambda: (
+            ready.http_answers("127.0.0.1", options.metrics_port, "/health/ready")
+            and ready.dns_answers(options.address, options.dns_port)
+        ),
         stop_seconds=0.3,
     )
 

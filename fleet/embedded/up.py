@@ -1,4 +1,4 @@
-"""`preau up`: everything at once, in order, under one supervisor."""
+"""`preau up`: everything at once, kept running under one supervisor, stopped in order."""
 
 import os
 import signal
@@ -6,85 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
-from sqlalchemy.orm import Session
-
-from fleet.config import FleetConfig
-from fleet.db import SessionFactory, connect
-from fleet.demo.load import load_demo
-from fleet.demo.machines import MACHINES, prepare_root
 from fleet.embedded import leftovers, ports, programs
-from fleet.embedded.banner import Account, ReadyBlock
-from fleet.embedded.certificates import Certificates, ensure
-from fleet.embedded.console import Console, wants_colour
-from fleet.embedded.files import write_private
+from fleet.embedded.banner import ReadyBlock
+from fleet.embedded.installation import Installation, prepare, wanted_ports
 from fleet.embedded.layout import Layout
 from fleet.embedded.lock import hold
-from fleet.embedded.ports import Wanted
 from fleet.embedded.postgres import Postgres
 from fleet.embedded.reset import reset
-from fleet.embedded.settings import (
-    UpOptions,
-    bracketed,
-    child_environment,
-    make_settings,
-    public_host,
-    write_environment,
-)
-from fleet.embedded.supervisor import Supervisor, wait_until
-from fleet.embedded.valkey import Valkey
-from fleet.errors import Unauthenticated
-from fleet.filtering import service as filtering
-from fleet.migrate import migrate
-from fleet.worker import make_celery
+from fleet.embedded.settings import UpOptions
+from fleet.embedded.starting import start
 
-DATABASE = "preau"
 STOP_SECONDS = 4.8
-LISTS_SECONDS = 30.0
-FILTER_NAME = "filtre de cette machine"
 BLOCKED_EXAMPLE = "0-casino.info"
 """In the category gambling of the lists that ship here, and of UT1's own."""
 
 
 class Stop(BaseException):
     """Somebody asked to stop: Ctrl-C, kill, or the terminal that closed. Not an error, so not an Exception."""
-
-
-@dataclass(slots=True)
-class Installation:
-    """One start of everything: what was asked, where it lives, what it is told."""
-
-    options: UpOptions
-    layout: Layout
-    environ: Mapping[str, str]
-    console: Console
-    supervisor: Supervisor
-    certificates: Certificates
-    postgres: Postgres | None
-    valkey: Valkey | None
-    settings: dict[str, str]
-    started: float
-    accounts: list[Account] = field(default_factory=list)
-    lists_are_ready: bool = False
-
-    @property
-    def config(self) -> FleetConfig:
-        return FleetConfig.from_environ(self.settings)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Of the controller, the worker and beat: they read the settings from the file."""
-        return child_environment(self.layout, self.environ, PREAU_ENV_FILE=str(self.layout.environment))
-
-    @property
-    def local_url(self) -> str:
-        """The controller as this machine reaches it."""
-        return f"https://{bracketed(public_host(self.options.address))}:{self.options.port}"
 
 
 def up(options: UpOptions, environ: Mapping[str, str], *, ask_reset: Callable[[str], str] | None, fresh: bool) -> None:
@@ -115,46 +55,6 @@ def end_leftovers(layout: Layout, postgres: Postgres | None) -> None:
         postgres.end_leftover()
 
 
-def wanted_ports(options: UpOptions) -> list[Wanted]:
-    """Every port that people or devices are told; the others are chosen free."""
-    return [
-        Wanted("le portail", "--port", options.host, options.port),
-        Wanted("le DNS", "--dns-port", options.host, options.dns_port, "UDP"),
-        Wanted("le DNS", "--dns-port", options.host, options.dns_port),
-        Wanted("la page de blocage", "--page-port", options.host, options.page_port),
-        Wanted("les mesures du filtre", "--metrics-port", "127.0.0.1", options.metrics_port),
-    ]
-
-
-def prepare(
-    options: UpOptions, layout: Layout, environ: Mapping[str, str], postgres: Postgres | None, started: float
-) -> Installation:
-    """Certificates, clusters, settings: all that is made before the first process starts."""
-    console = Console(sys.stdout, layout.log, colour=wants_colour(sys.stdout, environ))
-    names = [public_host(options.host), options.address]
-    if own := urlsplit(environ.get("PREAU_PUBLIC_URL", "")).hostname:
-        names.append(own)
-    certificates = ensure(layout.tls, names, datetime.now(UTC))
-    database_url, broker_url = environ.get("PREAU_DATABASE_URL", ""), environ.get("PREAU_BROKER_URL", "")
-    if postgres is not None:
-        postgres.port = ports.free_port()
-        if postgres.create():
-            console.event(f"base de données créée dans {postgres.directory}")
-        database_url = postgres.url(DATABASE)
-    valkey = None
-    if not broker_url:
-        valkey = Valkey(layout.valkey, ports.free_port())
-        valkey.create()
-        broker_url = valkey.url
-    settings = make_settings(options, certificates, database_url, broker_url, environ)
-    FleetConfig.from_environ(settings)  # what is wrong is said before anything starts
-    write_environment(layout.environment, settings)
-    supervisor = Supervisor(console, layout.children)
-    return Installation(
-        options, layout, environ, console, supervisor, certificates, postgres, valkey, settings, started
-    )
-
-
 def run(installation: Installation) -> None:
     """Start in order, say so when all is ready, then wait to be stopped; stop in order whatever happens."""
     console = installation.console
@@ -167,101 +67,6 @@ def run(installation: Installation) -> None:
         console.event("arrêt demandé")
     finally:
         stop(installation)
-
-
-def start(installation: Installation) -> None:
-    """Stores, tables, then what stands on them."""
-    start_stores(installation)
-    config = installation.config
-    migrate(config.database_url)
-    connect(config.database_url)
-    names = start_fleet(installation)
-    say = installation.console.event
-    ensure_filtering(installation)
-    if installation.options.demo:
-        now = datetime.now(UTC)
-        installation.accounts = load_demo(config, installation.layout.demo_accounts, now, say)
-    installation.supervisor.wait_ready(*names)
-    if installation.options.demo:
-        start_machines(installation)
-    start_filter(installation)
-
-
-def start_stores(installation: Installation) -> None:
-    """PostgreSQL and Valkey, side by side, unless they are the caller's own."""
-    environment = child_environment(installation.layout, installation.environ)
-    stores = []
-    if installation.postgres is not None:
-        stores.append(programs.postgres_program(installation.postgres, environment))
-    if installation.valkey is not None:
-        stores.append(programs.valkey_program(installation.valkey, environment))
-    installation.supervisor.start_and_wait(*stores)
-    if installation.postgres is not None:
-        installation.postgres.ensure_database(DATABASE)
-
-
-def start_fleet(installation: Installation) -> list[str]:
-    """Controller, worker and beat, side by side; their names. They get ready while we load data."""
-    options, config, environment = installation.options, installation.config, installation.environment
-    health = f"{installation.local_url}/health/ready"
-    started = [
-        programs.controller_program(environment, options.host, options.port, health, config.ca_file),
-        programs.worker_program(environment, make_celery(config).control),
-        programs.beat_program(environment, installation.layout.beat),
-    ]
-    installation.supervisor.start(*started)
-    return [program.name for program in started]
-
-
-def ensure_filtering(installation: Installation) -> None:
-    """A default profile, and a first bundle asked for: the worker compiles it."""
-    with SessionFactory.begin() as session:
-        filtering.ensure_default_profile(session)
-        if filtering.find_latest(session) is None:
-            filtering.request_publication(session, None, datetime.now(UTC))
-
-
-def start_filter(installation: Installation) -> None:
-    """The filter, with a credential of its own, kept from one start to the next; with lists when these are soon there.
-
-    Whole lists take longer to compile than people wait: they come in when they are ready.
-    """
-    layout, config, supervisor = installation.layout, installation.config, installation.supervisor
-    with SessionFactory.begin() as session:
-        ensure_credential(session, layout.filter / "credential", datetime.now(UTC))
-    installation.lists_are_ready = wait_until(is_published, LISTS_SECONDS)
-    program = programs.filter_program(
-        installation.options, installation.local_url, config.ca_file, layout, installation.environ
-    )
-    supervisor.start(program)
-    if installation.lists_are_ready:
-        supervisor.wait_ready(program.name)
-
-
-def is_published() -> bool:
-    """Whether there is a bundle to fetch."""
-    with SessionFactory() as session:
-        return filtering.find_latest(session) is not None
-
-
-def ensure_credential(session: Session, path: Path, now: datetime) -> None:
-    """Keep the filter's credential while it opens something, else register the filter anew."""
-    try:
-        filtering.authenticate(session, f"Bearer {path.read_text(encoding='ascii').strip()}")
-    except (OSError, Unauthenticated):
-        _node, credential = filtering.register_filter(session, FILTER_NAME, None, now, replace=True)
-        write_private(path, f"{credential}\n")
-
-
-def start_machines(installation: Installation) -> None:
-    """The demonstration's agents, enrolled through the real endpoint with real tokens."""
-    layout, config, now = installation.layout, installation.config, datetime.now(UTC)
-    environment = child_environment(layout, installation.environ)
-    with SessionFactory.begin() as session:
-        roots = {machine.name: prepare_root(session, machine, layout.agents, config, now) for machine in MACHINES}
-    installation.supervisor.start_and_wait(
-        *(programs.agent_program(name, root, environment) for name, root in roots.items())
-    )
 
 
 def ready_block(installation: Installation) -> ReadyBlock:
