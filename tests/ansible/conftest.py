@@ -3,13 +3,13 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.ansible import site as sites
-from tests.ansible.site import CONTROLLER, ELSEWHERE, INTERNET, PROJECT, PUBLIC_RESOLVER, Applied, Site
-from tests.ansible.units import Unit
+from tests.ansible.site import ELSEWHERE, INTERNET, PROJECT, PUBLIC_RESOLVER, Applied, Site
 from tests.certificates import Authority
 from tests.conftest import state_directory
 
@@ -32,17 +32,45 @@ def bare_site(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Con
     shutil.rmtree(state)
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A site with a role applied, and what applying it did."""
+
+    site: Site
+    applied: Applied
+
+
 @pytest.fixture(scope="session")
-def controller(bare_site: Site) -> tuple[Site, Applied]:
-    """The site with its controller installed and its units' programs running."""
+def with_controller(bare_site: Site) -> Installed:
+    """The controller installed, and its units' programs running."""
     applied = bare_site.apply("controller.yml")
     for name in ("preau-controller", "preau-worker", "preau-beat"):
-        command = Unit.read(bare_site.controller, name).command(bare_site.controller)
-        bare_site.controller.start_program(command, bare_site.log(name))
+        bare_site.start_unit(bare_site.controller, name)
     bare_site.wait_for_log("preau-controller", "Application startup complete")
-    return bare_site, applied
+    return Installed(bare_site, applied)
 
 
-@pytest.fixture
-def controller_url() -> str:
-    return f"https://{CONTROLLER}"
+@dataclass(frozen=True, slots=True)
+class WithGateway(Installed):
+    """The same with the gateway, and what the tablet reached before."""
+
+    before: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def with_gateway(with_controller: Installed) -> WithGateway:
+    """A filter registered and a bundle published on the controller, then the gateway installed and its unit running."""
+    site = with_controller.site
+    before = site.reachable()
+    site.preau("filter", "publish")
+    site.variables["gateway_credential"] = site.preau("filter", "register", "passerelle").split()[0]
+    applied = site.apply("gateway.yml")
+    site.start_unit(site.gateway, "preau-filter")
+    site.wait_for_filter()
+    return WithGateway(site, applied, before)
+
+
+@pytest.fixture(scope="session")
+def again(with_gateway: WithGateway) -> Applied:
+    """What the second application of everything did."""
+    return with_gateway.site.apply("site.yml")

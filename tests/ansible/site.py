@@ -17,9 +17,11 @@ from pathlib import Path
 from fleet.embedded.postgres import Postgres, dropped_uid, engine_directory
 from fleet.embedded.valkey import Valkey
 from tests.ansible.namespaces import Machine, Namespace, Word, run, wait_until
+from tests.ansible.units import Unit
 from tests.certificates import Authority
 
 PROJECT = Path(__file__).parent.parent.parent
+KNOCK = Path(__file__).parent / "knock.py"
 CONTROLLER, GATEWAY, INTERNET = "10.231.0.10", "10.231.0.20", "10.231.0.1"
 SCHOOL_GATEWAY, TABLET = "192.168.10.1", "192.168.10.50"
 PUBLIC_RESOLVER = "8.8.8.8"
@@ -90,8 +92,8 @@ class Site:
     def machines(self) -> dict[str, tuple[Machine, str]]:
         return {"controller": (self.controller, CONTROLLER), "gateway": (self.gateway, GATEWAY)}
 
-    def apply(self, playbook: str) -> Applied:
-        """Run a playbook; fail with its output when a task fails."""
+    def apply(self, playbook: str, *options: str, fresh: bool = False) -> Applied:
+        """Run a playbook; fail with its output when a task fails. ``fresh``: over connections of its own."""
         hosts = {
             f"{name}s": {"hosts": {name: {"ansible_host": address, "ansible_user": "root"}}}
             for name, (_, address) in self.machines.items()
@@ -102,17 +104,44 @@ class Site:
         settings = {
             "ANSIBLE_CONFIG": str(PROJECT / "ansible/ansible.cfg"),
             "ANSIBLE_SSH_ARGS": f"{ssh} -o ControlMaster=auto -o ControlPersist=30",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "c"),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / ("fresh" if fresh else "c")),
             "ANSIBLE_PRIVATE_KEY_FILE": str(self.directory / "key"),
             "ANSIBLE_LOCAL_TEMP": str(self.directory / "t"),
             "ANSIBLE_NOCOLOR": "1",
         }
         program = Path(sys.executable).parent / "ansible-playbook"
-        command: list[Word] = [program, "-i", inventory, PROJECT / "ansible" / playbook]
+        command: list[Word] = [program, "-i", inventory, PROJECT / "ansible" / playbook, *options]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")} | settings
         done = subprocess.run(self.internet.command(*command), capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return Applied(done.stdout)
+
+    def start_unit(self, machine: Machine, name: str) -> None:
+        """Run a unit's ExecStart as systemd would; its log carries the unit's name."""
+        machine.start_program(Unit.read(machine, name).command(machine), self.log(name))
+
+    def preau(self, *arguments: str) -> str:
+        """What an operator types on the controller."""
+        account = ["runuser", "-u", "preau", "--", "env", "PREAU_ENV_FILE=/etc/preau/controller.env"]
+        return self.controller.run(*account, "/opt/preau/bin/preau", *arguments)
+
+    def dig(self, name: str, *options: str) -> str:
+        """What kdig on the tablet prints when it asks a public resolver."""
+        return self.tablet.run("kdig", f"@{PUBLIC_RESOLVER}", "+retry=0", "+timeout=3", *options, name, check=False)
+
+    def reachable(self) -> dict[str, str]:
+        """What the tablet gets from each door out: ``open``, or why not."""
+        doors = [("tcp", PUBLIC_RESOLVER, 53), ("tcp", PUBLIC_RESOLVER, 443), ("tcp", ELSEWHERE, 443)]
+        doors += [(kind, PUBLIC_RESOLVER, 853) for kind in ("tcp", "udp")]
+        return {f"{k} {a} {p}": self.tablet.run(sys.executable, KNOCK, k, a, str(p)).strip() for k, a, p in doors}
+
+    def wait_for_filter(self) -> None:
+        """Until the filter answers with a bundle."""
+        ready = self.gateway.inside("curl", "-sf", "http://127.0.0.1:9153/health/ready")
+        try:
+            wait_until(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "filter ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log('preau-filter').read_text()[-3000:]}") from None
 
     def log(self, name: str) -> Path:
         return self.directory / f"{name}.log"

@@ -5,7 +5,9 @@ Started as a program in the namespace that stands for the internet: ``python ups
 """
 
 import asyncio
+import contextlib
 import sys
+from typing import cast
 
 from dnslib import QTYPE, RR, A, DNSRecord
 
@@ -24,19 +26,18 @@ def answer(query: bytes) -> bytes:
 
 class Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)  # Python 3.11's has another base class
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         self.transport.sendto(answer(data), address)
 
 
 async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One question of a TCP connection, then close."""
-    size = int.from_bytes(await reader.readexactly(2))
-    reply = answer(await reader.readexactly(size))
-    writer.write(len(reply).to_bytes(2) + reply)
-    await writer.drain()
+    """One question of a TCP connection, or none, then close."""
+    with contextlib.suppress(asyncio.IncompleteReadError):  # somebody who only knocked
+        reply = answer(await reader.readexactly(int.from_bytes(await reader.readexactly(2))))
+        writer.write(len(reply).to_bytes(2) + reply)
+        await writer.drain()
     writer.close()
 
 
