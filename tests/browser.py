@@ -29,10 +29,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+ROOT = Path(__file__).parents[1]
+
+
 @pytest.fixture(scope="session")
-def pictures() -> Path:
-    """Where screenshots go: kept with the documentation only when PREAU_PICTURES=1 asks for it."""
-    root = Path(__file__).parents[1]
-    folder = root / "docs" / "pictures" if os.environ.get("PREAU_PICTURES") == "1" else root / "tests" / "output"
+def screens() -> Path:
+    """Where screenshots go for whoever wants to look at the last run; never committed."""
+    folder = ROOT / "tests" / "output"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(screens: Path) -> Path:
+    """Where the documentation's pictures go: to the documentation only when PREAU_PICTURES=1 asks for it."""
+    folder = ROOT / "docs" / "pictures" if os.environ.get("PREAU_PICTURES") == "1" else screens
     folder.mkdir(parents=True, exist_ok=True)
     return folder

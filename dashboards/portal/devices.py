@@ -1,5 +1,6 @@
 """Devices: the list, one device with its state told honestly, and what a technician may change."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,18 +13,21 @@ from dashboards.portal.listing import AskedPage, Blank, Flag, Search
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import profile_download, qr_svg
 from dashboards.portal.rendering import render
+from dashboards.portal.words import DEVICE_KIND, PLATFORM
 from fleet.clock import Now
 from fleet.configuration.outcomes import outcomes_by_device
 from fleet.configuration.states import state_of
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.export import export_devices as export_devices_csv
-from fleet.devices.models import DeviceKind, DeviceStatus, Platform
-from fleet.devices.service import Criteria
+from fleet.devices.models import TRACKED_KINDS, Device, DeviceKind, DeviceStatus, Platform
+from fleet.devices.service import PLATFORMS, Criteria
 from fleet.enrollment import service as enrollment
 from fleet.errors import FleetError
-from fleet.paging import Page
+from fleet.paging import Listing, Page
 from fleet.schools import service as schools
+from fleet.schools.models import School
+from fleet.scope import Action, Viewer
 from fleet.table_file import as_download
 
 router = APIRouter(prefix="/devices")
@@ -31,6 +35,12 @@ KindChoice = Annotated[DeviceKind | None, Blank, Query()]
 StatusChoice = Annotated[DeviceStatus | None, Blank, Query()]
 SchoolId = Annotated[UUID | None, Blank, Query(alias="school")]
 CollectivityId = Annotated[UUID | None, Blank, Query(alias="collectivity")]
+KIND_CHOICES = tuple(
+    (f"{kind}:{platform}", DEVICE_KIND[kind].text + (f" · {PLATFORM[platform].text}" if platform != "none" else ""))
+    for kind in sorted(DeviceKind, key=lambda kind: kind not in TRACKED_KINDS)
+    for platform in PLATFORMS[kind]
+)
+"""Kits first: everything else usually enrolls by itself."""
 SORTS = (
     ("asset_tag", "Étiquette"),
     ("name", "Nom"),
@@ -94,6 +104,71 @@ def export_devices(
         "collectivity_id": collectivity,
     }
     return as_download(export_devices_csv(session, viewer, criteria), "parc.csv")
+
+
+@router.get("/new")
+def show_new(request: Request, session: DbSession, viewer: Person, q: Search = "", school: SchoolId = None) -> Response:
+    """Choose the school, then describe what is added by hand: a kit, or a tablet before its profile."""
+    if not viewer.may_somewhere(Action.MANAGE_DEVICE):
+        viewer.must(Action.MANAGE_DEVICE)
+    chosen = schools.get_school(session, viewer, school) if school else None
+    matches = schools.list_schools(session, viewer, search=q, page=Page(size=12)) if q and not chosen else None
+    return new_page(request, chosen, matches=matches, q=q)
+
+
+def new_page(
+    request: Request,
+    chosen: School | None,
+    *,
+    matches: Listing[School] | None = None,
+    q: str = "",
+    reader: Reader | None = None,
+    refused: FleetError | None = None,
+) -> Response:
+    """The form, with what was typed when it comes back refused."""
+    return render(
+        request,
+        "device_new.html",
+        refused.status if refused else 200,
+        chosen=chosen,
+        matches=matches,
+        q=q,
+        choices=KIND_CHOICES,
+        read=reader.raw if reader else lambda _name: "",
+        refused=refused.detail if refused else None,
+        problems=refused.problems if isinstance(refused, FormRefused) else {},
+    )
+
+
+@router.post("/new")
+def register_device(request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm) -> Response:
+    """Add it to the inventory."""
+    reader = Reader(form)
+    school_id = reader.identifier("school", "Choisissez une école.")
+    reader.check()
+    school = schools.get_school(session, viewer, school_id) if school_id else None
+    try:
+        device = register_from(session, viewer, school, reader, now)
+    except FleetError as refused:
+        session.rollback()
+        chosen = schools.get_school(session, viewer, school_id) if school_id else None
+        return new_page(request, chosen, reader=reader, refused=refused)
+    return done(device.id, "device-registered")
+
+
+def register_from(session: DbSession, viewer: Viewer, school: School | None, reader: Reader, now: datetime) -> Device:
+    """Read what was typed and register; raise FormRefused or the verb's own refusals."""
+    kind, _, platform = reader.raw("what").partition(":")
+    if reader.raw("what") not in dict(KIND_CHOICES):
+        reader.problems["what"] = "Choisissez le type d’appareil."
+    name = reader.text("name", maximum=120, missing="Donnez un nom.")
+    room, serial = reader.text("room", maximum=120), reader.text("serial", maximum=120)
+    manufacturer, model = reader.text("manufacturer", maximum=120), reader.text("model", maximum=120)
+    reader.check()
+    return devices.register_device(
+        session, viewer, kind=DeviceKind(kind), platform=Platform(platform), school=school, name=name, room=room,
+        manufacturer=manufacturer, model=model, serial=serial, now=now,
+    )  # fmt: skip
 
 
 @router.get("/{device_id}")

@@ -10,6 +10,10 @@ from starlette.exceptions import HTTPException
 from dashboards.portal.person import landing, sign_in_path
 from dashboards.portal.rendering import render
 from dashboards.portal.security import HEADERS
+from fleet.accounts import service as accounts
+from fleet.accounts.access import COOKIE
+from fleet.clock import utc_now
+from fleet.db import SessionFactory
 from fleet.errors import FleetError, Unauthenticated, answer_fleet_error, answer_validation_error
 from fleet.log import request_id
 
@@ -76,11 +80,14 @@ def answer_rule(request: Request, error: Exception) -> Response:
 
 
 def answer_http(request: Request, error: Exception) -> Response:
-    """404 and 405 of the router itself."""
+    """404 and 405 of the router itself; no page ran, so who is signed in is found here."""
     if not isinstance(error, HTTPException):
         raise error
     if is_program(request):
         return JSONResponse({"code": f"http.{error.status_code}", "detail": error.detail}, error.status_code)
+    if token := request.cookies.get(COOKIE):
+        with SessionFactory() as session:
+            request.state.signed_in = accounts.find_signed_in(session, token, utc_now())
     return error_page(request, error.status_code)
 
 

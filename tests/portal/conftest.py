@@ -7,6 +7,7 @@ import pytest
 from fleet.embedded.postgres import Postgres
 from tests.browser import browser as browser
 from tests.browser import pictures as pictures
+from tests.browser import screens as screens
 from tests.portal.site import Site, running_site
 
 

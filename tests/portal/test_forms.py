@@ -260,3 +260,29 @@ def test_devices_are_found_by_what_people_type(api: TestClient, session: Session
     assert f"École primaire ({school.collectivity.name})" in found
     assert "Aucun appareil ne correspond" in api.get("/devices?q=zzzz").text
     assert session.scalar(select(func.count()).select_from(Device)) == 2
+
+
+def test_a_kit_is_registered_by_hand(api: TestClient, session: Session) -> None:
+    school = make_school(session, name="École du Parc")
+    signed_in(api, make_user(session))
+    assert "École du Parc" in api.get("/devices/new?q=parc").text
+    form = {
+        "school": school.id,
+        "what": "robot_kit:none",
+        "serial": "RK-77",
+        "room": "",
+        "model": "",
+        "manufacturer": "",
+    }
+    path = send(api, "/devices/new", name="Malle robots", **form).partition("?")[0]
+    page = api.get(path).text
+    assert "Malle robots" in page
+    assert "RK-77" in page
+    answer = api.post("/devices/new", data={**form, "name": "", "csrf": api.headers["X-CSRF-Token"]})
+    assert answer.status_code == 422
+    assert 'value="RK-77"' in answer.text
+    signed_in(api, make_user(session, Role.OFFICER, collectivity=school.collectivity))
+    assert api.get("/devices/new").status_code == 403
+    refused = api.post("/devices/new", data={**form, "name": "Pirate", "csrf": api.headers["X-CSRF-Token"]})
+    assert refused.status_code == 403
+    assert session.scalar(select(func.count()).select_from(Device)) == 1

@@ -24,6 +24,7 @@ STAFF_PAGES = {
     "appareil": "/devices/{device}",
     "appareil-en-echec": "/devices/{failing}",
     "tablette": "/devices/{ipad}",
+    "inscrire": "/devices/new?school={school}",
     "deplacer": "/devices/{device}/move?q=guise",
     "enrolement": "/enrollment",
     "enrolement-ecole": "/enrollment?school={school}",
@@ -83,36 +84,37 @@ def visiting(browser: Browser, site: Site, size: tuple[int, int], email: str | N
     visitor.context.close()
 
 
-def look(visitor: Visitor, name: str, path: str, pictures: Path) -> None:
+def look(visitor: Visitor, name: str, path: str, screens: Path) -> None:
     """Open a page and hold it to everything that every page owes."""
     visitor.complaints.clear()
     answer = visitor.page.goto(path.format(**visitor.site.ids))
     assert answer is not None
     width = visitor.page.evaluate("innerWidth")
-    visitor.page.screenshot(path=pictures / f"{name}-{width}.png", full_page=True)
+    visitor.page.screenshot(path=screens / f"{name}-{width}.png", full_page=True)
     expected = EXPECTED_ERRORS.get(name)
     assert str(answer.status) == (expected or "200")
     assert visitor.violations() == []
     assert visitor.overflow() <= 0
+    assert visitor.repeated_ids() == []
     assert visitor.elsewhere == []
     assert [c for c in visitor.complaints if not (expected and f"status of {expected}" in c)] == []
 
 
 @pytest.mark.parametrize("name", OPEN_PAGES)
-def test_pages_of_anyone(anyone: Visitor, name: str, pictures: Path) -> None:
-    look(anyone, name, OPEN_PAGES[name], pictures)
+def test_pages_of_anyone(anyone: Visitor, name: str, screens: Path) -> None:
+    look(anyone, name, OPEN_PAGES[name], screens)
 
 
 @pytest.mark.parametrize("name", STAFF_PAGES)
-def test_pages_of_a_technician(technician: Visitor, name: str, pictures: Path) -> None:
-    look(technician, name, STAFF_PAGES[name], pictures)
+def test_pages_of_a_technician(technician: Visitor, name: str, screens: Path) -> None:
+    look(technician, name, STAFF_PAGES[name], screens)
 
 
 @pytest.mark.parametrize("name", OFFICER_PAGES)
-def test_pages_of_an_officer(officer: Visitor, name: str, pictures: Path) -> None:
-    look(officer, name, OFFICER_PAGES[name], pictures)
+def test_pages_of_an_officer(officer: Visitor, name: str, screens: Path) -> None:
+    look(officer, name, OFFICER_PAGES[name], screens)
 
 
 @pytest.mark.parametrize("name", LEAD_PAGES)
-def test_pages_of_a_school_lead(lead: Visitor, name: str, pictures: Path) -> None:
-    look(lead, name, LEAD_PAGES[name], pictures)
+def test_pages_of_a_school_lead(lead: Visitor, name: str, screens: Path) -> None:
+    look(lead, name, LEAD_PAGES[name], screens)

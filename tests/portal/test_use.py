@@ -172,17 +172,17 @@ def test_a_qr_opens_the_enrolment_page_and_its_token_stays_in_the_browser(
 
 
 @pytest.mark.parametrize("what", ["Écran interactif · Linux", "Tablette · iPadOS", "Tablette · Android"])
-def test_the_page_of_a_token(browser: Browser, site: Site, what: str, pictures: Path) -> None:
+def test_the_page_of_a_token(browser: Browser, site: Site, what: str, screens: Path) -> None:
     visitor = Visitor.open(browser, site).sign_in(site.technician)
     issue(visitor, what, 5)
     name = what.rpartition(" ")[2].lower()
-    visitor.page.screenshot(path=pictures / f"code-{name}-1280.png", full_page=True)
+    visitor.page.screenshot(path=screens / f"code-{name}-1280.png", full_page=True)
     assert visitor.violations() == []
     visitor.page.set_viewport_size({"width": 320, "height": 640})
     assert visitor.overflow() <= 0
     assert visitor.violations() == []
     visitor.page.emulate_media(media="print")
-    visitor.page.screenshot(path=pictures / f"code-{name}-feuille.png", full_page=True)
+    visitor.page.screenshot(path=screens / f"code-{name}-feuille.png", full_page=True)
     expect(visitor.page.get_by_role("navigation", name="Menu principal").first).to_be_hidden()
     expect(visitor.page.locator("#token-text")).to_be_visible()
     assert visitor.complaints == []
@@ -204,11 +204,11 @@ def test_a_tablets_qr_and_profile_from_its_page(browser: Browser, site: Site) ->
     visitor.context.close()
 
 
-def test_the_menu_of_a_phone(browser: Browser, site: Site, pictures: Path) -> None:
+def test_the_menu_of_a_phone(browser: Browser, site: Site, screens: Path) -> None:
     visitor = Visitor.open(browser, site, PHONE).sign_in(site.lead)
     page = visitor.page
     page.get_by_text("Menu", exact=True).click()
-    page.screenshot(path=pictures / "menu-320.png")
+    page.screenshot(path=screens / "menu-320.png")
     assert visitor.violations() == []
     page.keyboard.press("Escape")
     expect(page.get_by_role("link", name="Parc")).to_be_hidden()

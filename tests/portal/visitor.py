@@ -72,3 +72,12 @@ class Visitor:
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def repeated_ids(self) -> list[str]:
+        """Ids that more than one element has: focus and labels would go astray."""
+        script = """() => {
+            const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+            return ids.filter((id, position) => ids.indexOf(id) !== position);
+        }"""
+        found: list[str] = self.page.evaluate(script)
+        return found
