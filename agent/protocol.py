@@ -52,7 +52,7 @@ class Facts:
 class EnrollmentRequest:
     """POST /agent/v1/enrollments, no credential: the token is what authorises it."""
 
-    token: str  # 12 Crockford characters, without the CA pin
+    token: str = field(repr=False)  # 12 Crockford characters, without the CA pin
     attempt: str  # 32 hex characters, made once and kept until the reply is saved: a repeat is the same enrolment
     kind: str | None = None  # only checked against the token's when given
     platform: str = "linux"
@@ -67,7 +67,7 @@ class EnrollmentReply:
     """201: the device exists and this credential is its own."""
 
     device_id: str
-    credential: str  # 256 random bits, hex; sent as ``Authorization: Bearer <device_id>.<credential>``
+    credential: str = field(repr=False)  # 256 random bits, hex; ``Authorization: Bearer <device_id>.<credential>``
     asset_tag: str = ""
     school: str = ""
     adopted: bool = False  # True: this identity was known, its history goes on

@@ -13,6 +13,8 @@ import pytest
 from agent.facts import Machine
 from agent.protocol import Bookmark, BrowserPolicy, DesiredState, DnsSettings, Facts, Identity, Shortcut
 from tests.agent.peer import Peer, make_authority, serve
+from tests.browser import pictures as pictures
+from tests.browser import screens as screens
 
 PROJECT = Path(__file__).parents[2]
 MACHINE = Machine(
