@@ -11,12 +11,14 @@ from agent.protocol import EnrollmentRequest
 from fleet.accounts.access import ClientAddress, CurrentViewer
 from fleet.clock import Now
 from fleet.db import DbSession
+from fleet.devices import service as devices
 from fleet.devices.messages import MessageBody, answer, read_message
 from fleet.enrollment import service
 from fleet.enrollment.models import EnrollmentToken
-from fleet.enrollment.schemas import IssuedTokenOut, TokenIn, TokenOut
+from fleet.enrollment.schemas import IssuedTokenOut, ProfileIn, TokenIn, TokenOut
 from fleet.errors import NotFound
 from fleet.paging import ListingOut, WantedPage, listing_out
+from fleet.platforms.android import Wifi
 from fleet.schools import service as schools
 
 router = APIRouter(tags=["enrollment"])
@@ -77,3 +79,13 @@ def issue_token(request: Request, body: TokenIn, session: DbSession, viewer: Cur
 def revoke_token(token_id: UUID, session: DbSession, viewer: CurrentViewer, now: Now) -> EnrollmentToken:
     """Take a token back; the devices that it let in stay."""
     return service.revoke_token(session, viewer, token_id, now)
+
+
+@router.post("/api/v1/enrollment/profiles", response_class=Response)
+def issue_profile(request: Request, body: ProfileIn, session: DbSession, viewer: CurrentViewer, now: Now) -> Response:
+    """The profile of a known tablet: a signed .mobileconfig, or the JSON that an Android QR holds."""
+    device = devices.get_device(session, viewer, body.device_id)
+    wifi = Wifi(**body.wifi.model_dump()) if body.wifi else None
+    device, content = service.issue_profile(session, viewer, device, now, request.app.state.config, wifi=wifi)
+    headers = {"Cache-Control": "no-store"}
+    return Response(content, media_type=service.PROFILE_TYPES[device.platform], headers=headers)

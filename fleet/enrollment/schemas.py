@@ -21,6 +21,22 @@ class TokenIn(In):
     expires_in_minutes: Annotated[int, Field(ge=1, le=int(MAX_EXPIRY.total_seconds() // 60))] = 60
 
 
+class WifiIn(In):
+    """The network that an Android tablet joins to download its device owner."""
+
+    ssid: Annotated[str, Field(max_length=32)]
+    password: Annotated[str, Field(max_length=64)] = ""
+    security: Annotated[str, Field(max_length=4)] = "WPA"
+    hidden: bool = False
+
+
+class ProfileIn(In):
+    """Which tablet's profile is wanted. ``wifi`` matters for Android only."""
+
+    device_id: Id
+    wifi: WifiIn | None = None
+
+
 class SchoolName(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 

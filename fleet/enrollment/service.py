@@ -171,15 +171,22 @@ def enroll_device(
 
 
 def issue_profile(
-    session: Session, viewer: Viewer, device: Device, now: datetime, config: FleetConfig
+    session: Session,
+    viewer: Viewer,
+    device: Device,
+    now: datetime,
+    config: FleetConfig,
+    *,
+    wifi: android.Wifi | None = None,
 ) -> tuple[Device, bytes]:
     """Hand a technician the profile of a known tablet (school loaded): a signed .mobileconfig, or the text of an
-    Android QR. The device is staged and says "profile issued": nothing tells whether it was installed.
+    Android QR (with the Wi-Fi to join, if any). The device is staged and says "profile issued": nothing tells
+    whether it was installed. Raise NotAllowed, or Conflict when there is nothing to issue (platforms.*).
     """
     devices.must_manage(viewer, device)
     if device.status in {DeviceStatus.LOST, DeviceStatus.RETIRED}:
         raise Conflict("device.out_of_service", f"{device.asset_tag} est perdu ou réformé : remettez-le en stock.")
-    content = _profile_of(session, device, config)
+    content = _profile_of(session, device, config, wifi)
     _stage_with_profile(session, device, now, viewer.name)
     return device, content
 
@@ -212,9 +219,9 @@ PROFILE_TYPES = {Platform.IPADOS: apple.CONTENT_TYPE, Platform.ANDROID: "applica
 """Content type of what issue_profile returns."""
 
 
-def _profile_of(session: Session, device: Device, config: FleetConfig) -> bytes:
+def _profile_of(session: Session, device: Device, config: FleetConfig, wifi: android.Wifi | None = None) -> bytes:
     if device.platform is Platform.ANDROID:
-        return android.encode(platforms.android_payload(session, device, config)).encode()
+        return android.encode(platforms.android_payload(session, device, config, wifi=wifi)).encode()
     return platforms.mobileconfig(session, device, config)
 
 

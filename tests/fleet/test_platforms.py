@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 import zxingcpp
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -29,11 +30,12 @@ from fleet.platforms import android, apple, service
 from fleet.platforms.android import EXTRA, Wifi
 from fleet.platforms.icon import SIZE, draw_icon
 from fleet.scope import Grant, Role, Viewer
-from tests.factories import NOON, make_device, make_school
+from tests.factories import NOON, make_device, make_school, make_user
 from tests.fleet.conftest import Signing
 from tests.fleet.talking import TECHNICIAN, enroll, issue, new_attempt
 from tests.fleet.test_configuration import make_portal
 from tests.requirements import needs
+from tests.sign_in import signed_in
 
 CHECKSUM = "gJD2YwtOiWJHkSMkkIfLRlj-quNqG1fb6v100QmzM9w"
 
@@ -270,6 +272,29 @@ def test_a_technician_hands_out_a_profile_and_the_device_says_so_and_no_more(
     enrollment.issue_profile(session, TECHNICIAN, device, NOON, config)
     kinds = session.scalars(select(DeviceEvent.kind).where(DeviceEvent.device_id == device.id)).all()
     assert sorted(kinds) == ["profile_issued", "profile_issued", "status"]
+
+
+def test_profiles_are_issued_over_http(api: TestClient, app: FastAPI, session: Session, config: FleetConfig) -> None:
+    app.state.config = config
+    ipad, android_tablet, display = tablet(session), make_device(session, **ANDROID), make_device(session)
+    signed_in(api, make_user(session))
+
+    def ask(device: Device, **more: Any) -> Any:
+        return api.post("/api/v1/enrollment/profiles", json={"device_id": str(device.id)} | more)
+
+    assert ask(ipad).headers["content-type"] == "application/x-apple-aspen-config"
+    assert plist_inside(ask(ipad).content) == plist_inside(ask(ipad).content)
+    answer = ask(android_tablet, wifi={"ssid": "Zay", "password": "assez long"})
+    assert answer.json()[f"{EXTRA}WIFI_SSID"] == "Zay"
+    assert ask(android_tablet, wifi={"ssid": "Zay", "password": "court"}).json()["code"] == "platforms.bad_wifi"
+    assert ask(display).json()["code"] == "platforms.wrong_platform"
+    for gone in (DeviceStatus.LOST, DeviceStatus.RETIRED):
+        ipad.status = gone
+        session.flush()
+        assert ask(ipad).json()["code"] == "device.out_of_service"
+
+
+ANDROID: dict[str, Any] = {"kind": DeviceKind.TABLET, "platform": Platform.ANDROID}
 
 
 def test_a_profile_that_cannot_be_made_stages_nothing(session: Session, config: FleetConfig) -> None:
