@@ -8,7 +8,7 @@ from celery import Celery, Task, current_app, signals
 from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
-from fleet.broker import transport_for
+from fleet.broker import mend_redis
 from fleet.config import FleetConfig
 from fleet.db import connect
 from fleet.log import request_id
@@ -68,6 +68,7 @@ class PromptTask(Task[Any, Any]):
 
 def make_celery(config: FleetConfig) -> Celery[PromptTask]:
     """The Celery application of this process; publishing and working share it."""
+    mend_redis()
     app = Celery("preau", broker=config.broker_url, include=TASK_MODULES, set_as_current=True, task_cls=PromptTask)
     app.conf.update(
         task_acks_late=True,
@@ -84,7 +85,6 @@ def make_celery(config: FleetConfig) -> Celery[PromptTask]:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker waits for its broker for ever; 100 times is the default
-        broker_transport=transport_for(config.broker_url),
         # A broker that is down must not hold a request: the sweep finds the work.
         task_publish_retry=False,
         broker_transport_options={

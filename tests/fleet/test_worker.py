@@ -189,16 +189,20 @@ def test_flushall_loses_nothing(site: Site) -> None:
     assert len(site.postman.letters) == 2
 
 
-def test_a_broker_that_restarts_finds_its_worker_again(site: Site) -> None:
-    with serving(site.postman), site.worker():
-        site.open_ticket()
-        until(site.all_sent, "the mail is sent")
+def test_a_broker_that_dies_under_a_task_finds_its_worker_again(site: Site) -> None:
+    site.write_lists(500_000)
+    with serving(site.postman), site.worker() as worker:
+        publication_id = site.request_publication()
+        until(site.is_in(publication_id, PublicationState.COMPILING), "the compile began")
         site.broker.stop()
+        until(lambda: "Connection to broker lost" in site.log(), "the worker noticed")
         site.open_ticket()
         site.broker.start()
         hand_over(tasks.sweep_mails.delay)
-        until(site.all_sent, "the second mail is sent")
-    assert len(site.postman.letters) == 2
+        until(site.all_sent, "the worker is back")
+        until(site.is_in(publication_id, PublicationState.PUBLISHED), "what it was doing got done")
+        assert worker.poll() is None  # and it is the same one
+    assert site.publication(publication_id).attempts == 1
 
 
 def hand_over(publish: Callable[[], object]) -> None:
