@@ -116,13 +116,12 @@ def compare(known: Known, seen: Known) -> Likeness:
 
     Serial and SMBIOS UUID speak first: agreeing without disagreeing is the same machine, both at once is a
     contradiction (a board was changed, or a serial copied). Addresses decide only when nothing else can be compared,
-    since adapters and docks travel between machines: one set must then hold the other.
+    and only when one set holds the other: adapters and docks travel, and two machines that shared one are two.
     """
     strong = ((known.serial, seen.serial), (known.smbios_uuid, seen.smbios_uuid))
     agree = any(a is not None and a == b for a, b in strong)
     disagree = any(a is not None and b is not None and a != b for a, b in strong)
     if agree:
         return Likeness.CONTRADICTION if disagree else Likeness.SAME
-    if disagree or not known.macs & seen.macs:
-        return Likeness.OTHER
-    return Likeness.SAME if known.macs <= seen.macs or seen.macs <= known.macs else Likeness.CONTRADICTION
+    shared = known.macs & seen.macs
+    return Likeness.SAME if not disagree and shared and shared in (known.macs, seen.macs) else Likeness.OTHER

@@ -32,17 +32,26 @@ def recognise(
     if not seen:
         return None
     _lock(session, seen)
-    alike = [(device, compare(_known(device), seen)) for device in _candidates(session, seen)]
-    suspects = [(device, likeness) for device, likeness in alike if likeness is not Likeness.OTHER]
-    if not suspects:
+    device = _suspect(session, seen, now)
+    if device is None:
         return None
-    if len(suspects) > 1:
-        raise _undecided(session, suspects[0][0], "plusieurs appareils connus ont cette identité", now)
-    device, likeness = suspects[0]
-    if (reason := _objection(device, likeness, token, silence, now)) is not None:
+    if (reason := _objection(device, seen, token, silence, now)) is not None:
         raise _undecided(session, device, reason, now)
     adopt_device(session, device, token.school_id, now)
     return device
+
+
+def _suspect(session: Session, seen: Known, now: datetime) -> Device | None:
+    """The one row that this machine may be; raise Conflict when there are several in service.
+
+    A retired row counts only when nothing contradicts it: retiring is how a technician says "not this one".
+    """
+    alike = [(device, compare(_known(device), seen)) for device in _candidates(session, seen)]
+    present = [d for d, likeness in alike if likeness is not Likeness.OTHER and d.status is not DeviceStatus.RETIRED]
+    if len(present) > 1:
+        raise _undecided(session, present[0], "plusieurs appareils connus ont cette identité", now)
+    gone = [d for d, likeness in alike if likeness is Likeness.SAME and d.status is DeviceStatus.RETIRED]
+    return next(iter(present + gone), None)
 
 
 def adopt_device(session: Session, device: Device, school_id: UUID, now: datetime) -> None:
@@ -78,10 +87,8 @@ def _known(device: Device) -> Known:
     return Known(device.serial, device.smbios_uuid, frozenset(device.macs))
 
 
-def _objection(
-    device: Device, likeness: Likeness, token: EnrollmentToken, silence: timedelta, now: datetime
-) -> str | None:
-    if likeness is Likeness.CONTRADICTION:
+def _objection(device: Device, seen: Known, token: EnrollmentToken, silence: timedelta, now: datetime) -> str | None:
+    if compare(_known(device), seen) is Likeness.CONTRADICTION:
         return "une partie de l’identité concorde, une autre non (carte mère changée, numéro copié ?)"
     if device.school_id is not None and device.school_id != token.school_id:
         return "il est inscrit dans une autre école : changez-le d’école d’abord"

@@ -88,7 +88,7 @@ LIKENESS = {
     "a dock, the serials differ": (Known("S1", None, frozenset("d")), Known("S2", None, frozenset("d")), OTHER),
     "addresses alone, the same": (Known(None, None, frozenset("mn")), Known(None, None, frozenset("mn")), SAME),
     "addresses alone, Wi-Fi off": (Known(None, None, frozenset("mn")), Known(None, None, frozenset("m")), SAME),
-    "addresses alone, one shared": (Known(None, None, frozenset("md")), Known(None, None, frozenset("nd")), DOUBT),
+    "addresses alone, one shared": (Known(None, None, frozenset("md")), Known(None, None, frozenset("nd")), OTHER),
     "nothing to compare": (Known("S1"), Known(None, A), OTHER),
     "nothing at all": (Known(), Known(), OTHER),
 }

@@ -1,6 +1,7 @@
 """Enrolment through HTTP: who gets in, once, and what becomes of a machine that we know."""
 
 import hashlib
+import json
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +12,7 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -457,6 +458,25 @@ def test_two_rows_of_one_machine_are_for_a_person_to_decide(
     assert enroll(api, issue(session, config, school).text).json()["code"] == "enrollment.needs_decision"
 
 
+def test_retiring_a_row_is_how_a_technician_decides(api: TestClient, session: Session, config: FleetConfig) -> None:
+    """Two rows of one machine: one is retired, the other comes back. A changed board: the old row makes way."""
+    school = make_school(session)
+    copy = known(session, school, smbios_uuid=None, macs=[])
+    right = known(session, school, serial=None, macs=[])
+    token = issue(session, config, school, max_uses=5).text
+    assert enroll(api, token).status_code == 409
+    copy.status = DeviceStatus.RETIRED
+    session.flush()
+    assert enrolled(api, token).device_id == str(right.id)
+    new_board = replace(BOX, smbios_uuid="11111111-2222-3333-4444-555555555555")
+    assert enroll(api, token, identity=new_board).status_code == 409
+    session.refresh(right)
+    right.status = copy.status = DeviceStatus.RETIRED
+    copy.serial = "OTHER-1"
+    session.flush()
+    assert enrolled(api, token, identity=new_board).device_id not in {str(right.id), str(copy.id)}
+
+
 def test_machines_that_say_nothing_of_themselves_are_never_mixed_up(
     api: TestClient, session: Session, config: FleetConfig
 ) -> None:
@@ -545,6 +565,24 @@ def test_a_hostile_body_is_refused_and_changes_nothing(api: TestClient, session:
     assert (answer.status_code, answer.json()["code"]) == (400, "protocol.invalid")
     for table in (Device, Enrollment, EnrollmentFailure):
         assert session.scalar(select(func.count()).select_from(table)) == 0
+
+
+ODD_BODIES = st.dictionaries(
+    st.sampled_from(["token", "attempt", "kind", "platform", "identity", "facts", "agent_version", "protocol"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("0" * 32),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["serial", "macs"]), inner),
+        max_leaves=6,
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ODD_BODIES)
+def test_no_body_breaks_enrolment_or_lets_anybody_in(api: TestClient, session: Session, body: dict[str, Any]) -> None:
+    answer = api.post("/agent/v1/enrollments", content=json.dumps(body))
+    assert answer.status_code in {400, 404, 429}
+    assert session.scalar(select(func.count()).select_from(Device)) == 0
 
 
 def test_the_protocol_version_is_what_these_tests_were_written_for() -> None:
