@@ -42,7 +42,6 @@ class UdpListener(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.transport = cast("asyncio.DatagramTransport", transport)  # uvloop's and asyncio's share no base class
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
@@ -145,7 +144,7 @@ class DnsServer:
         loop = asyncio.get_running_loop()
         try:
             transport, _ = await loop.create_datagram_endpoint(
-                lambda: UdpListener(self.answer, self.metrics), local_addr=endpoint
+                lambda: UdpListener(self.answer, self.metrics), sock=bind_udp(endpoint)
             )
         except OSError as error:
             raise PortTaken(describe(endpoint, "UDP", error)) from error
@@ -162,6 +161,22 @@ class DnsServer:
             transport.close()
         for server in self.tcp:
             server.close()
+
+
+def bind_udp(endpoint: Endpoint) -> socket.socket:
+    """A bound UDP socket; raise OSError. One for ``::`` leaves IPv4 to another, as asyncio does for TCP."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.setblocking(False)
+        sock.bind(endpoint)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def describe(endpoint: Endpoint, protocol: str, error: OSError) -> str:

@@ -116,13 +116,26 @@ class FilterService:
         await updater.start()
         reporter = Reporter(client, self.metrics, version("preau"), self.started_at, self.health, utc_now)
         listening = asyncio.Event()
-        task = asyncio.create_task(self.converse(listening, updater, reporter, controller.interval))
+        task = asyncio.create_task(self.keep_conversing(listening, updater, reporter, controller.interval))
         stack.callback(task.cancel)
         return listening
 
-    async def converse(self, listening: asyncio.Event, updater: Updater, reporter: Reporter, interval: float) -> None:
-        """Fetch and report for ever; further apart while the controller is away, and never all filters at once."""
+    async def keep_conversing(
+        self, listening: asyncio.Event, updater: Updater, reporter: Reporter, interval: float
+    ) -> None:
+        """Converse, and begin anew should a fault of ours end it: answers go on meanwhile."""
         await listening.wait()
+        while True:
+            task = asyncio.create_task(self.converse(updater, reporter, interval))
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+            log.error("the conversation with the controller broke off", exc_info=task.exception())
+            await asyncio.sleep(interval)
+
+    async def converse(self, updater: Updater, reporter: Reporter, interval: float) -> None:
+        """Fetch and report for ever; further apart while the controller is away, and never all filters at once."""
         failures = 0
         while True:
             failures = failures + 1 if not await self.talk(updater, reporter) else 0

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 
 from tests.filter.conftest import write_ut1
@@ -181,3 +183,14 @@ def test_a_signal_ends_it_cleanly(bundle: Path, number: signal.Signals) -> None:
         assert running.process.wait(10) == 0
         running.wait_for("the process is gone")
     assert [line["message"] for line in running.lines] == ["filter answers", "the process is gone"]
+
+
+def test_ipv4_and_ipv6_are_served_side_by_side(bundle: Path) -> None:
+    port = free_port()
+    options = ["--bundle", str(bundle), "--upstream", f"127.0.0.1:{free_port()}", "--listen", f"[::]:{port}"]
+    with RunningFilter(*options, "--listen", f"0.0.0.0:{port}") as running:
+        query = dns.message.make_query("localhost", "A")
+        for address in ("127.0.0.1", "::1"):
+            assert dns.query.udp(query, address, port=port, timeout=8).answer
+            assert dns.query.tcp(query, address, port=port, timeout=8).answer
+        assert running.ask("localhost").answer

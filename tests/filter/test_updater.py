@@ -302,3 +302,19 @@ def test_a_port_that_is_taken_is_said_by_name(options: list[str]) -> None:
     assert f"127.0.0.1:{taken} est déjà pris" in said
     assert second.process.returncode == 1
     assert "Traceback" not in said
+
+
+def test_a_fault_in_the_conversation_does_not_end_it(
+    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path
+) -> None:
+    """The data folder is taken away: that ends nothing, and when it is back bundles come again."""
+    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        (tmp_path / "data").rename(tmp_path / "away")
+        controller.publish(compile_lists(9, jeux=["journal.example"]))
+        refused(running, "disk")
+        assert is_blocked(running, "neuf.example")
+        (tmp_path / "away").rename(tmp_path / "data")
+        installed(running, 9)
+        assert is_blocked(running, "journal.example")
