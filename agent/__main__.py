@@ -20,7 +20,7 @@ from agent.tokens import read_token
 from agent.version import VERSION
 
 DESCRIPTION = """\
-Agent de Préau : inscrit cet appareil auprès du contrôleur de l’école, puis le tient dans l’état voulu
+Agent de Préau : enrôle cet appareil auprès du contrôleur de l’école, puis le tient dans l’état voulu
 (raccourcis de l’ENT, réglages des navigateurs, DNS) et rend compte. Sans réseau, il garde le dernier état connu.
 """
 
@@ -35,11 +35,11 @@ exemples :
 codes de sortie :
    0 tout va bien                    7 horloge fausse, ou certificat hors de ses dates
    2 commande ou réglage incorrect   8 contrôleur injoignable
-   3 jeton illisible ou inconnu      9 appareil non inscrit, ou identité refusée
-   4 jeton expiré ou révoqué        10 un autre agent travaille sous cette racine
-   5 jeton épuisé                   11 racine où l’on ne peut pas écrire
-   6 contrôleur non prouvé          12 trop d’essais de jetons depuis ce réseau
-  13 autre refus                   130 arrêt demandé pendant l’inscription
+   3 code illisible ou inconnu       9 appareil non enrôlé, ou identité refusée
+   4 code expiré ou révoqué         10 un autre agent travaille sous cette racine
+   5 code épuisé                    11 racine où l’on ne peut pas écrire
+   6 contrôleur non prouvé          12 trop d’essais de codes depuis ce réseau
+  13 autre refus                   130 arrêt demandé pendant l’enrôlement
 
 réglages : la ligne de commande l’emporte sur PREAU_AGENT_CONTROLLER, PREAU_AGENT_TOKEN, PREAU_AGENT_INTERVAL,
 PREAU_AGENT_FACTS et PREAU_AGENT_ROOT, qui l’emportent sur le fichier etc/preau/agent.toml de la racine.
@@ -59,10 +59,10 @@ def make_parser() -> Parser:
     add_help(parser)
     parser.add_argument("--version", action="version", version=f"preau-agent {VERSION}", help="affiche la version")
     commands = parser.add_subparsers(title="commandes", dest="command", metavar="COMMANDE", required=True)
-    enrolling = add_command(commands, "enroll", "inscrit cet appareil avec un jeton")
+    enrolling = add_command(commands, "enroll", "enrôle cet appareil avec un code")
     enrolling.add_argument("--controller", metavar="URL", help="adresse du contrôleur : https://nom[:port]")
-    enrolling.add_argument("--token", metavar="JETON", help="le jeton ou l’adresse de son QR code ; - : au clavier")
-    enrolling.add_argument("--again", action="store_true", help="recommence même si ce jeton a déjà servi ici")
+    enrolling.add_argument("--token", metavar="CODE", help="le code ou l’adresse de son QR code ; - : au clavier")
+    enrolling.add_argument("--again", action="store_true", help="recommence même si ce code a déjà servi ici")
     running = add_command(commands, "run", "tient l’appareil dans l’état voulu, jusqu’à ce qu’on l’arrête")
     running.add_argument("--once", action="store_true", help="une seule conversation, puis rend la main")
     running.add_argument(
@@ -87,16 +87,16 @@ def add_help(parser: Parser) -> None:
 def run_enroll(given: argparse.Namespace, config: AgentConfig, stop: Stop) -> None:
     text = sys.stdin.readline() if given.token == "-" else config.token  # noqa: S105 the dash means standard input
     if not text.strip():
-        raise UsageError("Il manque le jeton (--token …).")
+        raise UsageError("Il manque le code (--token …).")
     token = read_token(text)
     machine = facts.collect(config.root, config.facts)
     with exclusive(config.root):
         known = find_identity(config.root)
         if known and is_enrolled_with(known, config.controller, token) and not given.again:
-            print(f"Déjà inscrit avec ce jeton{described(known)}.")
+            print(f"Déjà enrôlé avec ce code{described(known)}.")
             return
         identity = enroll(config.root, config.controller, token, machine, utc_now, stop)
-    print(f"Appareil inscrit{described(identity)}.")
+    print(f"Appareil enrôlé{described(identity)}.")
 
 
 def described(identity: DeviceIdentity) -> str:

@@ -94,7 +94,7 @@ class Https:
                 raise out_of_dates(self.url, error) from error
             raise WrongAuthority(
                 f"Le serveur {self.url} ne prouve pas qu’il est le contrôleur attendu ({error.verify_message}). "
-                "Rien ne lui a été confié. Vérifiez l’adresse et le jeton, et qu’aucun portail captif ne s’interpose."
+                "Rien ne lui a été confié. Vérifiez l’adresse et le code, et qu’aucun portail captif ne s’interpose."
             ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -206,8 +206,8 @@ def fetch_ca(url: str, token: Token) -> str:
         if token.pins(der):
             return ssl.DER_cert_to_PEM_cert(der)  # of the bytes compared, not of the text received
     raise WrongAuthority(
-        f"Le serveur {url} ne présente pas l’autorité que le jeton annonce. Rien ne lui a été confié. Vérifiez "
-        "l’adresse et le jeton, et qu’aucun portail captif ne s’interpose."
+        f"Le serveur {url} ne présente pas l’autorité que le code annonce. Rien ne lui a été confié. Vérifiez "
+        "l’adresse et le code, et qu’aucun portail captif ne s’interpose."
     )
 
 

@@ -106,6 +106,6 @@ def get_identity(root: Path) -> DeviceIdentity:
     identity = find_identity(root)
     if identity is None or not identity.credential:
         raise NotEnrolled(
-            f"Aucun appareil inscrit sous {root} : lancez d’abord « preau-agent enroll --controller … --token … »."
+            f"Aucun appareil enrôlé sous {root} : lancez d’abord « preau-agent enroll --controller … --token … »."
         )
     return identity

@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):
     sys.exit("preau-agent demande Python 3.11 ou plus recent ; celui-ci est Python %d.%d." % sys.version_info[:2])
 
 if sys.platform == "win32":
-    sys.exit("preau-agent ne gere pas encore Windows : seuls les appareils sous Linux s'inscrivent avec lui.")
+    sys.exit("preau-agent ne gere pas encore Windows : seuls les appareils sous Linux s'enrolent avec lui.")
 
 from agent.__main__ import main
 

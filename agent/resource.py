@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import files
 from agent.state import Displaced, Record
+
+MOST_NAMED = 3
 
 
 class Unsupported(Exception):
@@ -49,9 +51,15 @@ class Change:
 
     @property
     def detail(self) -> str:
-        parts = [f"écrit : {', '.join(self.written)}" if self.written else ""]
-        parts.append(f"retiré : {', '.join(self.removed)}" if self.removed else "")
-        return " ; ".join(part for part in parts if part)
+        """French: what was written and removed."""
+        parts = (("écrit", self.written), ("retiré", self.removed))
+        return " ; ".join(f"{verb} : {listed(paths)}" for verb, paths in parts if paths)
+
+
+def listed(paths: Sequence[str]) -> str:
+    """A few of them by name, the others counted."""
+    named = ", ".join(paths[:MOST_NAMED])
+    return named if len(paths) <= MOST_NAMED else f"{named} et {len(paths) - MOST_NAMED} de plus"
 
 
 def nothing(_root: Path) -> None:

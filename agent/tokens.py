@@ -35,10 +35,10 @@ def read_token(text: str) -> Token:
     """
     typed = text.rpartition("#")[2].upper().translate(SEPARATORS).translate(LOOKALIKES)
     if not set(typed) <= set(ALPHABET):
-        raise TokenWrong("Ce jeton contient un caractère qui n’existe pas dans un jeton : recopiez-le, ou scannez-le.")
+        raise TokenWrong("Ce code contient un caractère qui n’existe dans aucun code : recopiez-le, ou scannez-le.")
     if len(typed) not in {SECRET_LENGTH, SECRET_LENGTH + PIN_LENGTH}:
         raise TokenWrong(
-            f"Ce jeton a {len(typed)} caractères ; il en faut {SECRET_LENGTH}, ou {SECRET_LENGTH + PIN_LENGTH} "
+            f"Ce code a {len(typed)} caractères ; il en faut {SECRET_LENGTH}, ou {SECRET_LENGTH + PIN_LENGTH} "
             "avec l’empreinte du contrôleur (les tirets ne comptent pas)."
         )
     return Token(secret=typed[:SECRET_LENGTH], pin=typed[SECRET_LENGTH:])

@@ -27,7 +27,7 @@ IDENTITY = "var/lib/preau/identity.json"
 def test_a_device_enrols_and_keeps_its_identity_to_itself(peer: Peer, run_agent: RunAgent, root: Path) -> None:
     done = run_agent("enroll", "--controller", peer.url, "--token", peer.token)
     assert (done.returncode, done.stderr) == (0, f"device enrolled device={DEVICE} adopted=False\n")
-    assert done.stdout == "Appareil inscrit sous l’étiquette AI-0001, École des Tilleuls.\n"
+    assert done.stdout == "Appareil enrôlé sous l’étiquette AI-0001, École des Tilleuls.\n"
     (request,) = peer.enrollments
     assert (request.token, request.identity, request.facts.model) == (SECRET, MACHINE.identity, "Ecran 75")
     identity = find_identity(root)
@@ -58,7 +58,7 @@ def test_the_same_token_again_wastes_no_use_of_it(peer: Peer, run_agent: RunAgen
     for _ in range(2):
         done = run_agent("enroll", "--controller", peer.url, "--token", peer.token)
         assert done.returncode == 0
-    assert done.stdout.startswith("Déjà inscrit avec ce jeton")
+    assert done.stdout.startswith("Déjà enrôlé avec ce code")
     assert len(peer.enrollments) == 1
     again = run_agent("enroll", "--controller", peer.url, "--token", peer.token, "--again")
     assert again.returncode == 0
@@ -107,7 +107,7 @@ def test_another_authority_gets_nothing(peer: Peer, run_agent: RunAgent, tmp_pat
     with serve(impostor, impostor.authority.issue("localhost")):
         done = run_agent("enroll", "--controller", impostor.url, "--token", peer.token)
     assert done.returncode == 6
-    assert "autorité que le jeton annonce" in done.stderr
+    assert "autorité que le code annonce" in done.stderr
     assert impostor.authorizations == []
 
 
