@@ -42,6 +42,8 @@ class Console:
     def line(self, name: str, text: str, *, alarm: bool = False) -> None:
         """Write one line that a program said."""
         text = CONTROL.sub("", text.rstrip())
+        if not text:
+            return
         now = datetime.now().astimezone()
         with self._lock:
             self._keep(name, f"{now.isoformat(timespec='milliseconds')} {text}")
