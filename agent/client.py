@@ -166,7 +166,7 @@ def refusal(response: Response) -> AgentError:
         return ControllerUnreachable(f"Le contrôleur est momentanément indisponible : {detail}", wait_of(response))
     if 300 <= response.status < 400:
         return Refused("Le contrôleur renvoie vers une autre adresse ; indiquez la bonne avec --controller.")
-    return Refused(f"{detail} [{told.code}]" if told.code else detail)
+    return Refused(f"{detail} [{told.code}]" if told.code else detail, told.code)
 
 
 def wait_of(response: Response) -> float | None:
@@ -255,6 +255,7 @@ def split_url(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 443
+        (host or "").encode("idna")  # as the socket will: an empty or endless label is refused here
     except ValueError:
         host = None
     if not host or parts.scheme != "https" or parts.path.strip("/") or parts.query or parts.username:

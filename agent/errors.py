@@ -100,6 +100,11 @@ class Refused(AgentError):
 
     exit_code = 13
 
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        """The controller's own, ``protocol.invalid`` for one."""
+
 
 class Stopped(AgentError):
     """SIGTERM or SIGINT arrived while nothing was half done."""

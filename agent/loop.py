@@ -16,6 +16,7 @@ from agent.errors import (
     ControllerUnreachable,
     CredentialRefused,
     NotEnrolled,
+    Refused,
     Stopped,
     TokenLapsed,
     TokenUsedUp,
@@ -171,8 +172,14 @@ class Agent:
 
     def exchange(self, controller: Controller, identity: DeviceIdentity, message: CheckIn) -> CheckInReply:
         """One request; what it delivered leaves the queue, what it brought is kept, in one write."""
-        with self.stop.interruptible():
-            reply = controller.check_in(identity.bearer, message)
+        try:
+            with self.stop.interruptible():
+                reply = controller.check_in(identity.bearer, message)
+        except Refused as error:
+            if error.code == "protocol.invalid" and message.outcomes:  # or every message after it would be refused too
+                log.error("outcomes refused, dropped", extra={"outcomes": message.outcomes})  # noqa: TRY400
+                self.keep(replace(self.state, queue=self.state.queue[len(message.outcomes) :]))
+            raise
         if reply.desired is not None and reply.desired != self.state.desired:
             log.info("new desired state", extra={"revision": reply.desired.revision})
         after = replace(

@@ -11,6 +11,8 @@ SIOCGIFADDR = 0x8915
 HIDDEN_IPV6 = 0x01 | 0x20 | 0x40
 """IFA_F_TEMPORARY, DEPRECATED, TENTATIVE: these come and go."""
 GLOBAL_SCOPE = "00"
+MOST = 32
+"""Addresses told of one machine; a host of containers has hundreds."""
 
 
 def physical_macs(host: Path) -> tuple[str, ...]:
@@ -21,7 +23,7 @@ def physical_macs(host: Path) -> tuple[str, ...]:
             mac = first_word(interface / "address").lower()
             if len(mac) == 17 and mac != "00:00:00:00:00:00":
                 found.add(mac)
-    return tuple(sorted(found))
+    return tuple(sorted(found))[:MOST]
 
 
 def addresses(host: Path) -> tuple[str, ...]:
@@ -29,7 +31,7 @@ def addresses(host: Path) -> tuple[str, ...]:
     found = {ipv4_of(interface.name) for interface in (host / "sys/class/net").glob("*")}
     found |= set(ipv6_addresses(host / "proc/net/if_inet6"))
     kept = (ipaddress.ip_address(a) for a in found if a)
-    return tuple(str(a) for a in sorted(kept, key=lambda a: (a.version, int(a))) if not a.is_loopback)
+    return tuple(str(a) for a in sorted(kept, key=lambda a: (a.version, int(a))) if not a.is_loopback)[:MOST]
 
 
 def ipv4_of(interface: str) -> str | None:

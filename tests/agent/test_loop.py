@@ -16,7 +16,7 @@ import pytest
 from agent import facts
 from agent.config import AgentConfig
 from agent.enrollment import get_identity
-from agent.errors import ControllerUnreachable, CredentialRefused, NotEnrolled, TokenUsedUp
+from agent.errors import ControllerUnreachable, CredentialRefused, NotEnrolled, Refused, TokenUsedUp
 from agent.facts import Machine
 from agent.identity import find_identity
 from agent.loop import FIRST_WAIT, LONGEST_WAIT, Agent
@@ -160,6 +160,20 @@ def test_a_report_cut_off_is_made_at_the_next_tick(agent: Agent, peer: Peer, roo
     assert {name: outcome.status for name, outcome in peer.outcomes.items()}["shortcuts"] == "unchanged"
     told = [(o.resource, o.status) for message in peer.check_ins for o in message.outcomes]
     assert told[:3] == [("shortcuts", "applied"), ("browser", "applied"), ("dns", "applied")]
+
+
+def test_an_outcome_that_the_controller_cannot_read_blocks_nothing_after_it(
+    agent: Agent, peer: Peer, root: Path
+) -> None:
+    agent.tick()
+    peer.desired = DESIRED
+    peer.script = [None, (400, Refusal("protocol.invalid", "Message illisible."))]
+    with pytest.raises(Refused):
+        agent.tick()
+    (root / ENT).unlink()
+    agent.tick()
+    assert peer.outcomes["shortcuts"].status == "repaired"
+    assert load_state(root).queue == ()
 
 
 def test_back_off_grows_with_full_jitter_and_stays_bounded(agent: Agent) -> None:
