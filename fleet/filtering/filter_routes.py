@@ -19,8 +19,8 @@ from fleet.filtering.schemas import ReportIn
 
 router = APIRouter(prefix="/filter/v1", tags=["filters"])
 BYTES = "application/octet-stream"
-MAX_REPORT = 1024 * 1024
-"""Bytes of a report: 5,000 counts, the most that one may hold, fit."""
+MAX_REPORT = 3 * 1024 * 1024
+"""Bytes of a report: 20,000 counts, the most that one may hold, fit."""
 
 
 class BundlePruned(RuntimeError):

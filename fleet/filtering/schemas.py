@@ -1,10 +1,11 @@
 """HTTP shapes of filtering: for people, and for filters."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from fleet.bodies import STRICT, BodyMoment, BodyUuid
 from fleet.filtering.models import PublicationState
@@ -139,17 +140,21 @@ def on_the_hour(at: datetime) -> datetime:
 
 Hour = Annotated[BodyMoment, AfterValidator(on_the_hour)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-HealthKey = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
-HealthValue = Annotated[str, Field(max_length=500)] | int | float | bool | None
-HealthRow = Annotated[dict[HealthKey, HealthValue], Field(max_length=16)]  # one upstream
-Health = Annotated[
-    dict[HealthKey, HealthValue | Annotated[list[HealthRow], Field(max_length=32)]],
-    Field(max_length=64),
-]
+CONTRACT = ConfigDict(strict=True, extra="ignore")
+"""Between programs fields are only added: a filter newer than its controller still reports."""
+MAX_HEALTH = 16 * 1024
+
+
+def storable(health: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """What PostgreSQL keeps as JSON, within bounds: no NaN, no NUL, no half of a character."""
+    text = json.dumps(health, allow_nan=False, ensure_ascii=False)
+    if len(text.encode()) > MAX_HEALTH or "\\u0000" in text:
+        raise ValueError("too much, or a NUL")
+    return health
 
 
 class CountIn(BaseModel):
-    model_config = STRICT
+    model_config = CONTRACT
 
     hour: Hour
     action: Word
@@ -160,12 +165,12 @@ class CountIn(BaseModel):
 class ReportIn(BaseModel):
     """How a filter is, and its counts by hour since its run began."""
 
-    model_config = STRICT
+    model_config = CONTRACT
 
-    version: Annotated[str, Field(max_length=40)]
+    version: Annotated[str, Field(pattern=r"^[ -~]{1,40}$")]
     run: Annotated[str, Field(pattern=r"^[0-9a-zA-Z-]{8,64}$")]
     started_at: BodyMoment
     bundle_serial: Annotated[int, Field(ge=0, le=2**62)] | None = None
     bundle_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    health: Health = {}
-    counts: Annotated[list[CountIn], Field(max_length=5000)] = []
+    health: Annotated[dict[str, JsonValue], AfterValidator(storable)] = {}
+    counts: Annotated[list[CountIn], Field(max_length=20_000)] = []

@@ -91,6 +91,6 @@ def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: date
 
 def _name(typed: str) -> str:
     name = " ".join(typed.split())
-    if not name or len(name) > 80:
+    if not name or len(name) > 80 or not name.isprintable():
         raise Invalid("filtering.bad_profile_name", "Donnez au profil un nom de 1 à 80 caractères.")
     return name

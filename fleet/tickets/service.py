@@ -236,8 +236,12 @@ def one_line(title: str) -> str:
 
 
 def own_key(viewer: Viewer, request_key: str | None) -> str | None:
-    """The key of a form as stored: with its person, so that nobody meets another's."""
-    return None if not request_key else f"{viewer.user_id}:{request_key}"[:200]
+    """The key of a form as stored: with its person, so that nobody meets another's. Raise Invalid for no plain text."""
+    if not request_key:
+        return None
+    if len(request_key) > 100 or not (request_key.isascii() and request_key.isprintable()):
+        raise Invalid("ticket.bad_key", "Ce formulaire est abîmé. Rechargez la page.")
+    return f"{viewer.user_id}:{request_key}"
 
 
 def text_of(typed: str, code: str, detail: str) -> str:
@@ -249,7 +253,7 @@ def text_of(typed: str, code: str, detail: str) -> str:
 
 
 def _short(typed: str) -> str:
-    typed = typed.strip().replace("\x00", "")
+    typed = typed.replace("\x00", "").encode("utf-8", "ignore").decode().strip()  # no NUL, no half of a character
     if len(typed) > MAX_TEXT:
         raise Invalid("ticket.too_long", f"Ce texte dépasse {MAX_TEXT} caractères.")
     return typed
