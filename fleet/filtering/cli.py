@@ -147,7 +147,8 @@ def report(publication: Publication) -> None:
         raise Conflict("filtering.failed", f"Échec : {publication.error}")
     names = f"{publication.report['names']:,}".replace(",", " ")
     size = (publication.size or 0) / 1e6
-    typer.echo(f"Publiée : {names} noms, {size:.1f} Mo, en {publication.report['seconds']} s.")
+    plural = "" if publication.report["names"] == 1 else "s"
+    typer.echo(f"Publiée : {names} nom{plural}, {size:.1f} Mo, en {publication.report['seconds']} s.")
     for category in publication.report["unknown_categories"]:
         typer.echo(f"Aucune liste pour la catégorie « {category} ».", err=True)
 
