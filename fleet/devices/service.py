@@ -44,7 +44,7 @@ PLATFORMS: Mapping[DeviceKind, tuple[Platform, ...]] = {
 SORTABLE: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "id": Device.id,
     "asset_tag": Device.asset_tag,
-    "name": func.lower(Device.name),
+    "name": func.translate(func.lower(Device.name), "àâäçéèêëîïôöùûü", "aaaceeeeiioouuu"),  # É sorts with E
     "kind": Device.kind,
     "platform": Device.platform,
     "status": Device.status,
