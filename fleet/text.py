@@ -9,10 +9,13 @@ def fold(*parts: str | None) -> str:
     Both what is searched and what is typed pass here, so that "etampes" finds "Étampes" and "St-Quentin" finds
     "St Quentin". Ligatures are opened (œ → oe).
     """
-    text = " ".join(part for part in parts if part).replace("œ", "oe").replace("Œ", "OE").replace("æ", "ae")
-    letters = unicodedata.normalize("NFKD", text)
-    ascii_only = "".join(c for c in letters if not unicodedata.combining(c)).lower()
-    return " ".join("".join(c if c.isalnum() else " " for c in ascii_only).split())
+    text = " ".join(part for part in parts if part)
+    # Twice: taking a letter apart may show a capital ("℡"), and lower case may bring an accent ("İ").
+    for _ in range(2):
+        text = unicodedata.normalize("NFKD", text.casefold())
+    text = text.replace("œ", "oe").replace("æ", "ae")
+    bare = "".join(c for c in text if not unicodedata.combining(c))
+    return " ".join("".join(c if c.isalnum() else " " for c in bare).split())
 
 
 def like(typed: str) -> str:
