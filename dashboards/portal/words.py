@@ -199,11 +199,11 @@ def ago(at: datetime, now: datetime) -> str:
     if seconds < 60:
         return "à l’instant" if seconds > -60 else moment(at)
     if seconds < 3600:
-        return f"il y a{NB}{int(seconds // 60)}{NB}min"
+        return f"il{NB}y{NB}a{NB}{int(seconds // 60)}{NB}min"
     if seconds < 86400:
-        return f"il y a{NB}{int(seconds // 3600)}{NB}h"
+        return f"il{NB}y{NB}a{NB}{int(seconds // 3600)}{NB}h"
     days = int(seconds // 86400)
-    return f"il y a{NB}{days}{NB}jour{'s' if days > 1 else ''}" if days <= 31 else f"le {day(at)}"
+    return f"il{NB}y{NB}a{NB}{days}{NB}jour{'s' if days > 1 else ''}" if days <= 31 else f"le {day(at)}"
 
 
 def number(value: float) -> str:

@@ -143,7 +143,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(api: TestClient, session: Sess
     form = {"school": str(school.id), "what": "display:linux", "uses": "3", "expiry": "60", "csrf": csrf}
     page = api.post("/enrollment", data=form)
     assert page.status_code == 200
-    text = re.search(r"--token ([0-9A-Z-]+)", page.text)
+    text = re.search(r"--token</span> <span class=.argument.>([0-9A-Z-]+)", page.text)
     assert text is not None
     assert '<svg role="img" aria-label="Code QR"' in page.text
     token = session.scalars(select(EnrollmentToken)).one()

@@ -95,6 +95,7 @@ def look(visitor: Visitor, name: str, path: str, screens: Path) -> None:
     assert str(answer.status) == (expected or "200")
     assert visitor.violations() == []
     assert visitor.overflow() <= 0
+    assert visitor.clipped() == []
     assert visitor.repeated_ids() == []
     assert visitor.elsewhere == []
     assert [c for c in visitor.complaints if not (expected and f"status of {expected}" in c)] == []

@@ -180,6 +180,7 @@ def test_the_page_of_a_token(browser: Browser, site: Site, what: str, screens: P
     assert visitor.violations() == []
     visitor.page.set_viewport_size({"width": 320, "height": 640})
     assert visitor.overflow() <= 0
+    assert visitor.clipped() == []
     assert visitor.violations() == []
     visitor.page.emulate_media(media="print")
     visitor.page.screenshot(path=screens / f"code-{name}-feuille.png", full_page=True)

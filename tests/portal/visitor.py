@@ -73,6 +73,14 @@ class Visitor:
         """By how many pixels the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
+    def clipped(self) -> list[str]:
+        """Cards whose content is wider than they are: it would be cut, though the page itself is not too wide."""
+        script = """() => [...document.querySelectorAll(".card, .notice, details")]
+            .filter((element) => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1)
+            .map((element) => element.textContent.trim().slice(0, 60))"""
+        found: list[str] = self.page.evaluate(script)
+        return found
+
     def repeated_ids(self) -> list[str]:
         """Ids that more than one element has: focus and labels would go astray."""
         script = """() => {
