@@ -6,7 +6,7 @@ writes lands in a folder that goes away with it. Names carry our process id, so 
 
 import contextlib
 import os
-import shutil
+import re
 import signal
 import subprocess
 import time
@@ -90,67 +90,80 @@ class Namespace:
         run("ip", "netns", "del", self.name, check=False)
 
 
+SCRIPT = """
+set -e
+mount -t tmpfs tmpfs "$DIRECTORY" && cd "$DIRECTORY" && mkdir up work root
+mount -t overlay overlay -o lowerdir=/,upperdir=up,workdir=work root
+cp -r "$SEED"/. root/
+mount -t proc proc root/proc && mount -t tmpfs tmpfs root/run && mkdir root/run/sshd
+mount --bind /dev root/dev && mount -t tmpfs tmpfs root/dev/shm
+hostname "$NAME"
+exec chroot root "$SSHD" -D -e -f /etc/ssh/throwaway_config
+"""
+"""Run in mount, pid, host name and network namespaces of its own: every mount and process goes away with them."""
+
+
 @dataclass(slots=True)
 class Machine:
-    """A throw-away host: this machine's files below an overlay, in a namespace, reached by SSH only."""
+    """A throw-away host: this machine's files below an overlay in memory, in a namespace, reached by SSH only."""
 
     namespace: Namespace
     directory: Path
     init: subprocess.Popen[bytes] | None = None
     programs: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    @property
-    def root(self) -> Path:
-        return self.directory / "root"
-
     def start(self, authorized_key: str, listen: str) -> None:
         """Mount, then run sshd as the first process of a pid namespace of its own."""
-        for name in ("up", "work", "root"):
-            (self.directory / name).mkdir(parents=True)
-        layers = f"lowerdir=/,upperdir={self.directory / 'up'},workdir={self.directory / 'work'}"
-        run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
-        self.write("/etc/ssh/throwaway_config", SSHD_SETTINGS + f"ListenAddress {listen}\n")
-        self.write("/etc/ssh/throwaway_authorized", authorized_key)
-        self.write("/etc/resolv.conf", "nameserver 192.0.2.1\n")  # no name resolves by accident
-        self.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {self.namespace.name}\n")
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.root / "etc/ssh/throwaway_key")
-        script = (
-            f"mount -t proc proc {self.root}/proc && mount -t tmpfs tmpfs {self.root}/run && mkdir {self.root}/run/sshd"
-            f" && mount --bind /dev {self.root}/dev && mount -t tmpfs tmpfs {self.root}/dev/shm"
-            f" && mkdir -p {self.root}/dev/pts && hostname {self.namespace.name}"
-            f" && exec chroot {self.root} {find('sshd')} -D -e -f /etc/ssh/throwaway_config"
-        )
+        seed = self.directory / "seed"
+        (seed / "etc/ssh").mkdir(parents=True)
+        (self.directory / "memory").mkdir()
+        (seed / "etc/ssh/throwaway_config").write_text(SSHD_SETTINGS + f"ListenAddress {listen}\n")
+        (seed / "etc/ssh/throwaway_authorized").write_text(authorized_key)
+        (seed / "etc/resolv.conf").write_text("nameserver 192.0.2.1\n")  # no name resolves by accident
+        (seed / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.namespace.name}\n")
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", seed / "etc/ssh/throwaway_key")
+        values = {
+            "DIRECTORY": self.directory / "memory",
+            "SEED": seed,
+            "NAME": self.namespace.name,
+            "SSHD": find("sshd"),
+        }
+        environment = ["env", *(f"{name}={value}" for name, value in values.items())]
         isolate = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        self.init = self.namespace.start(*isolate, "sh", "-c", script, log=self.directory / "sshd.log")
+        self.init = self.namespace.start(*environment, *isolate, "sh", "-c", SCRIPT, log=self.directory / "sshd.log")
 
     def is_listening(self) -> bool:
         """True once its sshd accepts connections."""
-        return "Server listening" in (self.directory / "sshd.log").read_text()
+        assert self.init is not None
+        told = (self.directory / "sshd.log").read_text()
+        assert self.init.poll() is None, told
+        return "Server listening" in told
 
     @property
     def host_key(self) -> str:
         """The public key that a known_hosts line pins."""
-        return self.read("/etc/ssh/throwaway_key.pub")
+        return (self.directory / "seed/etc/ssh/throwaway_key.pub").read_text()
 
-    def path(self, absolute: str) -> Path:
-        return self.root / absolute.lstrip("/")
+    @property
+    def first_process(self) -> str:
+        """The pid, as we see it, of its sshd."""
+        assert self.init is not None
+        return Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()[0]
 
     def read(self, absolute: str) -> str:
-        return self.path(absolute).read_text(encoding="utf-8")
-
-    def write(self, absolute: str, text: str) -> None:
-        self.path(absolute).write_text(text, encoding="utf-8")
+        """The text of one of its files."""
+        return Path(f"/proc/{self.first_process}/root{absolute}").read_text(encoding="utf-8")
 
     def written(self) -> set[str]:
         """Every file that differs from this machine's, as absolute paths inside."""
-        top = self.directory / "up"
+        assert self.init is not None
+        top = Path(f"/proc/{self.init.pid}/root{self.directory}/memory/up")
         return {f"/{p.relative_to(top)}" for p in top.rglob("*") if not p.is_dir()}
 
     def inside(self, *command: str) -> list[str]:
         """A command as run inside, with the machine's own files, processes and network."""
-        assert self.init is not None
-        children = Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()
-        return ["nsenter", "--target", children[0], "--mount", "--uts", "--pid", "--net", "--root", "--wd", *command]
+        spaces = ["--mount", "--uts", "--pid", "--net", "--root", "--wd"]
+        return ["nsenter", "--target", self.first_process, *spaces, *command]
 
     def run(self, *command: str, check: bool = True) -> str:
         return run(*self.inside(*command), check=check)
@@ -163,16 +176,18 @@ class Machine:
         return program
 
     def stop(self) -> None:
-        """End everything inside and forget every file."""
+        """End everything inside; its files go with it."""
         if self.init is not None:
             self.init.kill()  # --kill-child: with it goes the first process, and with that the whole pid namespace
             self.init.wait()
         for program in self.programs:
             program.kill()
             program.wait()
-        self.namespace.remove()
-        wait_until(lambda: not os.path.ismount(self.root) or self._unmounted(), f"unmount {self.root}")
-        shutil.rmtree(self.directory)
 
-    def _unmounted(self) -> bool:
-        return subprocess.run(["umount", self.root], capture_output=True).returncode == 0
+
+def remove_leftovers() -> None:
+    """End what a killed run left behind: namespaces whose name carries the id of a process that is gone."""
+    for line in run("ip", "netns", "list").splitlines():
+        found = re.match(r"preau-([0-9a-f]+)-", line)
+        if found and not Path(f"/proc/{int(found[1], 16)}").exists():
+            Namespace(line.split()[0]).remove()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fleet.embedded.postgres import Postgres, dropped_uid, engine_directory
 from fleet.embedded.valkey import Valkey
-from tests.ansible.namespaces import Machine, Namespace, Word, run, wait_until
+from tests.ansible.namespaces import Machine, Namespace, Word, remove_leftovers, run, wait_until
 from tests.ansible.units import Unit
 from tests.certificates import Authority
 
@@ -179,6 +179,7 @@ def connect(internet: Namespace, controller: Namespace, gateway: Namespace, tabl
 @contextmanager
 def make_site(directory: Path, variables: dict[str, object]) -> Iterator[Site]:
     """Namespaces, machines with their sshd, keys pinned; everything goes away afterwards, whatever happened."""
+    remove_leftovers()
     with ExitStack() as stack:
         names = ("internet", "controller", "gateway", "tablet")
         namespaces: dict[str, Namespace] = {}
