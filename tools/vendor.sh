@@ -8,14 +8,12 @@ set -eu
 
 HTMX=2.0.11
 ICONS=1.13.1
-ICON_NAMES="activity archive arrow-clockwise arrow-left-right arrow-right arrow-repeat arrow-up-right-circle
-bar-chart box-seam building buildings calendar-event camera-video chat-left-text check-circle check-lg
-chevron-down chevron-right clipboard clock clock-history collection display download
-exclamation-octagon exclamation-triangle eye-slash file-earmark-arrow-down filter geo-alt hdd-network
-hourglass-split house-door info-circle inbox journal-text key laptop list lock mortarboard
-pause-fill pc-display pencil person person-check phone play-fill plus-lg printer puzzle qr-code
-question-circle robot router search send shield-check shield-exclamation shield-lock slash-circle
-tablet ticket-detailed tools wifi-off x-circle x-lg box-arrow-right"
+ICON_NAMES="activity archive arrow-left-right arrow-repeat arrow-right bar-chart box-arrow-right box-seam building
+buildings calendar-event camera-video chat-left-text check-circle check-lg clipboard clock clock-history
+display download exclamation-octagon exclamation-triangle eye-slash file-earmark-arrow-down filter geo-alt
+hdd-network hourglass-split house-door inbox info-circle journal-text key laptop list lock mortarboard
+pause-fill pc-display pencil person-check phone play-fill plus-lg printer puzzle qr-code question-circle robot
+router search send shield-check shield-exclamation slash-circle tablet ticket-detailed tools wifi-off x-circle"
 
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

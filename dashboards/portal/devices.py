@@ -45,8 +45,8 @@ SORTS = (
     ("asset_tag", "Étiquette"),
     ("name", "Nom"),
     ("school", "École"),
-    ("-last_seen", "Vu récemment"),
-    ("last_seen", "Vu il y a longtemps"),
+    ("-last_seen", "Derniers vus"),
+    ("last_seen", "Longtemps muets"),
 )
 
 

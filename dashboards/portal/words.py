@@ -72,6 +72,12 @@ OUTCOME = {
     "failed": Word("Échec", "x-circle", "bad"),
     "unsupported": Word("Non pris en charge", "slash-circle"),
 }
+ENT_PRODUCT = {
+    "one": Word("ONE", "check-circle", "good"),
+    "neo": Word("NEO", "check-circle", "good"),
+    "beneylu": Word("Beneylu", "check-circle", "good"),
+    "other": Word("Autre ENT", "check-circle", "good"),
+}
 RESOURCE = {
     "shortcuts": Word("Raccourcis ENT", "mortarboard"),
     "browser": Word("Navigateurs", "display"),
@@ -135,6 +141,7 @@ WORDS = {
     "state": STATE,
     "outcome": OUTCOME,
     "resource": RESOURCE,
+    "ent_product": ENT_PRODUCT,
     "ticket_status": TICKET_STATUS,
     "ticket_kind": TICKET_KIND,
     "ticket_subject": TICKET_SUBJECT,

@@ -11,6 +11,7 @@ from dashboards.portal.typography import unbreakable
 from filter.settings import SCHOOL_CATEGORIES
 from fleet.configuration.states import RULES
 from fleet.devices.models import DeviceKind, DeviceStatus, Platform
+from fleet.ent.models import EntProduct
 from fleet.filtering.models import PublicationState
 from fleet.filtering.profiles import WHITE_CATEGORIES
 from fleet.tickets.models import TicketKind, TicketStatus, TicketSubject
@@ -84,6 +85,7 @@ def test_every_value_has_a_french_word() -> None:
         "ticket_kind": TicketKind,
         "ticket_subject": TicketSubject,
         "publication": PublicationState,
+        "ent_product": EntProduct,
         "state": {code for code, _ in RULES} | {"conform"},
     }
     for family, values in families.items():
