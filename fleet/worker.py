@@ -68,6 +68,8 @@ class PromptTask(Task[Any, Any]):
 
 def make_celery(config: FleetConfig) -> Celery[PromptTask]:
     """The Celery application of this process; publishing and working share it."""
+    global _away_until
+    _away_until = 0.0  # what was known of another application's broker says nothing of this one's
     mend_redis()
     app = Celery("preau", broker=config.broker_url, include=TASK_MODULES, set_as_current=True, task_cls=PromptTask)
     app.conf.update(
