@@ -16,6 +16,9 @@ PACKAGES = {
     "nft": "nftables",
     "ip": "iproute2",
     "openssl": "openssl",
+    "curl": "curl",
+    "pgrep": "procps",
+    "systemd-analyze": "systemd",
 }
 """Program -> Debian package that brings it."""
 

@@ -10,7 +10,7 @@ from tests.ansible.site import CONTROLLER, Applied, Site
 from tests.requirements import needs
 
 pytestmark = [
-    needs("sshd", "nft", "ip", root=True),
+    needs("sshd", "nft", "ip", "curl", "pgrep", "systemd-analyze", root=True),
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("site"),
 ]

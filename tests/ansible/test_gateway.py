@@ -11,7 +11,7 @@ from tests.ansible.upstream import ANSWER
 from tests.requirements import needs
 
 pytestmark = [
-    needs("sshd", "nft", "ip", "kdig", root=True),
+    needs("sshd", "nft", "ip", "curl", "pgrep", "kdig", root=True),
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("site"),
 ]
