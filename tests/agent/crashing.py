@@ -20,6 +20,7 @@ from tests.agent.conftest import environment
 
 STEPS = (
     (os, ("open", "write", "fchmod", "chmod", "replace", "unlink", "mkdir")),
+    (Path, ("write_bytes", "write_text")),
     (ssl.SSLSocket, ("do_handshake", "sendall", "recv_into")),
 )
 
@@ -34,16 +35,16 @@ class Countdown:
         def step(*arguments: Any, **options: Any) -> Any:
             self.left -= 1
             if self.left == 0:
-                if real is REAL_WRITE:
-                    descriptor, content = arguments
-                    REAL_WRITE(descriptor, content[: len(content) // 2])
+                if real in WRITES:
+                    target, content = arguments[:2]
+                    real(target, content[: len(content) // 2])
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*arguments, **options)
 
         return step
 
 
-REAL_WRITE = os.write
+WRITES = (os.write, Path.write_bytes, Path.write_text)
 
 
 def no_fsync(fd: object) -> None:

@@ -15,6 +15,7 @@ from tests.agent.conftest import DESIRED
 from tests.agent.crashing import CrashingAgent
 from tests.agent.peer import CREDENTIAL, Peer
 
+pytestmark = pytest.mark.timeout(900)  # some hundreds of runs, on machines that may be busy
 KILLED = -9
 NEXT = DesiredState(
     "fedcba9876543210",

@@ -6,6 +6,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,11 +17,12 @@ import pytest
 from agent import facts
 from agent.config import AgentConfig
 from agent.enrollment import get_identity
-from agent.errors import ControllerUnreachable, CredentialRefused, NotEnrolled, Refused, TokenUsedUp
+from agent.errors import ControllerUnreachable, CredentialRefused, NotEnrolled, Refused, Stopped, TokenUsedUp
 from agent.facts import Machine
 from agent.identity import find_identity
 from agent.loop import FIRST_WAIT, LONGEST_WAIT, Agent
 from agent.protocol import DesiredState, Facts, Refusal, Shortcut
+from agent.signals import Stop
 from agent.state import State, find_contact, load_state
 from tests.agent.conftest import DESIRED, MACHINE, RunAgent, environment
 from tests.agent.peer import CREDENTIAL, DEVICE, Peer, as_revision, make_authority, serve
@@ -291,6 +293,28 @@ def test_run_stays_until_sigterm_and_stops_at_once(peer: Peer, root: Path, run_a
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=10)
     assert (process.returncode, told.splitlines()[-1]) == (0, "agent stopped")
+
+
+def test_a_signal_wakes_a_sleeping_agent() -> None:
+    stop = Stop()
+    before = signal.signal(signal.SIGUSR1, stop.receive)
+    timer = threading.Timer(0.2, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(Stopped):
+            stop.sleep(60)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_signal_during_a_step_waits_for_its_end() -> None:
+    stop = Stop()
+    stop.receive()  # raises nothing: a file may be half written
+    with pytest.raises(Stopped):
+        stop.check()
+    with pytest.raises(Stopped), stop.interruptible():
+        pytest.fail("a wait began after the signal")
 
 
 def test_a_check_in_needs_the_pinned_authority_every_time(peer: Peer, root: Path, tmp_path: Path) -> None:
