@@ -48,7 +48,8 @@ def ensure(folder: Path, names: Iterable[str], now: datetime) -> Certificates:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca_cert, ca_key = _ensure_ca(folder, now)
-    wanted = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), *names})
+    named = {"localhost", "127.0.0.1", "::1", socket.gethostname(), *names}
+    wanted = sorted(name for name in named if name and name.isascii())  # certificates hold no other
     server, profile = folder / "server.pem", folder / "profile.pem"
     server_key, profile_key = folder / "server.key", folder / "profile.key"
     if not _is_current(server, server_key, ca_cert, now, wanted):
