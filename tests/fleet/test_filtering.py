@@ -1,36 +1,24 @@
-"""Filtering, the controller's side: profiles, publications, the bundle as filters fetch it, their reports, explain."""
+"""Filtering, the controller's side: profiles, publications, explain, and all of it over HTTP."""
 
-import asyncio
 import hashlib
-import json
-import random
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx2 import ASGITransport, AsyncClient, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from filter.bundle import Bundle
-from filter.config import Endpoint, FilterConfig
-from filter.reporter import Reporter
-from filter.service import FilterService
-from filter.updater import Updater
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
-from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
+from fleet.errors import Conflict, Invalid, NotAllowed
 from fleet.filtering import profiles, publications, service, tasks
 from fleet.filtering.models import (
-    FilterCount,
-    FilterNode,
     FilterProfile,
-    Publication,
     PublicationChunk,
     PublicationState,
 )
@@ -38,17 +26,14 @@ from fleet.filtering.nights import night_of
 from fleet.filtering.publications import CHUNK, KEPT, MOST_ATTEMPTS
 from fleet.scope import Role, Viewer
 from fleet.worker import make_celery
-from tests.factories import NOON, make_collectivity, make_school, make_user
+from tests.factories import NOON, make_collectivity, make_user
+from tests.fleet.publishing import content_of, publish, store, write_lists
 from tests.sign_in import signed_in
 
 
 @pytest.fixture
 def lists(tmp_path: Path) -> Path:
-    """A small UT1 tree."""
-    for category, names in {"gambling": "casino.example\njeux.example\n", "liste_bu": "bonjeux.jeux.example\n"}.items():
-        (tmp_path / "ut1" / category).mkdir(parents=True)
-        (tmp_path / "ut1" / category / "domains").write_text(names)
-    return tmp_path / "ut1"
+    return write_lists(tmp_path)
 
 
 @pytest.fixture
@@ -66,33 +51,6 @@ def staff(session: Session) -> Viewer:
 @pytest.fixture
 def profile(session: Session) -> FilterProfile:
     return service.ensure_default_profile(session)
-
-
-def publish(session: Session) -> Publication:
-    """Ask, and do what a worker does."""
-    publication = service.request_publication(session, "test", NOON)
-    tasks.compile_publication(str(publication.id))
-    return service.get_publication(session, publication.id)
-
-
-def store(session: Session, content: bytes, **overrides: Any) -> Publication:
-    """A published bundle whose content is these bytes."""
-    publication = Publication(
-        requested_at=NOON, state=PublicationState.PUBLISHED, published_at=NOON, size=len(content),
-        digest=hashlib.sha256(content).hexdigest(), **overrides,
-    )  # fmt: skip
-    session.add(publication)
-    session.flush()
-    for position in range(0, len(content), CHUNK):
-        piece = content[position : position + CHUNK]
-        session.add(PublicationChunk(publication_id=publication.id, position=position // CHUNK, content=piece))
-    session.flush()
-    return publication
-
-
-def content_of(session: Session, publication: Publication) -> bytes:
-    query = select(PublicationChunk.content).where(PublicationChunk.publication_id == publication.id)
-    return b"".join(session.scalars(query.order_by(PublicationChunk.position)))
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------
@@ -282,193 +240,6 @@ def test_a_night_asks_once(session: Session, with_lists: FleetConfig) -> None:
     assert (asked.requested_by, asked.state) == (None, PublicationState.REQUESTED)
 
 
-# --- filters -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def filter_node(session: Session) -> tuple[FilterNode, dict[str, str]]:
-    """A registered filter, and the header it sends."""
-    node, credential = service.register_filter(session, "passerelle-laon", make_school(session), NOON)
-    return node, {"Authorization": f"Bearer {credential}"}
-
-
-def test_a_credential_is_kept_as_a_hash_and_replaced_whole(session: Session) -> None:
-    node, first = service.register_filter(session, "passerelle", None, NOON)
-    assert first.partition(".")[2] not in {node.secret_hash, node.name}
-    with pytest.raises(Conflict):
-        service.register_filter(session, " passerelle ", None, NOON)
-    same, second = service.register_filter(session, "passerelle", None, NOON, replace=True)
-    assert (same, second.partition(".")[0]) == (node, first.partition(".")[0])
-    assert service.authenticate(session, f"Bearer {second}") is node
-    service.revoke_filter(session, "passerelle", NOON)
-    again, third = service.register_filter(session, "passerelle", None, NOON)
-    assert service.authenticate(session, f"bearer {third}") is again
-    with pytest.raises(NotFound):
-        service.revoke_filter(session, "inconnue", NOON)
-
-
-def test_nobody_else_gets_in(api: TestClient, session: Session, filter_node: tuple[FilterNode, dict[str, str]]) -> None:
-    node, headers = filter_node
-    right = headers["Authorization"]
-    other, _ = service.register_filter(session, "autre", None, NOON)
-    secret = right.partition(".")[2]
-    wrong = [
-        None, "", "Bearer", f"Bearer {node.id}", f"Bearer {node.id}.", f"Bearer .{secret}", right[:-1], right + "0",
-        f"Basic {right.partition(' ')[2]}", f"Bearer {other.id}.{secret}", "Bearer é.é", f"Bearer {node.secret_hash}",
-        f"Bearer {node.id}.{node.secret_hash}",
-    ]  # fmt: skip
-    for header in wrong:
-        sent = [] if header is None else [(b"Authorization", header.encode())]
-        answer = api.get("/filter/v1/bundle", headers=sent)
-        assert (answer.status_code, answer.json()["code"]) == (401, "credential.refused"), header
-    assert api.get("/filter/v1/bundle", headers=headers).json()["code"] == "filtering.none_published"
-    service.revoke_filter(session, node.name, NOON)
-    session.flush()
-    assert api.get("/filter/v1/bundle", headers=headers).status_code == 401
-
-
-@pytest.fixture
-def content() -> bytes:
-    """Two pieces and a bit."""
-    return random.Random(7).randbytes(2 * CHUNK + 12345)
-
-
-@pytest.fixture
-def fetch(
-    api: TestClient, session: Session, filter_node: tuple[FilterNode, dict[str, str]], content: bytes
-) -> Callable[..., Response]:
-    store(session, b"an older one")
-    store(session, content)
-
-    def get(method: str = "GET", **headers: str) -> Response:
-        sent = filter_node[1] | {name.replace("_", "-"): value for name, value in headers.items()}
-        return api.request(method, "/filter/v1/bundle", headers=sent)
-
-    return get
-
-
-def test_the_bundle_whole(fetch: Callable[..., Response], content: bytes, session: Session, filter_node: Any) -> None:
-    answer = fetch()
-    latest = service.find_latest(session)
-    assert latest is not None
-    assert (answer.status_code, answer.content) == (200, content)
-    assert answer.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()}"'
-    assert answer.headers["X-Preau-Serial"] == str(latest.serial)
-    assert answer.headers["Content-Length"] == str(len(content))
-    session.refresh(filter_node[0])
-    assert filter_node[0].last_seen_at == NOON
-
-
-def test_its_head(fetch: Callable[..., Response], content: bytes) -> None:
-    answer = fetch("HEAD", Range="bytes=0-9")
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["Content-Length"] == str(len(content))
-
-
-def test_what_one_has_is_not_sent_again(fetch: Callable[..., Response]) -> None:
-    etag = fetch("HEAD").headers["ETag"]
-    answer = fetch(If_None_Match=etag)
-    assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", etag)
-    assert fetch(If_None_Match='"another"').status_code == 200
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        "0-0",
-        "5-",
-        "-5",
-        f"{CHUNK - 3}-{CHUNK + 3}",
-        f"{CHUNK}-",
-        f"{2 * CHUNK}-{2 * CHUNK}",
-        f"-{CHUNK + 20000}",
-        "3-2999999",
-    ],
-)
-def test_a_part_of_it(fetch: Callable[..., Response], content: bytes, wanted: str) -> None:
-    first, _, last = wanted.partition("-")
-    expected = content[-int(last) :] if not first else content[int(first) : int(last) + 1 if last else None]
-    answer = fetch(Range=f"bytes={wanted}")
-    assert (answer.status_code, answer.content) == (206, expected)
-    start = len(content) - len(expected) if not first else int(first)
-    assert answer.headers["Content-Range"] == f"bytes {start}-{start + len(expected) - 1}/{len(content)}"
-
-
-def test_resuming_another_version_starts_anew(fetch: Callable[..., Response], content: bytes) -> None:
-    etag = fetch("HEAD").headers["ETag"]
-    assert fetch(Range="bytes=100-", If_Range=etag).status_code == 206
-    answer = fetch(Range="bytes=100-", If_Range='"of-yesterday"')
-    assert (answer.status_code, answer.content) == (200, content)
-
-
-def test_behind_the_end(fetch: Callable[..., Response], content: bytes) -> None:
-    answer = fetch(Range=f"bytes={len(content)}-")
-    assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{len(content)}")
-
-
-# --- reports -----------------------------------------------------------------------------------------------------
-
-HOUR = "2026-11-24T10:00:00+00:00"
-
-
-def report(**overrides: Any) -> dict[str, Any]:
-    return {
-        "version": "0.1.0", "run": "0123456789abcdef", "started_at": "2026-11-24T09:12:00+00:00", "bundle_serial": 7,
-        "bundle_digest": "0" * 64, "health": {"status": "ok", "uptime_seconds": 12.5},
-        "counts": [{"hour": HOUR, "action": "blocked", "category": "gambling", "queries": 5}],
-    } | overrides  # fmt: skip
-
-
-def counted(session: Session) -> int:
-    return int(session.scalar(select(func.sum(FilterCount.queries))) or 0)
-
-
-def test_reports_count_once_whatever_comes_twice_or_late(
-    api: TestClient, session: Session, filter_node: tuple[FilterNode, dict[str, str]]
-) -> None:
-    node, headers = filter_node
-
-    def send(queries: int, run: str = "0123456789abcdef") -> None:
-        counts = [{"hour": HOUR, "action": "blocked", "category": "gambling", "queries": queries}]
-        answer = api.post("/filter/v1/reports", json=report(run=run, counts=counts * 2), headers=headers)
-        assert answer.status_code == 204, answer.text
-
-    for queries, so_far in ((5, 5), (9, 9), (9, 9), (5, 9)):
-        send(queries)
-        assert counted(session) == so_far
-    send(3, run="apres-redemarrage")
-    assert counted(session) == 12
-    session.refresh(node)
-    assert (node.version, node.bundle_serial, node.last_seen_at) == ("0.1.0", 7, NOON)
-    assert node.health["status"] == "ok"
-    [total] = service.totals(session, NOON - timedelta(hours=1))
-    assert (total.action, total.category, total.queries) == ("blocked", "gambling", 12)
-    assert service.totals(session, NOON + timedelta(hours=1)) == []
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"run": ""}, {"run": "x" * 65}, {"version": "v" * 41}, {"bundle_serial": "7"},
-        {"bundle_digest": "nope"}, {"started_at": 1700000000}, {"started_at": "2026-11-24T09:00:00"},
-        {"health": {"a": "x" * 16_384}}, {"health": {"a": "NUL \x00"}}, {"health": []}, {"version": "é"},
-        {"counts": [{"hour": "2026-11-24T10:30:00+00:00", "action": "blocked", "queries": 1}]},
-        {"counts": [{"hour": HOUR, "action": "blocked", "queries": -1}]},
-        {"counts": [{"hour": HOUR, "action": "blocked", "queries": True}]},
-        {"counts": [{"hour": HOUR, "action": "a b", "queries": 1}]},
-        {"counts": [{"action": "blocked", "queries": 1}]},
-    ],
-)  # fmt: skip
-def test_reports_are_strict(api: TestClient, filter_node: Any, session: Session, wrong: dict[str, Any]) -> None:
-    assert api.post("/filter/v1/reports", json=report(**wrong), headers=filter_node[1]).status_code == 422
-    assert counted(session) == 0
-
-
-def test_a_report_has_a_size(api: TestClient, filter_node: Any) -> None:
-    answer = api.post("/filter/v1/reports", json=report(health={"a": "x" * 2**22}), headers=filter_node[1])
-    assert answer.status_code == 413
-
-
 # --- for people, over HTTP ---------------------------------------------------------------------------------------
 
 
@@ -534,47 +305,3 @@ def test_others_do_not(api: TestClient, session: Session, role: Role) -> None:
     expected = 200 if role is Role.AUDITOR else 403
     for path in ("profiles", "networks", "publications", "filters", "totals"):
         assert api.get(f"{base}/{path}").status_code == expected
-
-
-@pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": "\\ud800"}', '{"a": 1e999}'])
-def test_what_postgresql_cannot_keep_is_refused(api: TestClient, filter_node: Any, text: str) -> None:
-    body = json.dumps(report(health={})).replace('"health": {}', f'"health": {text}')
-    headers = filter_node[1] | {"Content-Type": "application/json"}
-    assert api.post("/filter/v1/reports", content=body, headers=headers).status_code == 422
-
-
-# --- a real filter ------------------------------------------------------------------------------------------------
-
-
-def test_a_real_filter_fetches_what_was_published_and_reports(
-    app: FastAPI,
-    session: Session,
-    filter_node: tuple[FilterNode, dict[str, str]],
-    with_lists: FleetConfig,
-    tmp_path: Path,
-) -> None:
-    node, headers = filter_node
-    published = publish(session)
-    running = FilterService(FilterConfig(listen=(), upstreams=(Endpoint("192.0.2.1", 53),)))
-    running.metrics.count(NOON, "blocked", "category_deny", "gambling")
-    running.metrics.count(NOON, "allowed", "default", None)
-
-    async def converse() -> tuple[str, str]:
-        async with AsyncClient(
-            transport=ASGITransport(app), base_url="https://preau.example.test", headers=headers
-        ) as client:
-            updater = Updater(client, tmp_path / "data", running.install)
-            reporter = Reporter(client, running.metrics, "0.1.0", NOON, running.health, lambda: NOON)
-            await updater.start()
-            outcomes = await updater.poll(), await updater.poll()
-            await reporter.send(updater.serial, updater.digest)
-            await reporter.send(updater.serial, updater.digest)
-            return outcomes
-
-    assert asyncio.run(converse()) == ("installed", "unchanged")
-    session.refresh(node)
-    assert (node.bundle_serial, node.health["bundle_digest"]) == (published.serial, published.digest)
-    assert node.health["ready"] is True
-    assert node.health["upstreams"] == [{"address": "192.0.2.1:53", "failures": 0}]
-    found = {(t.action, t.category): t.queries for t in service.totals(session, NOON)}
-    assert found == {("blocked", "gambling"): 1, ("allowed", ""): 1}
