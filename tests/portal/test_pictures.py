@@ -1,4 +1,7 @@
-"""The documentation's pictures, taken anew by every run; PREAU_PICTURES=1 puts them into docs/pictures."""
+"""The documentation's pictures, taken anew by every run.
+
+PREAU_PICTURES=1 puts them into docs/pictures; run this file alone then, so that they show no other test’s tickets.
+"""
 
 from pathlib import Path
 
