@@ -1,11 +1,12 @@
 """HTTP of accounts: sign in and out, and who am I."""
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from fleet.accounts import service
 from fleet.accounts.access import COOKIE, ClientAddress, CurrentSession, CurrentViewer
 from fleet.accounts.service import SESSION_LENGTH
+from fleet.bodies import STRICT
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.scope import Role, Viewer
@@ -14,7 +15,7 @@ router = APIRouter(prefix="/api/v1/accounts", tags=["accounts"])
 
 
 class SignInIn(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = STRICT
 
     email: str = Field(max_length=254)
     password: str = Field(max_length=256)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 
+from fleet.bodies import STRICT
 from fleet.errors import Invalid
 
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -68,7 +69,7 @@ Domain = Annotated[str, StringConstraints(max_length=253), AfterValidator(check_
 class Resource(BaseModel):
     """What one layer says of one resource. A field left out says nothing: the layer below speaks."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = STRICT
 
 
 class ShortcutItem(Resource):

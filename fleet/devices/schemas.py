@@ -6,19 +6,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleet.bodies import AS_TEXT, STRICT, BodyUuid
 from fleet.collectivities.schemas import CollectivityBrief
 from fleet.devices.models import DeviceKind, DeviceStatus, Platform
 
 Short = Annotated[str, Field(max_length=120)]
-Id = Annotated[UUID, Field(strict=False)]
-"""JSON knows texts only: ids and words of a list are read from one, everything else is strict."""
-Kind = Annotated[DeviceKind, Field(strict=False)]
-OnPlatform = Annotated[Platform, Field(strict=False)]
-Status = Annotated[DeviceStatus, Field(strict=False)]
+Kind = Annotated[DeviceKind, AS_TEXT]
+OnPlatform = Annotated[Platform, AS_TEXT]
+Status = Annotated[DeviceStatus, AS_TEXT]
 
 
 class In(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = STRICT
 
 
 class DeviceIn(In):
@@ -26,7 +25,7 @@ class DeviceIn(In):
 
     kind: Kind
     platform: OnPlatform | None = None
-    school_id: Id | None = None
+    school_id: BodyUuid | None = None
     name: Short
     room: Short | None = None
     manufacturer: Short | None = None
@@ -44,7 +43,7 @@ class EditIn(In):
 
 
 class MoveIn(In):
-    school_id: Id
+    school_id: BodyUuid
 
 
 class StatusIn(In):

@@ -4,7 +4,6 @@ import difflib
 import json
 import re
 import sys
-import uuid
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -18,33 +17,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.clock import utc_now
-from fleet.config import FleetConfig
-from fleet.db import SessionFactory, connect
+from fleet.db import SessionFactory
 from fleet.devices.labels import KINDS, PLATFORMS
 from fleet.devices.models import DeviceKind, Platform
 from fleet.enrollment import service
 from fleet.enrollment.service import IssuedToken
-from fleet.environment import read_environment
 from fleet.errors import Invalid, NotFound
+from fleet.operator import OPERATOR, open_fleet
 from fleet.paging import Page
 from fleet.schools.models import School
 from fleet.schools.uai import fold_uai
-from fleet.scope import Grant, Role, Viewer
 
 app = typer.Typer(no_args_is_help=True, help="Codes d’enrôlement : laisser entrer des appareils dans une école.")
-OPERATOR = Viewer(uuid.UUID(int=0), "la ligne de commande", "", (Grant(Role.ADMIN),))
-"""Whoever runs this command holds the database's password: rights end here."""
 DURATION = re.compile(r"(\d{1,6})\s*(m|min|h|d|j)")
 UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "j": "days"}
 PARIS = ZoneInfo("Europe/Paris")
 JsonOption = Annotated[bool, typer.Option("--json", help="Du JSON, pour un programme.")]
-
-
-def settings() -> FleetConfig:
-    """The settings, with the database bound."""
-    config = FleetConfig.from_environ(read_environment())
-    connect(config.database_url)
-    return config
 
 
 def parse_duration(typed: str) -> timedelta:
@@ -79,7 +67,7 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Crée un code. Il n’est affiché qu’ici, une seule fois : seul son condensé est gardé."""
-    config = settings()
+    config = open_fleet()
     with SessionFactory.begin() as session:
         issued = service.issue_token(
             session,
@@ -134,7 +122,7 @@ def list_tokens(
     as_json: JsonOption = False,
 ) -> None:
     """Montre les codes, du plus récent au plus ancien (500 au plus)."""
-    settings()
+    open_fleet()
     now = utc_now()
     with SessionFactory.begin() as session:
         school_id = find_school(session, school).id if school else None
@@ -169,7 +157,7 @@ def list_tokens(
 @app.command()
 def revoke(token: Annotated[str, typer.Argument(help="Identifiant du code (voir « preau token list »).")]) -> None:
     """Annule un code. Les appareils déjà entrés restent."""
-    settings()
+    open_fleet()
     try:
         token_id = UUID(token)
     except ValueError:

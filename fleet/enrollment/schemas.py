@@ -6,15 +6,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleet.bodies import BodyUuid
 from fleet.devices.models import DeviceKind, Platform
-from fleet.devices.schemas import Id, In, Kind, OnPlatform
+from fleet.devices.schemas import In, Kind, OnPlatform
 from fleet.enrollment.service import MAX_EXPIRY, MAX_USES, IssuedToken
 
 
 class TokenIn(In):
     """What a technician asks for."""
 
-    school_id: Id
+    school_id: BodyUuid
     kind: Kind
     platform: OnPlatform | None = None
     max_uses: Annotated[int, Field(ge=1, le=MAX_USES)] = 1
@@ -33,7 +34,7 @@ class WifiIn(In):
 class ProfileIn(In):
     """Which tablet's profile is wanted. ``wifi`` matters for Android only."""
 
-    device_id: Id
+    device_id: BodyUuid
     wifi: WifiIn | None = None
 
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleet.bodies import STRICT
 from fleet.ent.models import EntProduct
 
 
@@ -31,6 +32,6 @@ class EntPortalOut(BaseModel):
 class AssignmentIn(BaseModel):
     """Which portal a school gets; null takes it away."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = STRICT
 
     portal: str | None = Field(max_length=100)

@@ -14,13 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.clock import utc_now
-from fleet.config import FleetConfig
-from fleet.db import SessionFactory, connect
+from fleet.db import SessionFactory
 from fleet.embedded.files import write_private
-from fleet.environment import read_environment
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import service
 from fleet.filtering.models import FilterNode, Publication, PublicationState
+from fleet.operator import open_fleet
 from fleet.schools.models import School
 from fleet.schools.uai import fold_uai
 from fleet.worker import make_celery
@@ -34,9 +33,7 @@ NameArgument = Annotated[str, typer.Argument(help="Nom du filtre, par exemple «
 
 def open_database() -> None:
     """Bind the database and the broker; in each command, so that its --help needs no setting."""
-    config = FleetConfig.from_environ(read_environment())
-    connect(config.database_url)
-    make_celery(config)
+    make_celery(open_fleet())
 
 
 def find_school(session: Session, uai: str | None) -> School | None:
