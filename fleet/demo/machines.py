@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from fleet.config import FleetConfig
 from fleet.demo.people import SCHWEITZER, TECHNICIAN, viewer_of
 from fleet.devices.models import DeviceKind
-from fleet.embedded.files import write_private
 from fleet.enrollment import service as enrollment
+from fleet.files import write_private
 from fleet.schools import service as schools
 
 IDENTITY = Path("var/lib/preau/identity.json")

@@ -12,8 +12,8 @@ from fleet.accounts import service as accounts
 from fleet.accounts.models import User
 from fleet.collectivities import service as collectivities
 from fleet.embedded.banner import Account
-from fleet.embedded.files import write_private
 from fleet.errors import NotFound
+from fleet.files import write_private
 from fleet.schools.models import School
 from fleet.scope import Grant, Role, Viewer
 

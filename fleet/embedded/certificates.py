@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from fleet.embedded.files import write_private
+from fleet.files import write_private
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=397)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.embedded.certificates import Certificates
-from fleet.embedded.files import write_private
 from fleet.embedded.layout import MARK, Layout
 from fleet.errors import ConfigurationError
+from fleet.files import write_private
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not chosen
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -10,11 +10,11 @@ from fleet.db import SessionFactory, connect
 from fleet.demo.load import load_demo
 from fleet.demo.machines import MACHINES, prepare_root
 from fleet.embedded import programs
-from fleet.embedded.files import write_private
 from fleet.embedded.installation import DATABASE, Installation
 from fleet.embedded.settings import child_environment
 from fleet.embedded.supervisor import wait_until
 from fleet.errors import Unauthenticated
+from fleet.files import write_private
 from fleet.filtering import service as filtering
 from fleet.migrate import migrate
 from fleet.worker import make_celery

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from fleet.embedded.console import Console
 from fleet.embedded.errors import StartError
-from fleet.embedded.files import write_private
+from fleet.files import write_private
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
 LONG_ENOUGH = 30.0

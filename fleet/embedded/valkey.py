@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fleet.embedded.errors import StartError
-from fleet.embedded.files import write_private
+from fleet.files import write_private
 
 
 def find_binary() -> Path:

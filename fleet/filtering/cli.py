@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.embedded.files import write_private
 from fleet.errors import Conflict, Invalid, NotFound
+from fleet.files import write_private
 from fleet.filtering import service
 from fleet.filtering.models import FilterNode, Publication, PublicationState
 from fleet.operator import open_fleet
