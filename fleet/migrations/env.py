@@ -1,8 +1,9 @@
 """Alembic's entry: runs the revisions on the URL that fleet.migrate gives, under a lock so that two starts are safe."""
 
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import create_engine, text
 
 from fleet.models import Base
@@ -10,9 +11,14 @@ from fleet.models import Base
 LOCK = 0x50524541  # "PREA": two controllers that start together migrate one after the other
 
 
-def note_step(**what: Any) -> None:
-    """Tell fleet.migrate which revisions were applied."""
-    context.config.attributes.setdefault("applied", []).append(what["step"].up_revision_id)
+def note_step(
+    ctx: MigrationContext,
+    step: MigrationInfo,
+    heads: Collection[object],
+    run_args: Mapping[str, object],
+) -> None:
+    """Tell fleet.migrate which revisions were applied (alembic's on_version_apply, called by keyword)."""
+    context.config.attributes.setdefault("applied", []).append(step.up_revision_id)
 
 
 engine = create_engine(context.config.attributes["database_url"])
