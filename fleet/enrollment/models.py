@@ -27,6 +27,7 @@ class EnrollmentToken(HasId, Base):
     issued_by: Mapped[str | None]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    request_key: Mapped[str | None] = mapped_column(unique=True)  # from the form, hashed: sent twice, issued once
 
     school: Mapped[School] = relationship(lazy="raise")
 

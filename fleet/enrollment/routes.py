@@ -59,7 +59,7 @@ def list_tokens(
 
 @router.post("/api/v1/enrollment/tokens", status_code=201)
 def issue_token(request: Request, body: TokenIn, session: DbSession, viewer: CurrentViewer, now: Now) -> IssuedTokenOut:
-    """Issue a token for a school; its text is in this answer and nowhere else."""
+    """Issue a token for a school; its text is in this answer and nowhere else. The same ``request_key``: 409."""
     config = request.app.state.config
     issued = service.issue_token(
         session,
@@ -71,6 +71,7 @@ def issue_token(request: Request, body: TokenIn, session: DbSession, viewer: Cur
         expires_in=timedelta(minutes=body.expires_in_minutes),
         now=now,
         config=config,
+        request_key=body.request_key,
     )
     return IssuedTokenOut.of(issued, service.agent_command(issued, config))
 

@@ -9,7 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleet.bodies import BodyUuid
 from fleet.devices.models import DeviceKind, Platform
 from fleet.devices.schemas import In, Kind, OnPlatform
-from fleet.enrollment.service import MAX_EXPIRY, MAX_USES, IssuedToken
+from fleet.enrollment.service import MAX_EXPIRY, MAX_KEY, MAX_USES, IssuedToken
+
+Key = Annotated[
+    str,
+    Field(min_length=8, max_length=MAX_KEY, description="Choisie par le formulaire : envoyé deux fois, fait une fois."),
+]
 
 
 class TokenIn(In):
@@ -20,6 +25,7 @@ class TokenIn(In):
     platform: OnPlatform | None = None
     max_uses: Annotated[int, Field(ge=1, le=MAX_USES)] = 1
     expires_in_minutes: Annotated[int, Field(ge=1, le=int(MAX_EXPIRY.total_seconds() // 60))] = 60
+    request_key: Key | None = None
 
 
 class WifiIn(In):

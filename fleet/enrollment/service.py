@@ -1,11 +1,14 @@
 """How a device gets in: tokens, and what redeeming one makes of a machine we may know already."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm.attributes import set_committed_value
 
 from agent.protocol import EnrollmentReply, EnrollmentRequest, Facts
 from fleet import metrics
@@ -29,6 +32,7 @@ from fleet.scope import Action, Viewer, visible_to
 DEFAULT_EXPIRY = timedelta(minutes=60)
 MAX_EXPIRY = timedelta(days=30)
 MAX_USES = 200
+MAX_KEY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +55,47 @@ def issue_token(
     expires_in: timedelta = DEFAULT_EXPIRY,
     now: datetime,
     config: FleetConfig,
+    request_key: str | None = None,
 ) -> IssuedToken:
     """Give the right to enroll ``max_uses`` devices of one kind in one school. ``platform`` None: the kind's usual one.
 
-    Raise NotAllowed, or Invalid for a kind that runs no software, a platform it does not come with, or a limit.
+    Raise NotAllowed, Invalid for a kind that runs no software, a platform it does not come with, or a limit, or
+    Conflict (token.already_issued) when this person's ``request_key`` issued a token before: its text is gone.
     """
     viewer.must(Action.ISSUE_TOKEN, school.collectivity_id, school.id)
     platform = platform or devices.PLATFORMS[kind][0]
     _check_terms(kind, platform, max_uses, expires_in)
     secret = make_secret()
-    token = EnrollmentToken(
+    terms = {"school_id": school.id, "kind": kind, "platform": platform, "max_uses": max_uses, "uses": 0}
+    row = insert(EnrollmentToken).values(
         secret_hash=hash_secret(secret),
         hint=secret[:4],
-        school=school,
-        kind=kind,
-        platform=platform,
-        max_uses=max_uses,
-        uses=0,
         issued_at=now,
         issued_by=viewer.name,
         expires_at=now + expires_in,
+        request_key=_own_key(viewer, request_key),
+        **terms,
     )
-    session.add(token)
-    session.flush()
+    # On conflict, nothing: of two requests at once, the second waits for the first and is then told so.
+    token = session.scalar(row.on_conflict_do_nothing(index_elements=["request_key"]).returning(EnrollmentToken))
+    if token is None:
+        raise Conflict(
+            "token.already_issued",
+            "Ce code a déjà été créé et n’a été montré qu’une fois. S’il est perdu, créez-en un autre.",
+        )
+    set_committed_value(token, "school", school)
     pin = make_pin(config.ca_file.read_text(encoding="ascii")) if config.ca_file else ""
     text = write_token(secret, pin)
     return IssuedToken(token, text, f"{config.public_url}/enroll#{text}")
+
+
+def _own_key(viewer: Viewer, request_key: str | None) -> str | None:
+    """What is stored of a form's key: hashed with its person, so that nobody meets another's. Raise Invalid."""
+    if not request_key:
+        return None
+    if len(request_key) > MAX_KEY or not (request_key.isascii() and request_key.isprintable()):
+        raise Invalid("token.bad_key", "Ce formulaire est abîmé. Rechargez la page.")
+    return hashlib.sha256(f"{viewer.user_id}:{request_key}".encode()).hexdigest()
 
 
 def token_state(token: EnrollmentToken, now: datetime) -> str:

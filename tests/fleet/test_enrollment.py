@@ -28,7 +28,7 @@ from fleet.devices.models import Device, DeviceEvent, DeviceKind, DeviceStatus, 
 from fleet.enrollment import guesses, tasks
 from fleet.enrollment.models import Enrollment, EnrollmentFailure, EnrollmentToken
 from fleet.enrollment.tokens import CROCKFORD, make_secret, read_token, write_token
-from fleet.errors import NotFound
+from fleet.errors import Conflict, NotFound
 from fleet.schools.models import School
 from fleet.scope import Role
 from tests.conftest import Clock
@@ -183,7 +183,7 @@ def test_terms_that_make_no_sense_are_refused(api: TestClient, session: Session,
 @pytest.mark.parametrize(
     "terms",
     [{"max_uses": 0}, {"max_uses": 201}, {"max_uses": "2"}, {"expires_in_minutes": 0}, {"expires_in_minutes": 43201},
-     {"kind": "toaster"}, {"school_id": "x"}, {"more": 1}],
+     {"kind": "toaster"}, {"school_id": "x"}, {"more": 1}, {"request_key": "x" * 65}, {"request_key": "é" * 12}],
 )  # fmt: skip
 def test_limits_of_a_token_hold_over_http(api: TestClient, session: Session, terms: dict[str, Any]) -> None:
     school = make_school(session)
@@ -194,6 +194,36 @@ def test_limits_of_a_token_hold_over_http(api: TestClient, session: Session, ter
 
 
 # ---- once
+
+
+def test_a_form_sent_twice_issues_one_token(api: TestClient, session: Session) -> None:
+    school, other = make_school(session), make_user(session)
+    signed_in(api, make_user(session))
+    body = {"school_id": str(school.id), "kind": "display", "request_key": "0123456789abcdef"}
+    first, again = (api.post("/api/v1/enrollment/tokens", json=body) for _ in range(2))
+    assert (first.status_code, again.status_code, again.json()["code"]) == (201, 409, "token.already_issued")
+    assert session.scalar(select(func.count()).select_from(EnrollmentToken)) == 1
+    assert first.json()["token"]["school"]["uai"] == school.uai
+    assert api.post("/api/v1/enrollment/tokens", json=body | {"request_key": "fedcba9876543210"}).status_code == 201
+    signed_in(api, other)  # the key of another person says nothing about mine
+    assert api.post("/api/v1/enrollment/tokens", json=body).status_code == 201
+
+
+def test_one_form_sent_five_times_at_once_issues_one_token(own_database_url: str, config: FleetConfig) -> None:
+    api, _ = committed(own_database_url, config)
+
+    def send(_: int) -> str:
+        with SessionFactory() as session:
+            school = session.scalars(select(School)).one()
+            try:
+                issue(session, config, school, request_key="0123456789abcdef")
+            except Conflict as error:
+                return error.code
+            session.commit()
+            return "issued"
+
+    with api, ThreadPoolExecutor(5) as pool:
+        assert sorted(pool.map(send, range(5))) == ["issued"] + ["token.already_issued"] * 4
 
 
 def test_the_same_attempt_is_the_same_enrolment(api: TestClient, session: Session, config: FleetConfig) -> None:

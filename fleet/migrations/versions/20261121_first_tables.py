@@ -341,11 +341,13 @@ def upgrade() -> None:
         sa.Column("issued_by", sa.Text(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("request_key", sa.Text(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
             ["school_id"], ["schools.id"], name=op.f("fk_enrollment_tokens_school_id_schools"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrollment_tokens")),
+        sa.UniqueConstraint("request_key", name=op.f("uq_enrollment_tokens_request_key")),
         sa.UniqueConstraint("secret_hash", name=op.f("uq_enrollment_tokens_secret_hash")),
     )
     op.create_index(op.f("ix_enrollment_tokens_school_id"), "enrollment_tokens", ["school_id"], unique=False)
