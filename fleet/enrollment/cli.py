@@ -6,7 +6,6 @@ import re
 import sys
 from datetime import timedelta
 from typing import Annotated
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import segno
@@ -21,8 +20,9 @@ from fleet.db import SessionFactory
 from fleet.devices.labels import KINDS, PLATFORMS
 from fleet.devices.models import DeviceKind, Platform
 from fleet.enrollment import service
+from fleet.enrollment.models import EnrollmentToken
 from fleet.enrollment.service import IssuedToken
-from fleet.errors import Invalid, NotFound
+from fleet.errors import Conflict, Invalid, NotFound
 from fleet.operator import OPERATOR, open_fleet
 from fleet.paging import Page
 from fleet.schools.models import School
@@ -31,6 +31,7 @@ from fleet.schools.uai import fold_uai
 app = typer.Typer(no_args_is_help=True, help="Codes d’enrôlement : laisser entrer des appareils dans une école.")
 DURATION = re.compile(r"(\d{1,6})\s*(m|min|h|d|j)")
 UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "j": "days"}
+NEVER_CUT = {"Code", "École", "Identifiant"}
 PARIS = ZoneInfo("Europe/Paris")
 JsonOption = Annotated[bool, typer.Option("--json", help="Du JSON, pour un programme.")]
 
@@ -144,24 +145,38 @@ def list_tokens(
     if as_json:
         typer.echo(json.dumps(lines, ensure_ascii=False))
         return
-    table = Table("Code", "École", "Type", "Servi", "Jusqu’au", "État", "Identifiant")
+    table = Table()
+    for heading in ("Code", "École", "Type", "Servi", "Jusqu’au", "État", "Identifiant"):
+        table.add_column(heading, no_wrap=heading in NEVER_CUT)
     for token, line in zip(tokens, lines, strict=True):
         until = f"{token.expires_at.astimezone(PARIS):%d/%m/%Y %H:%M}"
-        used = f"{token.uses}/{token.max_uses}"
-        table.add_row(
-            f"{token.hint}-…", token.school.uai, KINDS[token.kind], used, until, str(line["state"]), str(token.id)
-        )
+        used, state = f"{token.uses}/{token.max_uses}", str(line["state"])
+        table.add_row(f"{token.hint}-…", token.school.uai, KINDS[token.kind], used, until, state, short_id(token))
     Console().print(table)
 
 
+def short_id(token: EnrollmentToken) -> str:
+    """The first signs of its id: enough for `revoke`, and never wider than a column."""
+    return token.id.hex[:8]
+
+
 @app.command()
-def revoke(token: Annotated[str, typer.Argument(help="Identifiant du code (voir « preau token list »).")]) -> None:
+def revoke(
+    token: Annotated[str, typer.Argument(help="Les 4 premiers signes du code, ou le début de son identifiant.")],
+) -> None:
     """Annule un code. Les appareils déjà entrés restent."""
     open_fleet()
-    try:
-        token_id = UUID(token)
-    except ValueError:
-        raise Invalid("token.bad_id", f"« {token} » n’est pas un identifiant : voyez « preau token list ».") from None
     with SessionFactory.begin() as session:
-        revoked = service.revoke_token(session, OPERATOR, token_id, utc_now())
+        revoked = service.revoke_token(session, OPERATOR, meant(session, token).id, utc_now())
     typer.echo(f"Le code {revoked.hint}-… ne laisse plus entrer personne.")
+
+
+def meant(session: Session, typed: str) -> EnrollmentToken:
+    """The one token that was typed; raise NotFound for none, and Conflict that names them for several."""
+    found = service.find_tokens(session, OPERATOR, typed)
+    if not found:
+        raise NotFound("token.not_found", f"Aucun code ne commence par « {typed} » : voyez « preau token list ».")
+    if len(found) > 1:
+        named = "".join(f"\n  {t.id}  {t.hint}-…  {t.school.uai}  {KINDS[t.kind]}" for t in found[:20])
+        raise Conflict("token.several", f"« {typed} » désigne {len(found)} codes. Donnez l’identifiant :{named}")
+    return found[0]

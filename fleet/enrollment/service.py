@@ -1,11 +1,12 @@
 """How a device gets in: tokens, and what redeeming one makes of a machine we may know already."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Text, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager
 from sqlalchemy.orm.attributes import set_committed_value
@@ -21,7 +22,7 @@ from fleet.devices.models import TRACKED_KINDS, Device, DeviceKind, DeviceStatus
 from fleet.enrollment import redemption
 from fleet.enrollment.models import Enrollment, EnrollmentToken
 from fleet.enrollment.recognition import recognise
-from fleet.enrollment.tokens import hash_secret, make_pin, make_secret, write_token
+from fleet.enrollment.tokens import LOOKALIKES, SECRET_LENGTH, hash_secret, make_pin, make_secret, write_token
 from fleet.errors import Conflict, FleetError, Invalid, NotFound
 from fleet.paging import Listing, Page, paginate
 from fleet.platforms import android, apple
@@ -33,6 +34,7 @@ DEFAULT_EXPIRY = timedelta(minutes=60)
 MAX_EXPIRY = timedelta(days=30)
 MAX_USES = 200
 MAX_KEY = 64
+MIN_SIGNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,24 @@ def get_token(session: Session, viewer: Viewer, token_id: UUID) -> EnrollmentTok
     if token is None:
         raise NotFound("token.not_found", "Ce code d’enrôlement n’existe pas ou ne vous est pas ouvert.")
     return token
+
+
+def find_tokens(session: Session, viewer: Viewer, typed: str) -> Sequence[EnrollmentToken]:
+    """Tokens that a person may mean, newest first, school loaded: by the first four signs of the code or all of it,
+    or by the first signs of the id (four at least: what is done to a token found by chance is not undone).
+    """
+    signs = "".join(c for c in typed.lower() if c.isalnum())
+    if len(signs) < MIN_SIGNS or not signs.isascii():
+        return []
+    code = signs.upper().translate(LOOKALIKES)
+    query = visible_tokens(viewer).where(
+        or_(
+            func.replace(cast(EnrollmentToken.id, Text), "-", "").like(f"{signs}%"),
+            EnrollmentToken.hint == code,
+            EnrollmentToken.secret_hash == hash_secret(code[:SECRET_LENGTH]),
+        )
+    )
+    return session.scalars(query.order_by(EnrollmentToken.issued_at.desc(), EnrollmentToken.id)).all()
 
 
 def revoke_token(session: Session, viewer: Viewer, token_id: UUID, now: datetime) -> EnrollmentToken:

@@ -14,7 +14,7 @@ from fleet.db import SessionFactory, connect
 from fleet.enrollment.cli import parse_duration
 from fleet.enrollment.models import EnrollmentToken
 from fleet.enrollment.tokens import read_token
-from fleet.errors import FleetError, Invalid
+from fleet.errors import Conflict, FleetError, Invalid
 from fleet.schools.models import School
 from tests.factories import make_school
 
@@ -77,6 +77,45 @@ def test_tokens_are_listed_and_revoked(school: School) -> None:
     assert json.loads(preau("list", "--json").output)[0]["state"] == "annulé"
 
 
+@pytest.mark.parametrize("meant_by", ["hint", "hint in a list", "whole code", "short id", "id without dashes"])
+def test_a_token_is_revoked_by_what_a_person_has_of_it(school: School, meant_by: str) -> None:
+    text = json.loads(preau("create", "--school", school.uai, "--kind", "display", "--json").output)["token"]
+    preau("create", "--school", school.uai, "--kind", "display")
+    [token] = [t for t in tokens() if t.hint == text[:4]]
+    typed = {
+        "hint": token.hint.lower(),
+        "hint in a list": f"{token.hint}-…",
+        "whole code": text.replace("-", " "),
+        "short id": str(token.id)[:8],
+        "id without dashes": token.id.hex,
+    }
+    assert preau("revoke", typed[meant_by]).exit_code == 0
+    assert [t.id for t in tokens() if t.revoked_at] == [token.id]
+
+
+def test_of_several_tokens_none_is_revoked_and_all_are_named(school: School) -> None:
+    for _ in range(2):
+        preau("create", "--school", school.uai, "--kind", "display")
+    with SessionFactory.begin() as session:
+        for token in session.scalars(select(EnrollmentToken)):
+            token.hint = "7K3M"
+    refused = preau("revoke", "7k3m").exception
+    assert isinstance(refused, Conflict)
+    assert all(str(token.id) in refused.detail for token in tokens())
+    assert not any(token.revoked_at for token in tokens())
+
+
+def test_a_list_of_eighty_columns_cuts_nothing_that_revoke_wants(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    preau("create", "--school", school.uai, "--kind", "display")
+    [token] = tokens()
+    listed = preau("list").output
+    assert token.id.hex[:8] in listed
+    assert f"{token.hint}-…" in listed
+
+
 WRONG = {
     "a UAI with two letters swapped": (("--school", "0020010F", "--kind", "display"), "0020001F (École Jean Zay)"),
     "a UAI of nowhere": (("--school", "9999999Z", "--kind", "display"), "Aucune école d’UAI 9999999Z."),
@@ -98,7 +137,7 @@ def test_what_is_wrong_is_said_in_one_sentence(school: School, case: str) -> Non
 
 
 def test_an_unknown_token_is_not_revoked(school: School) -> None:
-    for wrong in ("7K3M", "00000000-0000-0000-0000-000000000001"):
+    for wrong in ("", "-", "7K3", "7K3M", "é" * 12, "%%%%", "00000000-0000-0000-0000-000000000001"):
         assert isinstance(preau("revoke", wrong).exception, FleetError)
 
 
