@@ -22,10 +22,10 @@ from fleet.scope import Action
 
 HERE = Path(__file__).parent
 DONE = {
-    "ticket-opened": "Le ticket est ouvert. L’équipe technique est prévenue.",
-    "ticket-assigned": "Le ticket est assigné.",
+    "ticket-assigned": "Le ticket est confié.",
     "ticket-planned": "L’intervention est planifiée.",
     "ticket-pending": "Le ticket est en attente.",
+    "ticket-resumed": "Le ticket est repris.",
     "ticket-solved": "Le ticket est résolu.",
     "ticket-closed": "Le ticket est clos.",
     "ticket-reopened": "Le ticket est rouvert.",

@@ -35,6 +35,10 @@ def hold(session: DbSession, viewer: Viewer, ticket: Ticket, reader: Reader, now
     tickets.hold_ticket(session, viewer, ticket, note, now)
 
 
+def resume(session: DbSession, viewer: Viewer, ticket: Ticket, _reader: Reader, now: datetime) -> None:
+    tickets.resume_ticket(session, viewer, ticket, now)
+
+
 def solve(session: DbSession, viewer: Viewer, ticket: Ticket, reader: Reader, now: datetime) -> None:
     resolution = reader.text("resolution", maximum=MAX_TEXT, missing="Dites comment le problème a été résolu.")
     reader.check()
@@ -64,6 +68,7 @@ MOVES: Mapping[Verb, Move] = {
     Verb.ASSIGN: assign,
     Verb.PLAN: plan,
     Verb.HOLD: hold,
+    Verb.RESUME: resume,
     Verb.SOLVE: solve,
     Verb.CLOSE: close,
     Verb.REOPEN: reopen,
@@ -73,6 +78,7 @@ DONE: Mapping[Verb, str] = {
     Verb.ASSIGN: "ticket-assigned",
     Verb.PLAN: "ticket-planned",
     Verb.HOLD: "ticket-pending",
+    Verb.RESUME: "ticket-resumed",
     Verb.SOLVE: "ticket-solved",
     Verb.CLOSE: "ticket-closed",
     Verb.REOPEN: "ticket-reopened",

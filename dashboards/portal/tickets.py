@@ -31,7 +31,7 @@ SORTS = (
     ("-number", "Plus récents"),
     ("number", "Plus anciens"),
     ("-updated_at", "Modifiés récemment"),
-    ("planned_for", "Date prévue"),
+    ("planned_for", "Date planifiée"),
     ("status", "Statut"),
 )
 

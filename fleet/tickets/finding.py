@@ -138,3 +138,18 @@ def list_mails(session: Session, viewer: Viewer, ticket: Ticket) -> list[TicketM
         return []
     query = select(TicketMail).where(TicketMail.ticket_id == ticket.id)
     return list(session.scalars(query.order_by(TicketMail.queued_at, TicketMail.recipient)))
+
+
+def search_text_of(ticket: Ticket) -> str:
+    """Everything a person may type to find it again, as on the day it was opened."""
+    school, device = ticket.school, ticket.device
+    commune = school.commune if school else None
+    return fold(
+        str(ticket.number),
+        ticket.title,
+        *((school.name, school.uai) if school else ()),
+        commune.name if commune else None,
+        ticket.collectivity.name,
+        *((device.asset_tag, device.name, device.serial) if device else ()),
+        ticket.description,
+    )

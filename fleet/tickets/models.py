@@ -49,7 +49,7 @@ class TicketStatus(StrEnum):
 
 STATUS_LABELS = {
     TicketStatus.NEW: "Nouveau",
-    TicketStatus.ASSIGNED: "Attribué",
+    TicketStatus.ASSIGNED: "Confié",
     TicketStatus.PLANNED: "Planifié",
     TicketStatus.PENDING: "En attente",
     TicketStatus.SOLVED: "Résolu",

@@ -15,6 +15,7 @@ class Verb(StrEnum):
     ASSIGN = "assign"
     PLAN = "plan"
     HOLD = "hold"
+    RESUME = "resume"
     SOLVE = "solve"
     CLOSE = "close"
     REOPEN = "reopen"
@@ -25,6 +26,7 @@ FROM: Mapping[Verb, frozenset[TicketStatus]] = {
     Verb.ASSIGN: frozenset({TicketStatus.NEW, TicketStatus.ASSIGNED, TicketStatus.PLANNED, TicketStatus.PENDING}),
     Verb.PLAN: frozenset({TicketStatus.ASSIGNED, TicketStatus.PLANNED}),
     Verb.HOLD: frozenset({TicketStatus.ASSIGNED, TicketStatus.PLANNED}),
+    Verb.RESUME: frozenset({TicketStatus.PENDING}),
     Verb.SOLVE: frozenset({TicketStatus.ASSIGNED, TicketStatus.PLANNED}),
     Verb.CLOSE: frozenset({TicketStatus.NEW, TicketStatus.SOLVED}),
     Verb.REOPEN: frozenset({TicketStatus.SOLVED}),
@@ -35,6 +37,7 @@ TO: Mapping[Verb, TicketStatus] = {
     Verb.ASSIGN: TicketStatus.ASSIGNED,
     Verb.PLAN: TicketStatus.PLANNED,
     Verb.HOLD: TicketStatus.PENDING,
+    Verb.RESUME: TicketStatus.ASSIGNED,
     Verb.SOLVE: TicketStatus.SOLVED,
     Verb.CLOSE: TicketStatus.CLOSED,
     Verb.REOPEN: TicketStatus.ASSIGNED,

@@ -123,6 +123,12 @@ def hold_ticket(ticket: VisibleTicket, body: NoteIn, session: DbSession, viewer:
     return TicketOut.of(viewer, service.hold_ticket(session, viewer, ticket, body.note, now))
 
 
+@router.post("/{ticket_id}/resume")
+def resume_ticket(ticket: VisibleTicket, session: DbSession, viewer: CurrentViewer, now: Now) -> TicketOut:
+    """What was awaited has come."""
+    return TicketOut.of(viewer, service.resume_ticket(session, viewer, ticket, now))
+
+
 @router.post("/{ticket_id}/solve")
 def solve_ticket(
     ticket: VisibleTicket, body: ResolutionIn, session: DbSession, viewer: CurrentViewer, now: Now

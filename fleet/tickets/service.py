@@ -19,8 +19,7 @@ from fleet.errors import Conflict, Invalid, NotAllowed
 from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
-from fleet.text import fold
-from fleet.tickets import mails, tasks
+from fleet.tickets import finding, mails, tasks
 from fleet.tickets.finding import count_tickets as count_tickets
 from fleet.tickets.finding import get_ticket as get_ticket
 from fleet.tickets.finding import list_mails as list_mails
@@ -83,7 +82,7 @@ def open_ticket(
     if new_id is None:  # the form was sent twice; the first one is committed by now
         return get_ticket(session, viewer, session.scalars(select(Ticket.id).where(Ticket.request_key == key)).one())
     ticket = get_ticket(session, viewer, new_id)
-    ticket.search_text = search_text_of(ticket)
+    ticket.search_text = finding.search_text_of(ticket)
     session.add(TicketEvent(ticket_id=ticket.id, at=now, status=TicketStatus.NEW, by=viewer.name))
     for mail in mails.owe_for_opening(session, ticket, viewer, now):
         after_commit(session, tasks.send_mail.delay, str(mail.id))
@@ -110,10 +109,11 @@ def plan_ticket(session: Session, viewer: Viewer, ticket: Ticket, planned_for: d
     if planned_for.tzinfo is None or planned_for <= now:
         raise Invalid("ticket.planned_in_the_past", "Choisissez une date à venir.")
     _begin(session, viewer, ticket, Verb.PLAN)
+    note = f"Planifié pour le {planned_for.astimezone(mails.PARIS):%d/%m/%Y à %H:%M}"
     if ticket.status is TicketStatus.PLANNED:
-        _note(session, viewer, ticket, now, "Date changée")
+        _note(session, viewer, ticket, now, note)
     else:
-        session.add(ticket.move_to(TicketStatus.PLANNED, by=viewer.name, at=now))
+        session.add(ticket.move_to(TicketStatus.PLANNED, by=viewer.name, at=now, note=note))
     ticket.planned_for = planned_for
     return _done(session, viewer, ticket)
 
@@ -124,6 +124,13 @@ def hold_ticket(session: Session, viewer: Viewer, ticket: Ticket, note: str, now
     _begin(session, viewer, ticket, Verb.HOLD)
     session.add(ticket.move_to(TicketStatus.PENDING, by=viewer.name, at=now, note=note))
     ticket.planned_for = None
+    return _done(session, viewer, ticket)
+
+
+def resume_ticket(session: Session, viewer: Viewer, ticket: Ticket, now: datetime) -> Ticket:
+    """What was awaited has come: back to whoever had it."""
+    _begin(session, viewer, ticket, Verb.RESUME)
+    session.add(ticket.move_to(TicketStatus.ASSIGNED, by=viewer.name, at=now))
     return _done(session, viewer, ticket)
 
 
@@ -208,21 +215,6 @@ def _place(
         "school_id": school.id if school else None,
         "device_id": device.id if device else None,
     }
-
-
-def search_text_of(ticket: Ticket) -> str:
-    """Everything a person may type to find it again, as on the day it was opened."""
-    school, device = ticket.school, ticket.device
-    commune = school.commune if school else None
-    return fold(
-        str(ticket.number),
-        ticket.title,
-        *((school.name, school.uai) if school else ()),
-        commune.name if commune else None,
-        ticket.collectivity.name,
-        *((device.asset_tag, device.name, device.serial) if device else ()),
-        ticket.description,
-    )
 
 
 def one_line(title: str) -> str:

@@ -82,6 +82,7 @@ class Town:
             Verb.ASSIGN: lambda: service.assign_ticket(session, viewer, ticket, self.technician.id, NOON),
             Verb.PLAN: lambda: service.plan_ticket(session, viewer, ticket, LATER, NOON),
             Verb.HOLD: lambda: service.hold_ticket(session, viewer, ticket, "pièce", NOON),
+            Verb.RESUME: lambda: service.resume_ticket(session, viewer, ticket, NOON),
             Verb.SOLVE: lambda: service.solve_ticket(session, viewer, ticket, "réparé", NOON),
             Verb.CLOSE: lambda: service.close_ticket(session, viewer, ticket, NOON),
             Verb.REOPEN: lambda: service.reopen_ticket(session, viewer, ticket, "encore", NOON),
@@ -183,7 +184,7 @@ WAYS = {
     (ASSIGNED, Verb.SOLVE): SOLVED,
     (PLANNED, Verb.ASSIGN): ASSIGNED, (PLANNED, Verb.PLAN): PLANNED, (PLANNED, Verb.HOLD): PENDING,
     (PLANNED, Verb.SOLVE): SOLVED,
-    (PENDING, Verb.ASSIGN): ASSIGNED,
+    (PENDING, Verb.ASSIGN): ASSIGNED, (PENDING, Verb.RESUME): ASSIGNED,
     (SOLVED, Verb.CLOSE): CLOSED, (SOLVED, Verb.REOPEN): ASSIGNED,
 }  # fmt: skip
 """Written by hand, not derived from the code: status and verb -> status."""
@@ -216,7 +217,7 @@ RIGHTS = {
 def test_each_verb_by_each_person(town: Town, person: str, allowed: set[Verb]) -> None:
     viewer = getattr(town, person)
     for verb in Verb:
-        status = SOLVED if verb in {Verb.CLOSE, Verb.REOPEN} else ASSIGNED
+        status = {Verb.CLOSE: SOLVED, Verb.REOPEN: SOLVED, Verb.RESUME: PENDING}.get(verb, ASSIGNED)
         ticket = town.ticket_in(status, opened_by=town.lead)
         assert (verb in service.legal_moves(viewer, ticket)) == (verb in allowed)
         if verb in allowed:
@@ -391,7 +392,7 @@ def test_a_ticket_over_http_from_opening_to_closing(api: TestClient, session: Se
         ("plan", {"planned_for": "2026-11-26T09:00:00+01:00"}),
         ("follow-ups", {"body": "Câble à changer", "is_public": False}),
         ("hold", {"note": "Câble commandé"}),
-        ("assign", {"to_id": str(technician.id)}),
+        ("resume", {}),
         ("solve", {"resolution": "Câble changé"}),
     ):
         answer = api.post(f"{path}/{verb}", json=sent)

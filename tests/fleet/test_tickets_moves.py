@@ -24,12 +24,13 @@ LEGAL = {
     "assign": {"new": "assigned", "assigned": "assigned", "planned": "assigned", "pending": "assigned"},
     "plan": {"assigned": "planned", "planned": "planned"},
     "hold": {"assigned": "pending", "planned": "pending"},
+    "resume": {"pending": "assigned"},
     "solve": {"assigned": "solved", "planned": "solved"},
     "close": {"new": "closed", "solved": "closed"},
     "reopen": {"solved": "assigned"},
 }
 """The reference: verb -> from -> to."""
-STAFF_ONLY = {"assign", "plan", "hold", "solve"}
+STAFF_ONLY = {"assign", "plan", "hold", "resume", "solve"}
 PEOPLE = ("technician", "officer", "opener", "bystander")
 
 
@@ -91,9 +92,9 @@ def make_machine(session: Session) -> type[RuleBasedStateMachine]:
             if self.attempt(person, verb, "parce que"):
                 self.planned_for, self.events = None, self.events + 1
 
-        @rule(person=st.sampled_from(PEOPLE))
-        def close(self, person: str) -> None:
-            self.events += self.attempt(person, "close")
+        @rule(person=st.sampled_from(PEOPLE), verb=st.sampled_from(("resume", "close")))
+        def step(self, person: str, verb: str) -> None:
+            self.events += self.attempt(person, verb)
 
         @invariant()
         def agrees(self) -> None:

@@ -58,7 +58,7 @@ def test_a_ticket_is_opened_then_closed(stack: Stack, people: dict[str, Visitor]
     technician.page.goto("/")
     technician.page.get_by_role("link", name=TITLE).first.click()
     technician.page.get_by_role("button", name="Je m’en occupe").click()
-    status_of(technician, "Attribué")
+    status_of(technician, "Confié")
     technician.page.get_by_label("Message").fill(NOTE)
     technician.page.get_by_label("Note interne").check()
     technician.page.get_by_role("button", name="Envoyer").click()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from fleet.devices.models import Device, DeviceKind, DeviceStatus, Platform
@@ -13,7 +13,7 @@ from fleet.enrollment.models import EnrollmentFailure, EnrollmentToken
 from fleet.filtering import service as filtering
 from fleet.filtering.models import Publication
 from fleet.scope import Role
-from fleet.tickets.models import FollowUp, Ticket, TicketKind, TicketStatus, TicketSubject
+from fleet.tickets.models import FollowUp, Ticket, TicketKind, TicketMail, TicketStatus, TicketSubject
 from tests.conftest import Clock
 from tests.factories import make_device, make_school, make_ticket, make_user
 from tests.sign_in import signed_in
@@ -52,13 +52,45 @@ def test_a_ticket_goes_from_opened_to_closed(api: TestClient, session: Session, 
     send(api, f"{path}/reopen", reopen_note="Toujours rien.")
     signed_in(api, technician)
     send(api, f"{path}/hold", hold_note="Pièce commandée.")
-    send(api, f"{path}/assign", to=technician.id)
+    assert "Reprendre" in api.get(path).text
+    send(api, f"{path}/resume")
     send(api, f"{path}/solve", resolution="Switch posé.")
     send(api, f"{path}/close", close_note="")
     ticket = session.scalars(select(Ticket).where(Ticket.title == "Plus de réseau")).one()
     session.refresh(ticket)
     assert (ticket.status, ticket.closed_at) == (TicketStatus.CLOSED, clock.now)
-    assert "Étape suivante" not in api.get(path).text
+    page = api.get(path).text
+    assert "Étape suivante" not in page
+    titles = re.findall(r'<p class="head"><strong>(.*?)</strong><span class="soft">', page)
+    assert [title for title in titles if title != technician.name] == [
+        "Clos",
+        "Résolu",
+        "Repris",
+        "En attente",
+        "Rouvert",
+        "Résolu",
+        "Planifié pour le 01/12/2026 à 09:30",
+        f"Confié à {technician.name}",
+        "Nouveau",
+    ]
+
+
+def test_opening_promises_only_what_is_true(api: TestClient, session: Session, clock: Clock) -> None:
+    school = make_school(session)
+    technician = make_user(session)
+    signed_in(api, make_user(session, Role.OFFICER, collectivity=school.collectivity))
+    path = send(api, "/tickets/new", school=school.id, request_key="k", **OPENING)
+    number = session.scalars(select(Ticket.number)).one()
+    page = api.get(path).text
+    assert f"Ticket nᵒ {number} ouvert. L’équipe technique le voit sur son tableau de bord." in page
+    assert "Courriel en attente d’envoi" not in page  # who is written to is the staff's business
+    signed_in(api, technician)
+    page = api.get(path.partition("?")[0]).text
+    assert "Courriel en attente d’envoi" in page
+    assert technician.email in page
+    assert "renseignez PREAU_SMTP_URL" in page
+    session.execute(update(TicketMail).values(sent_at=clock.now))
+    assert "Courriel en attente d’envoi" not in api.get(path.partition("?")[0]).text
 
 
 def test_the_same_form_sent_twice_opens_one_ticket(api: TestClient, session: Session) -> None:

@@ -60,7 +60,7 @@ def test_signing_in_and_opening_a_ticket_by_keyboard_alone(browser: Browser, sit
     page.keyboard.press("Enter")
     page.wait_for_url("**/tickets/*?done=ticket-opened")
     expect(page.get_by_role("heading", level=1)).to_have_text("Ouvert au clavier")
-    expect(page.get_by_role("status")).to_contain_text("L’équipe technique est prévenue.")
+    expect(page.get_by_role("status")).to_contain_text("L’équipe technique le voit sur son tableau de bord.")
     assert visitor.complaints == []
     visitor.context.close()
 
@@ -80,7 +80,7 @@ def test_everything_works_without_scripts(browser: Browser, site: Site) -> None:
     page.get_by_label("Que se passe-t-il").fill("Aucun JavaScript ici.")
     page.get_by_role("button", name="Envoyer").click()
     page.get_by_role("button", name="Je m’en occupe").click()
-    expect(page.locator("main .chip").first).to_have_text("Attribué")
+    expect(page.locator("main .chip").first).to_have_text("Confié")
     page.get_by_text("Résoudre", exact=True).click()
     page.get_by_label("Comment le problème").fill("C’était un test.")
     page.get_by_role("button", name="Marquer comme résolu").click()
