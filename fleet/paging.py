@@ -6,10 +6,11 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from fleet.errors import Invalid
+from fleet.text import fold
 
 Row = TypeVar("Row")
 MAX_SIZE = 500
@@ -74,16 +75,32 @@ def listing_out(listing: Listing[Row]) -> dict[str, object]:
     }
 
 
+def rank_starts(search: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[int] | None:
+    """What puts first the rows that begin with what is typed: as whole words, then as part of one; then the others.
+
+    ``columns`` hold folded text. None when nothing is typed: there is nothing to begin with.
+    """
+    typed = fold(search)
+    if not typed:
+        return None
+    whole = or_(*(column.like(f"{typed} %") | (column == typed) for column in columns))
+    part = or_(*(column.like(f"{typed}%") for column in columns))
+    return case((whole, 0), (part, 1), else_=2)
+
+
 def paginate(
     session: Session,
     query: Select[Row],
     page: Page,
     sortable: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]],
     default: str,
+    *,
+    rank: ColumnElement[int] | None = None,
 ) -> Listing[Row]:
     """Run one page of a query on one entity. Ties are broken by id, so that no row is shown twice or skipped.
 
     ``sortable`` maps public names to columns and must hold "id"; raise Invalid for another name or a page below 1.
+    ``rank`` (see rank_starts) goes before the default order, and gives way to any other that is asked for.
     """
     sort = page.sort or default
     column = sortable.get(sort.removeprefix("-"))
@@ -92,6 +109,8 @@ def paginate(
     if page.number < 1 or not 1 <= page.size <= MAX_SIZE:
         raise Invalid("list.bad_page", f"La page commence à 1 et compte de 1 à {MAX_SIZE} lignes.")
     total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    if rank is not None and sort == default:
+        query = query.order_by(rank)
     ordered = query.order_by(column.desc() if sort.startswith("-") else column.asc(), sortable["id"])
     rows = session.scalars(ordered.limit(page.size).offset((page.number - 1) * page.size)).unique().all()
     return Listing(rows, total, page)

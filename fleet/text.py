@@ -1,13 +1,17 @@
 """How names are compared when people type them: without case, accents or punctuation."""
 
+import re
 import unicodedata
+
+SPELLINGS = ((re.compile(r"\bst\b"), "saint"), (re.compile(r"\bste\b"), "sainte"), (re.compile(r"\bwi fi\b"), "wifi"))
+"""Two ways to write one thing -> the one that is kept. The longer: what is typed of it so far is found in it."""
 
 
 def fold(*parts: str | None) -> str:
     """Join the parts and reduce them to lower-case ASCII words: ``fold("Étampes-sur-Marne") == "etampes sur marne"``.
 
-    Both what is searched and what is typed pass here, so that "etampes" finds "Étampes" and "St-Quentin" finds
-    "St Quentin". Ligatures are opened (œ → oe).
+    Both what is searched and what is typed pass here, so that "etampes" finds "Étampes" and "st quentin" finds
+    "Saint-Quentin". Ligatures are opened (œ → oe).
     """
     text = " ".join(part for part in parts if part)
     # Twice: taking a letter apart may show a capital ("℡"), and lower case may bring an accent ("İ").
@@ -15,7 +19,10 @@ def fold(*parts: str | None) -> str:
         text = unicodedata.normalize("NFKD", text.casefold())
     text = text.replace("œ", "oe").replace("æ", "ae")
     bare = "".join(c for c in text if not unicodedata.combining(c))
-    return " ".join("".join(c if c.isalnum() else " " for c in bare).split())
+    words = " ".join("".join(c if c.isalnum() else " " for c in bare).split())
+    for spelling, kept in SPELLINGS:
+        words = spelling.sub(kept, words)
+    return words
 
 
 def like(typed: str) -> str:

@@ -42,7 +42,7 @@ def make_school(session: Session, **overrides: Any) -> School:
     if "collectivity" not in overrides:
         overrides["collectivity"] = make_collectivity(session)
     values = {"uai": make_uai(n), "name": f"École {n}", "level": SchoolLevel.PRIMARY} | overrides
-    row = School(**values, search_text=fold(values["uai"], values["name"]))
+    row = School(**values, search_text=fold(values["name"], values["uai"]))
     session.add(row)
     session.flush()
     return row

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fleet.collectivities.models import Collectivity, CollectivityKind, FormerCommune, Membership
 from fleet.errors import NotFound
-from fleet.paging import Listing, Page, paginate
+from fleet.paging import Listing, Page, paginate, rank_starts
 from fleet.scope import Viewer, visible_to
 from fleet.table_file import write_table
 from fleet.text import fold, like
@@ -42,9 +42,11 @@ def list_collectivities(
 ) -> Listing[Collectivity]:
     """One page of the collectivities that the viewer sees.
 
-    Every word of ``search`` must be found in the name, that of a former commune, the INSEE code or the SIREN.
+    Every word of ``search`` must be found in the name, that of a former commune, the INSEE code or the SIREN; those
+    whose name begins with it come first, unless another order is asked for.
     """
-    return paginate(session, _matching(viewer, search, kind), page, SORTABLE, "name")
+    rank = rank_starts(search, Collectivity.search_text)
+    return paginate(session, _matching(viewer, search, kind), page, SORTABLE, "name", rank=rank)
 
 
 def export_collectivities(

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from fleet.collectivities.models import Collectivity
 from fleet.errors import NotFound
-from fleet.paging import Listing, Page, paginate
+from fleet.paging import Listing, Page, paginate, rank_starts
 from fleet.schools.models import School, SchoolLevel
 from fleet.schools.uai import fold_uai
 from fleet.schools.uai import is_valid_uai as is_valid_uai
@@ -68,9 +68,11 @@ def list_schools(
 ) -> Listing[School]:
     """One page of the schools that the viewer sees, collectivity and commune loaded.
 
-    Every word of ``search`` must be found in the name, the UAI or the commune. ``is_open`` None: closed ones too.
+    Every word of ``search`` must be found in the name, the UAI or the commune; schools whose name or commune begins
+    with it come first, unless another order is asked for. ``is_open`` None: closed ones too.
     """
-    return paginate(session, _matching(viewer, search, collectivity_id, is_open), page, SORTABLE, "commune")
+    rank = rank_starts(search, School.search_text, Commune.search_text)
+    return paginate(session, _matching(viewer, search, collectivity_id, is_open), page, SORTABLE, "commune", rank=rank)
 
 
 def export_schools(

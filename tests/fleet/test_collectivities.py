@@ -63,6 +63,14 @@ def test_search_ignores_case_and_accents_and_wants_every_word(api: TestClient, s
     assert names(api, "search=Étréaupont Estrées") == []
 
 
+def test_those_that_begin_with_what_is_typed_come_first(api: TestClient, session: Session) -> None:
+    for name in ("Athies-sous-Laon", "Laonnois", "Laon", "Vaux sous Laon"):
+        make_collectivity(session, name=name)
+    signed_in(api, make_user(session))
+    assert names(api, "search=LAON") == ["Laon", "Laonnois", "Athies-sous-Laon", "Vaux sous Laon"]
+    assert names(api, "search=laon&sort=-name") == ["Vaux sous Laon", "Laonnois", "Laon", "Athies-sous-Laon"]
+
+
 def test_accents_sort_with_their_letter_and_pages_follow(api: TestClient, session: Session) -> None:
     for name in ("Zzz Fin", "Zzz Été", "Zzz Début"):
         make_collectivity(session, name=name)

@@ -115,6 +115,13 @@ def test_any_identity_is_cleaned_into_itself(
 # ---- the list
 
 
+@pytest.mark.parametrize("typed", ["wifi saint exupery", "WI-FI st", "St-Exupéry"])
+def test_two_spellings_find_one_device(api: TestClient, session: Session, typed: str) -> None:
+    make_device(session, name="Borne Wi-Fi", school=make_school(session, name="École Saint-Exupéry"))
+    signed_in(api, make_user(session))
+    assert api.get("/api/v1/devices", params={"search": typed}).json()["total"] == 1
+
+
 def test_a_technician_lists_searches_and_sorts(api: TestClient, session: Session) -> None:
     zay = make_school(session, name="École Jean Zay")
     mace = make_school(session, name="École Macé")

@@ -100,6 +100,28 @@ def test_search_looks_through_name_uai_and_commune_together(api: TestClient, ses
         assert uais(api, f"search={typed}") == [school.uai]
 
 
+@pytest.mark.parametrize("typed", ["st quentin", "St-Quentin", "saint quentin", "SAINT-Q", "st"])
+def test_saint_is_found_however_it_is_written(api: TestClient, session: Session, typed: str) -> None:
+    long, short = (make_collectivity(session, name=name) for name in ("Saint-Quentin", "St Quentin"))
+    both = [make_school(session, commune=commune, collectivity=commune) for commune in (long, short)]
+    make_school(session, name="Stade de Quentin")
+    signed_in(api, make_user(session))
+    assert sorted(uais(api, f"search={typed}")) == sorted(school.uai for school in both)
+
+
+def test_schools_that_begin_with_what_is_typed_come_first(api: TestClient, session: Session) -> None:
+    under, laon = make_collectivity(session, name="Athies-sous-Laon"), make_collectivity(session, name="Laon")
+    of_under = make_school(session, commune=under)
+    of_laon = make_school(session, commune=laon)
+    named = make_school(session, name="Laonnois", commune=under)
+    signed_in(api, make_user(session))
+    assert uais(api, "search=laon") == [of_laon.uai, named.uai, of_under.uai]
+    assert [uais(api, f"search=laon&size=1&page={n}") for n in (1, 2, 3)] == [
+        [s.uai] for s in (of_laon, named, of_under)
+    ]
+    assert uais(api, "search=laon&sort=uai") == sorted(s.uai for s in (of_laon, named, of_under))
+
+
 def test_closed_schools_show_when_asked_for(api: TestClient, session: Session) -> None:
     opened = make_school(session, name="Zzz A")
     closed = make_school(session, name="Zzz B", is_open=False)

@@ -16,6 +16,11 @@ from fleet.text import fold, like
         ("ÉCOLE  ÉLÉMENTAIRE", "ecole elementaire"),
         ("0020001R", "0020001r"),
         ("100 %_\\", "100"),
+        ("St-Quentin", "saint quentin"),
+        ("Écoles Ste Thérèse et St. Joseph", "ecoles sainte therese et saint joseph"),
+        ("l’Est, Stade, Poste, Sts", "l est stade poste sts"),
+        ("Wi-Fi du préau", "wifi du preau"),
+        ("wi wi-fi fi", "wi wifi fi"),
         ("", ""),
     ],
 )
@@ -23,7 +28,7 @@ def test_fold(typed: str, folded: str) -> None:
     assert fold(typed) == folded
 
 
-@given(st.text())
+@given(st.text() | st.lists(st.sampled_from(["St", "ste", "wi", "fi", "ﬆ", "-", " ", "saint"])).map("".join))
 def test_folding_twice_changes_nothing_and_leaves_no_wildcard(text: str) -> None:
     once = fold(text)
     assert fold(once) == once

@@ -307,11 +307,12 @@ def test_a_closed_ticket_is_silent(town: Town) -> None:
 
 def test_search_finds_by_what_people_remember(town: Town, session: Session) -> None:
     device = make_device(session, school=town.school, name="Écran salle 2")
-    ticket = town.open(title="Le projecteur clignote", subject=TicketSubject.DEVICE, device=device)
+    place = "Près de la borne Wi-Fi, salle Sainte-Cécile"
+    ticket = town.open(title="Le projecteur clignote", subject=TicketSubject.DEVICE, device=device, description=place)
     town.open(title="Autre chose", school=make_school(session, collectivity=town.commune))
     for typed in (
         str(ticket.number), f"#{ticket.number}", "PROJECTEUR", "clignote projecteur", "jean moulin", town.school.uai,
-        town.school.uai.lower(), "etreaupont projecteur", device.asset_tag, "ecran salle",
+        town.school.uai.lower(), "etreaupont projecteur", device.asset_tag, "ecran salle", "wifi", "ste cecile",
     ):  # fmt: skip
         found = service.list_tickets(session, town.officer, search=typed)
         assert ticket in found.rows, typed
