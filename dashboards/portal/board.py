@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from dashboards.portal.filtering import health_of, is_kept
 from dashboards.portal.person import Person, landing
 from dashboards.portal.rendering import render
+from dashboards.portal.uncovered import coverage
 from fleet.clock import Now
 from fleet.configuration.outcomes import list_failing, outcomes_by_device
 from fleet.configuration.states import state_of
@@ -66,17 +67,22 @@ def fleet_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str
 
 def ticket_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str, Any]:
     """What nobody took, what is mine, what should have been done by now and what today holds."""
-    new = tickets.list_tickets(session, viewer, status=TicketStatus.NEW, page=Page(size=SHOWN, sort="number"))
+    new = tickets.list_tickets(session, viewer, status=TicketStatus.NEW, page=Page(size=SHOWN, sort="-number"))
     mine = tickets.list_tickets(
         session, viewer, open_only=True, assigned_to_id=viewer.user_id, page=Page(size=50, sort="-updated_at")
     )
     planned = tickets.list_tickets(session, viewer, status=TicketStatus.PLANNED, page=Page(size=50, sort="planned_for"))
+    overdue = [t for t in planned.rows if is_before(t, now)]
+    soon = [t for t in planned.rows if not is_before(t, now) and is_before(t, now + timedelta(days=7))]
+    own = [t for t in mine.rows if t.status is not TicketStatus.SOLVED]
+    visits = {t.id for t in (*overdue, *soon)}
     return {
         "ticket_counts": tickets.count_tickets(session, viewer),
         "new_tickets": new,
-        "my_tickets": [t for t in mine.rows if t.status is not TicketStatus.SOLVED],
-        "overdue": [t for t in planned.rows if is_before(t, now)],
-        "soon": [t for t in planned.rows if not is_before(t, now) and is_before(t, now + timedelta(days=7))],
+        "my_tickets": own,
+        "my_others": [t for t in own if t.id not in visits],
+        "overdue": overdue,
+        "soon": soon,
     }
 
 
@@ -90,6 +96,7 @@ def filter_numbers(session: DbSession, now: datetime) -> dict[str, Any]:
     filters = [(node, *health_of(node, latest, now)) for node in filtering.list_filters(session) if is_kept(node)]
     return {
         "latest": latest,
+        "coverage": coverage(filtering.list_profiles(session), latest),
         "filters": filters,
         "unwell": sum(1 for _, chip, _ in filters if chip.tone != "good"),
     }

@@ -1,5 +1,6 @@
 """Filtering: what is blocked for whom, its publication, the filters that serve it, and why a site is blocked."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from dashboards.portal.categories import groups
 from dashboards.portal.forms import Reader
 from dashboards.portal.person import Person, SentForm, Staff
 from dashboards.portal.rendering import render
+from dashboards.portal.uncovered import coverage, listed_categories, sentence
 from dashboards.portal.words import Word
 from fleet.clock import Now
 from fleet.db import DbSession
@@ -44,12 +46,15 @@ def show_filtering(
             explained = filtering.explain(session, name, qtype, client.strip() or None, now)
         except FleetError as error:
             refused = error
-    latest = filtering.find_latest(session)
+    latest, profiles = filtering.find_latest(session), filtering.list_profiles(session)
     return render(
         request,
         "filtering.html",
         refused.status if refused else 200,
-        profiles=filtering.list_profiles(session),
+        profiles=profiles,
+        coverage=coverage(profiles, latest),
+        coverage_of={profile.id: coverage([profile], latest) for profile in profiles},
+        doubt=doubt_about(explained, profiles, latest) if explained else None,
         networks=filtering.list_networks(session),
         publications=filtering.list_publications(session, Page(size=6)),
         latest=latest,
@@ -135,7 +140,7 @@ def profile_page(
         "allowed_names": profile.allowed_names,
     }
     latest = filtering.find_latest(session)
-    known = {entry.get("category", "") for entry in latest.report.get("lists", ())} - {""} if latest else set()
+    known = listed_categories(latest) if latest else frozenset()
     used = {*shown["blocked_categories"], *shown["allowed_categories"]}
     return render(
         request,
@@ -145,9 +150,21 @@ def profile_page(
         shown=shown,
         groups=groups(known | used),
         compiled=known,
+        coverage=coverage([profile], latest),
         may_edit=viewer.may(Action.PUBLISH_FILTER),
         refused=refused.detail if refused else None,
     )
+
+
+def doubt_about(
+    explained: filtering.Explained, profiles: Sequence[FilterProfile], latest: Publication | None
+) -> str | None:
+    """What an allowed name may owe to a list that is not there; None when nothing is missing."""
+    found = explained.explanation
+    if found.decision.action != "allowed":
+        return None
+    missing = coverage([profile for profile in profiles if profile.slug == found.profile.slug], latest).missing
+    return sentence(missing) if missing else None
 
 
 def is_kept(node: FilterNode) -> bool:

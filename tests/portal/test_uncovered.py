@@ -1,0 +1,61 @@
+"""Blocked categories without a list never look like protection."""
+
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from fleet.config import FleetConfig
+from fleet.filtering import publications
+from fleet.filtering import service as filtering
+from fleet.filtering.compiling import compile_order, summary
+from tests.conftest import Clock
+from tests.factories import make_user
+from tests.sign_in import signed_in
+
+
+def publish_small_set(session: Session, config: FleetConfig, clock: Clock, workspace: Path) -> None:
+    """What a controller without PREAU_UT1_DIR publishes."""
+    filtering.ensure_default_profile(session)
+    order = publications.start(session, publications.add_request(session, None, clock.now).id, clock.now)
+    assert order is not None
+    report = compile_order(order, config, workspace, workspace / "bundle")
+    assert publications.publish(session, order, workspace / "bundle", summary(report), clock.now)
+
+
+def test_blocked_categories_without_a_list_are_said_wherever_filtering_is_shown(
+    api: TestClient, session: Session, config: FleetConfig, clock: Clock, tmp_path: Path
+) -> None:
+    signed_in(api, make_user(session))
+    profile = filtering.ensure_default_profile(session)
+    assert "pas de liste" not in api.get("/filtering").text  # nothing is published: that is said already
+    publish_small_set(session, config, clock, tmp_path)
+    for path in ("/", "/filtering", f"/filtering/profiles/{profile.id}"):
+        page = api.get(path).text.replace("\u00a0", " ")
+        assert "8 catégories bloquées n’ont pas de liste" in page, path
+        assert "<code>adult</code>" in page
+        assert "16 sur 24 catégories" in page
+        assert "PREAU_UT1_DIR" in page
+    allowed = api.get("/filtering?name=www.exemple.fr").text
+    assert "Contenus pour adultes" in allowed.partition("Toutes les listes")[0]
+    assert "n’ont pas de liste dans cette publication" in allowed
+    blocked = api.get("/filtering?name=www.arenalasvegas.com").text
+    assert "n’ont pas de liste dans cette publication" not in blocked
+
+
+def test_one_missing_category_is_told_in_the_singular_and_none_is_no_warning(
+    api: TestClient, session: Session, config: FleetConfig, clock: Clock, tmp_path: Path
+) -> None:
+    signed_in(api, make_user(session))
+    publish_small_set(session, config, clock, tmp_path)
+    profile = filtering.ensure_default_profile(session)
+    profile.blocked_categories = ["adult", "gambling"]
+    session.flush()
+    page = api.get("/filtering?name=www.exemple.fr").text.replace("\u00a0", " ")
+    assert "1 catégorie bloquée n’a pas de liste" in page
+    assert "la catégorie Contenus pour adultes n’a pas de liste dans cette publication" in page
+    profile.blocked_categories = ["gambling"]
+    session.flush()
+    page = api.get("/filtering?name=www.exemple.fr").text
+    assert "pas de liste" not in page
+    assert "1 catégorie bloquée" in page
