@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboards.portal.listing import AskedPage, Blank, Search
+from dashboards.portal.listing import AskedPage, Blank, Search, within
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.collectivities import service as collectivities
@@ -31,7 +31,9 @@ def list_collectivities(
     request: Request, session: DbSession, viewer: Person, page: AskedPage, q: Search = "", kind: KindChoice = None
 ) -> Response:
     """The collectivities that the viewer sees: all of them for the operator, one's own for an officer."""
-    listing = collectivities.list_collectivities(session, viewer, search=q, kind=kind, page=page)
+    listing = within(
+        lambda wanted: collectivities.list_collectivities(session, viewer, search=q, kind=kind, page=wanted), page
+    )
     return render(
         request, "collectivities.html", listing=listing, q=q, kind=kind, sorts=SORTS, sort=page.sort or "name"
     )

@@ -19,6 +19,7 @@ from fleet.devices import service as devices
 from fleet.devices.models import MOVES, Device, DeviceStatus, Platform
 from fleet.errors import FleetError
 from fleet.paging import Page
+from fleet.platforms import service as platforms
 from fleet.scope import Action, Viewer
 from fleet.tickets import service as tickets
 
@@ -82,6 +83,7 @@ def show(
         may_open=viewer.may(Action.OPEN_TICKET, *owner),
         moves=sorted(MOVES[device.status], key=lambda status: (status in GRAVE, list(DeviceStatus).index(status))),
         grave=GRAVE,
+        android_problem=platforms.android_problem(config),
         hands_profile=device.platform in PROFILE_PLATFORMS,
         refused=refused.detail if refused else None,
         problems=problems or {},

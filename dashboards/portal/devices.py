@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import device_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Flag, Search
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, within
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import profile_download, qr_svg
 from dashboards.portal.rendering import render
@@ -65,10 +65,11 @@ def list_devices(
     collectivity: CollectivityId = None,
 ) -> Response:
     """The devices that the viewer sees, each with its state."""
-    listing = devices.list_devices(
-        session, viewer, search=q, kind=kind, status=status, silent=silent, school_id=school,
-        collectivity_id=collectivity, page=page,
-    )  # fmt: skip
+    criteria: Criteria = {
+        "search": q, "kind": kind, "status": status, "silent": silent, "school_id": school,
+        "collectivity_id": collectivity,
+    }  # fmt: skip
+    listing = within(lambda wanted: devices.list_devices(session, viewer, page=wanted, **criteria), page)
     outcomes = outcomes_by_device(session, [device.id for device in listing.rows])
     return render(
         request,

@@ -14,6 +14,7 @@ from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.enrollment import service as enrollment
 from fleet.errors import FleetError, NotAllowed
+from fleet.platforms import service as platforms
 
 router = APIRouter(prefix="/enroll")
 
@@ -27,6 +28,7 @@ def enroll_page(request: Request, *, typed: str = "", attempt: str = "", refused
         typed=typed,
         attempt=attempt or secrets.token_hex(16),
         public_url=request.app.state.config.public_url,
+        android_problem=platforms.android_problem(request.app.state.config),
         refused=refused.detail if refused else None,
     )
 

@@ -1,5 +1,6 @@
 """Enrolment for technicians: issue a token, print its sheet, see which are still open, take one back."""
 
+import secrets
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Search
+from dashboards.portal.listing import AskedPage, Blank, Search, within
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import qr_svg
 from dashboards.portal.rendering import render
@@ -19,7 +20,7 @@ from fleet.devices.models import TRACKED_KINDS, DeviceKind, Platform
 from fleet.devices.service import PLATFORMS
 from fleet.enrollment import service as enrollment
 from fleet.enrollment.service import IssuedToken
-from fleet.errors import Conflict, FleetError
+from fleet.errors import FleetError
 from fleet.paging import Page
 from fleet.platforms import android
 from fleet.platforms import service as platforms
@@ -36,13 +37,19 @@ EXPIRIES = (
     ("10080", "1 semaine (feuille imprimée)"),
     ("43200", "30 jours (feuille imprimée)"),
 )
+SHOWN_BEFORE = (
+    "Ce code a déjà été affiché, et ne peut plus l’être : rien de nouveau n’a été émis. S’il est perdu, révoquez-le "
+    "ci-dessous, puis émettez-en un autre."
+)
 CHOICES = tuple(
     (f"{kind}:{platform}", f"{DEVICE_KIND[kind].text} · {PLATFORM[platform].text}")
     for kind in DeviceKind
     if kind not in TRACKED_KINDS
     for platform in PLATFORMS[kind]
+    if platform is not Platform.WINDOWS
 )
-"""A kind with one of its platforms, in one choice: no pair that cannot be."""
+"""A kind with one of its platforms, in one choice: no pair that cannot be. Windows waits for an agent that runs there.
+"""
 
 
 @router.get("")
@@ -79,8 +86,14 @@ def enrollment_page(
         choices=CHOICES,
         expiries=EXPIRIES,
         read=reader.raw if reader else lambda _name: "",
-        tokens=enrollment.list_tokens(session, viewer, school_id=chosen.id if chosen else None, page=page),
-        refused=refused.detail if refused else None,
+        request_key=secrets.token_urlsafe(16),
+        tokens=within(
+            lambda wanted: enrollment.list_tokens(
+                session, viewer, school_id=chosen.id if chosen else None, page=wanted
+            ),
+            page,
+        ),
+        refused=SHOWN_BEFORE if refused and refused.code == "token.already_issued" else refused and refused.detail,
         problems=refused.problems if isinstance(refused, FormRefused) else {},
     )
 
@@ -124,19 +137,18 @@ def issue_from(
         expires_in=timedelta(minutes=int(reader.raw("expiry"))),
         now=now,
         config=request.app.state.config,
+        request_key=reader.raw("request_key") or None,
     )
 
 
 def show_issued(request: Request, session: DbSession, issued: IssuedToken) -> Response:
     """The token with its QR, its command line and, for Android, the QR that a factory-reset tablet scans."""
     config = request.app.state.config
-    android_qr, android_problem = None, None
-    if issued.token.platform is Platform.ANDROID:
-        try:
-            document = platforms.android_token_payload(session, issued.token.school, issued.text, config)
-            android_qr = qr_svg(android.encode(document), error="l")
-        except Conflict as conflict:  # no device owner is configured: said on the page, the token is good all the same
-            android_problem = conflict.detail
+    is_android = issued.token.platform is Platform.ANDROID
+    android_qr, android_problem = None, platforms.android_problem(config) if is_android else None
+    if is_android and android_problem is None:
+        document = platforms.android_token_payload(session, issued.token.school, issued.text, config)
+        android_qr = qr_svg(android.encode(document), error="l")
     return render(
         request,
         "token.html",

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from dashboards.portal import unknown_values
 from dashboards.portal.person import landing, sign_in_path
 from dashboards.portal.rendering import render
 from dashboards.portal.security import HEADERS
@@ -97,8 +98,9 @@ def answer_validation(request: Request, error: Exception) -> Response:
         raise error
     if is_program(request):
         return answer_validation_error(request, error)
-    in_path = any(problem["loc"][0] == "path" for problem in error.errors())
-    return error_page(request, 404 if in_path else 422)
+    problems = error.errors()
+    in_path = any(problem["loc"][0] == "path" for problem in problems)
+    return error_page(request, 404) if in_path else error_page(request, 422, unknown_values.sentence(problems))
 
 
 def answer_crash(request: Request, _error: Exception) -> Response:

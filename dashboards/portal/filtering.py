@@ -103,8 +103,8 @@ def update_profile(
         "name": reader.text("name", maximum=80, missing="Donnez un nom au profil."),
         "blocked_categories": [slug for slug, verdict in verdicts(reader).items() if verdict == "block"],
         "allowed_categories": [slug for slug, verdict in verdicts(reader).items() if verdict == "allow"],
-        "denied_names": reader.lines("denied_names", maximum=MAX_NAMES),
-        "allowed_names": reader.lines("allowed_names", maximum=MAX_NAMES),
+        "denied_names": reader.domains("denied_names", maximum=MAX_NAMES),
+        "allowed_names": reader.domains("allowed_names", maximum=MAX_NAMES),
     }
     try:
         reader.check()

@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from starlette.datastructures import FormData
@@ -19,6 +20,16 @@ class FormRefused(Invalid):
     def __init__(self, problems: dict[str, str]) -> None:
         super().__init__("form.invalid", "Le formulaire est incomplet ou contient une erreur.")
         self.problems = problems
+
+
+def host_of(typed: str) -> str:
+    """The host of a pasted address (``https://exemple.fr/page``); what is no address as it is."""
+    if not any(sign in typed for sign in "/:?"):
+        return typed
+    try:
+        return urlsplit(typed if "://" in typed else f"//{typed}").hostname or typed
+    except ValueError:  # half an IPv6 address
+        return typed
 
 
 class Reader:
@@ -80,6 +91,10 @@ class Reader:
         """One entry a line, blank ones dropped."""
         value = self.text(name, maximum=maximum)
         return [line.strip() for line in value.splitlines() if line.strip()]
+
+    def domains(self, name: str, *, maximum: int) -> list[str]:
+        """One domain name a line; of a pasted address, its host."""
+        return [host_of(line) for line in self.lines(name, maximum=maximum)]
 
     def check(self) -> None:
         """Raise FormRefused when anything was wrong."""

@@ -33,6 +33,14 @@ AskedPage = Annotated[Page, Depends(asked_page)]
 Flag = Annotated[bool | None, Blank, Query()]
 
 
+def within(read: Callable[[Page], Listing[Row]], page: Page) -> Listing[Row]:
+    """The page that is asked for, or the last one: an empty page would say that nothing matches."""
+    listing = read(page)
+    if listing.rows or page.number <= listing.pages:
+        return listing
+    return read(Page(listing.pages, page.size, page.sort))
+
+
 def every_row(read: Callable[[Page], Listing[Row]], sort: str) -> Iterator[Row]:
     """All rows of a list, page after page."""
     number = 1

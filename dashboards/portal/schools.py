@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboards.portal.listing import AskedPage, Blank, Search
+from dashboards.portal.listing import AskedPage, Blank, Search, within
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.clock import Now
@@ -16,8 +16,9 @@ from fleet.configuration.states import state_of
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.ent import service as ent
-from fleet.paging import Page
+from fleet.paging import Listing, Page
 from fleet.schools import service as schools
+from fleet.schools.models import School
 from fleet.table_file import as_download
 from fleet.tickets import service as tickets
 
@@ -39,9 +40,14 @@ def list_schools(
     collectivity: CollectivityId = None,
 ) -> Response:
     """The schools that the viewer sees."""
-    listing = schools.list_schools(
-        session, viewer, search=q, collectivity_id=collectivity, is_open=IS_OPEN[state or "open"], page=page
-    )
+    is_open = IS_OPEN[state or "open"]
+
+    def read(wanted: Page) -> Listing[School]:
+        return schools.list_schools(
+            session, viewer, search=q, collectivity_id=collectivity, is_open=is_open, page=wanted
+        )
+
+    listing = within(read, page)
     return render(
         request,
         "schools.html",

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import ticket_opening, ticket_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row, within
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
 from dashboards.portal.ticket_moves import DONE, MOVES
@@ -107,7 +107,7 @@ def list_tickets(
     return render(
         request,
         "tickets.html",
-        listing=read(page),
+        listing=within(read, page),
         asked={"q": q, "status": status or "open", "mine": mine},
         sorts=SORTS,
         sort=page.sort or "-number",

@@ -28,7 +28,7 @@ class ReadToken:
 def unknown_token() -> NotFound:
     """The error for a text that is no token, and for a token that no row knows: the same words."""
     return NotFound(
-        "token.unknown", "Ce code n’existe pas. Relisez-le (12 signes, par groupes de 4) ou demandez-en un nouveau."
+        "token.unknown", "Ce code n’existe pas. Recopiez le code en entier, tirets ou non, ou demandez-en un nouveau."
     )
 
 

@@ -14,6 +14,10 @@ from fleet.platforms.android import Wifi
 from fleet.schools.models import School
 
 ORGANIZATION = "Préau"
+NO_ANDROID_CONTROLLER = (
+    "Aucune application de gestion Android n’est choisie : renseignez PREAU_ANDROID_DPC_COMPONENT, "
+    "PREAU_ANDROID_DPC_URL et PREAU_ANDROID_DPC_CHECKSUM, puis relancez le contrôleur."
+)
 
 
 def mobileconfig(session: Session, device: Device, config: FleetConfig) -> bytes:
@@ -81,15 +85,17 @@ def android_token_payload(
     return _payload(config, school, state, {"preau_token": token}, wifi)
 
 
+def android_problem(config: FleetConfig) -> str | None:
+    """Why no Android tablet can be set up here, as a sentence that says what to configure; None when one can."""
+    ready = config.android_dpc_component and config.android_dpc_url and config.android_dpc_checksum
+    return None if ready else NO_ANDROID_CONTROLLER
+
+
 def _payload(
     config: FleetConfig, school: School | None, state: DesiredState, extras: dict[str, str], wifi: Wifi | None
 ) -> dict[str, Any]:
     if not (config.android_dpc_component and config.android_dpc_url and config.android_dpc_checksum):
-        raise Conflict(
-            "platforms.no_android_controller",
-            "Aucune application de gestion Android n’est choisie : renseignez PREAU_ANDROID_DPC_COMPONENT, "
-            "PREAU_ANDROID_DPC_URL et PREAU_ANDROID_DPC_CHECKSUM, puis relancez le contrôleur.",
-        )
+        raise Conflict("platforms.no_android_controller", NO_ANDROID_CONTROLLER)
     where = {"preau_url": config.public_url} | ({"preau_school": school.uai} if school else {})
     return android.payload(
         component=config.android_dpc_component,

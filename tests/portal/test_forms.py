@@ -188,11 +188,41 @@ def test_a_token_is_shown_once_and_can_be_revoked(api: TestClient, session: Sess
     assert token.revoked_at is not None
 
 
+def test_a_reloaded_code_page_issues_no_second_code(api: TestClient, session: Session) -> None:
+    school = make_school(session)
+    signed_in(api, make_user(session))
+    key = re.search(r'name="request_key" value="([^"]+)"', api.get(f"/enrollment?school={school.id}").text)
+    assert key is not None
+    form = {"school": str(school.id), "what": "display:linux", "uses": "3", "expiry": "60"}
+    form |= {"request_key": key.group(1), "csrf": api.headers["X-CSRF-Token"]}
+    assert api.post("/enrollment", data=form).status_code == 200
+    again = api.post("/enrollment", data=form)
+    assert again.status_code == 409
+    assert "Ce code a déjà été affiché" in again.text
+    assert key.group(1) not in again.text  # the next form is a new one
+    assert session.scalar(select(func.count()).select_from(EnrollmentToken)) == 1
+
+
+def test_android_without_an_application_to_install_is_only_explained(api: TestClient, session: Session) -> None:
+    school = make_school(session)
+    tablet = make_device(session, school=school, kind=DeviceKind.TABLET, platform=Platform.ANDROID)
+    signed_in(api, make_user(session))
+    form = {"school": str(school.id), "what": "tablet:android", "uses": "1", "expiry": "60"}
+    code = api.post("/enrollment", data={**form, "csrf": api.headers["X-CSRF-Token"]})
+    assert code.status_code == 200
+    for page in (code.text, api.get("/enroll").text, api.get(f"/devices/{tablet.id}").text):
+        assert "PREAU_ANDROID_DPC_COMPONENT" in page
+        assert "six fois" not in page
+        assert "Afficher le QR" not in page
+    assert "<svg role=" not in code.text
+
+
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
         ("what", "display:ipados", "Choisissez le type"),
         ("what", "robot_kit:none", "Choisissez le type"),
+        ("what", "laptop:windows", "Choisissez le type"),  # no agent runs there yet
         ("uses", "0", "Un nombre de 1 à 200."),
         ("uses", "²", "Un nombre de 1 à 200."),
         ("expiry", "999999", "Choisissez une durée."),
@@ -211,7 +241,8 @@ def test_terms_that_cannot_be(api: TestClient, session: Session, field: str, val
 def test_a_wrong_token_on_the_public_page_is_a_sentence_and_counts(api: TestClient, session: Session) -> None:
     answer = api.post("/enroll", data={"token": "AAAA-BBBB-CCCC", "attempt": "0" * 32})
     assert answer.status_code == 404
-    assert "Ce code n’existe pas" in answer.text
+    assert "Recopiez le code en entier, tirets ou non" in answer.text
+    assert "12 signes" not in answer.text
     assert 'value="AAAA-BBBB-CCCC"' in answer.text
     assert session.scalar(select(func.count()).select_from(EnrollmentFailure)) == 1
     crossed = api.post("/enroll", data={"token": "x", "attempt": "y"}, headers={"Sec-Fetch-Site": "cross-site"})
@@ -227,7 +258,7 @@ def test_a_profile_is_edited_and_published(api: TestClient, session: Session) ->
         "category:gambling": "block",
         "category:child": "allow",
         "category:games": "",
-        "denied_names": "Exemple.FR\n\n",
+        "denied_names": "https://Exemple.FR/page\n\n",
         "allowed_names": "",
     }
     send(api, path, **fields)

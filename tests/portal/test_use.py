@@ -164,6 +164,9 @@ def test_a_qr_opens_the_enrolment_page_and_its_token_stays_in_the_browser(
     verified = subprocess.run([*check, "-purpose", "any"], capture_output=True)
     assert verified.returncode == 0, verified.stderr
     assert b"webClip" in verified.stdout
+    page.evaluate("location.hash = '#7K3M-Q9XT-2BRC'")  # a second QR in the same tab
+    expect(page.get_by_label("Code")).to_have_value("7K3M-Q9XT-2BRC")
+    expect(page.locator("#enroll-command")).to_contain_text("--token 7K3M-Q9XT-2BRC")
     page.get_by_label("Code").fill("AAAA-BBBB-CCCC")
     page.get_by_role("button", name="Télécharger le profil").click()
     expect(page.get_by_role("alert")).to_contain_text("Ce code n’existe pas")
