@@ -49,10 +49,8 @@ def page(title: str, body: str) -> bytes:
 def blocked_page(name: str, decision: Decision, profile: str) -> bytes:
     """Why this name is blocked for this profile."""
     details = [("Profil", profile)]
-    if decision.category:
-        details.append(("Catégorie", decision.category))
     if decision.lists:
-        details.append(("Listes", ", ".join(decision.lists)))
+        details.append(("Catégorie", ", ".join(decision.lists)))
     if decision.suffix and decision.suffix != name:
         details.append(("Nom inscrit", decision.suffix))
     rows = "".join(f"<dt>{escape(term)}</dt><dd>{escape(value)}</dd>" for term, value in details)

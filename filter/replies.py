@@ -158,7 +158,7 @@ def explain(decision: Decision) -> Extra:
         case _:
             titles = ", ".join(decision.lists)
             way = " (par un autre nom)" if decision.via else ""
-            return Extra(EDE_FILTERED, f"catégorie {decision.category} : {titles}{way}")
+            return Extra(EDE_FILTERED, f"catégorie : {titles}{way}")
 
 
 def not_ready(query: ClientQuery, limit: int) -> bytes:

@@ -17,7 +17,8 @@ MAY_IMPORT = {
         f"filter.{m}"
         for m in ("bundle", "lists", "compiler", "policy", "settings", "names", "domains", "clients", "signing")
     },
-    "dashboards": {"dashboards", "fleet", "agent.protocol"},  # pages show the contract's plain data as it is
+    # Pages show the contract's plain data as it is, and call a category what the page of a blocked site calls it.
+    "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
 FEATURES = [
     "audit", "accounts", "collectivities", "schools", "ent", "devices", "filtering", "configuration", "platforms",

@@ -1,115 +1,117 @@
-"""The categories of the UT1 lists, as a school reads them: a label, a sentence, and the heading they stand under."""
+"""The categories of the UT1 lists, as a school reads them: under which heading they stand, and their title."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+from filter.lists.titles import TITLES
+
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Protection des élèves",
         (
-            ("adult", "Contenus pour adultes"),
-            ("mixed_adult", "Contenus adultes mêlés à d’autres"),
-            ("lingerie", "Lingerie"),
-            ("agressif", "Haine et violence"),
-            ("dating", "Rencontres"),
-            ("drogue", "Drogues"),
-            ("gambling", "Jeux d’argent"),
-            ("arjel", "Jeux d’argent agréés"),
-            ("dangerous_material", "Matières dangereuses"),
-            ("sect", "Dérives sectaires"),
-            ("stalkerware", "Logiciels espions"),
+            "adult",
+            "mixed_adult",
+            "lingerie",
+            "agressif",
+            "dating",
+            "drogue",
+            "gambling",
+            "arjel",
+            "dangerous_material",
+            "sect",
+            "stalkerware",
         ),
     ),
     (
         "Sécurité",
         (
-            ("malware", "Logiciels malveillants"),
-            ("phishing", "Hameçonnage"),
-            ("cryptojacking", "Minage caché"),
-            ("ddos", "Attaques"),
-            ("dialer", "Numéroteurs"),
-            ("hacking", "Piratage"),
-            ("warez", "Copies illégales"),
-            ("dynamic-dns", "Noms dynamiques"),
-            ("reaffected", "Noms réaffectés"),
+            "malware",
+            "phishing",
+            "cryptojacking",
+            "ddos",
+            "dialer",
+            "hacking",
+            "warez",
+            "dynamic-dns",
+            "reaffected",
         ),
     ),
     (
         "Contournement du filtre",
         (
-            ("vpn", "VPN"),
-            ("doh", "DNS chiffré tiers"),
-            ("redirector", "Mandataires web"),
-            ("strict_redirector", "Mandataires web stricts"),
-            ("strong_redirector", "Mandataires web élargis"),
-            ("residential-proxies", "Mandataires résidentiels"),
-            ("remote-control", "Prise de main à distance"),
-            ("shortener", "Raccourcisseurs d’adresses"),
+            "vpn",
+            "doh",
+            "redirector",
+            "strict_redirector",
+            "strong_redirector",
+            "residential-proxies",
+            "remote-control",
+            "shortener",
         ),
     ),
     (
         "Examens et travail scolaire",
         (
-            ("tricheur", "Aide à la triche"),
-            ("tricheur_pix", "Triche Pix"),
-            ("examen_pix", "Examen Pix"),
-            ("ai", "Intelligences artificielles"),
-            ("translation", "Traduction automatique"),
-            ("fakenews", "Désinformation"),
+            "tricheur",
+            "tricheur_pix",
+            "examen_pix",
+            "ai",
+            "translation",
+            "fakenews",
         ),
     ),
     (
         "Loisirs et réseaux",
         (
-            ("social_networks", "Réseaux sociaux"),
-            ("chat", "Messageries instantanées"),
-            ("forums", "Forums"),
-            ("blog", "Blogs"),
-            ("games", "Jeux en ligne"),
-            ("audio-video", "Audio et vidéo"),
-            ("radio", "Radios"),
-            ("manga", "Mangas"),
-            ("celebrity", "Célébrités"),
-            ("sports", "Sports"),
-            ("astrology", "Astrologie"),
-            ("cooking", "Cuisine"),
+            "social_networks",
+            "chat",
+            "forums",
+            "blog",
+            "games",
+            "audio-video",
+            "radio",
+            "manga",
+            "celebrity",
+            "sports",
+            "astrology",
+            "cooking",
         ),
     ),
     (
         "Commerce et services",
         (
-            ("publicite", "Publicité"),
-            ("marketingware", "Traceurs publicitaires"),
-            ("shopping", "Achats"),
-            ("bank", "Banques"),
-            ("financial", "Finance"),
-            ("bitcoin", "Cryptomonnaies"),
-            ("jobsearch", "Recherche d’emploi"),
-            ("mobile-phone", "Téléphonie"),
-            ("webmail", "Messageries web"),
-            ("filehosting", "Stockage de fichiers"),
-            ("webhosting", "Hébergement web"),
-            ("download", "Téléchargements"),
-            ("press", "Presse"),
-            ("associations_religieuses", "Associations religieuses"),
+            "publicite",
+            "marketingware",
+            "shopping",
+            "bank",
+            "financial",
+            "bitcoin",
+            "jobsearch",
+            "mobile-phone",
+            "webmail",
+            "filehosting",
+            "webhosting",
+            "download",
+            "press",
+            "associations_religieuses",
         ),
     ),
     (
         "Listes d’autorisation",
         (
-            ("liste_blanche", "Liste blanche de l’éducation"),
-            ("liste_bu", "Ressources documentaires"),
-            ("exceptions_liste_bu", "Exceptions documentaires"),
-            ("child", "Sites pour enfants"),
-            ("educational_games", "Jeux éducatifs"),
-            ("sexual_education", "Éducation à la sexualité"),
-            ("cleaning", "Antivirus et nettoyage"),
-            ("update", "Mises à jour"),
-            ("special", "Cas particuliers"),
+            "liste_blanche",
+            "liste_bu",
+            "exceptions_liste_bu",
+            "child",
+            "educational_games",
+            "sexual_education",
+            "cleaning",
+            "update",
+            "special",
         ),
     ),
 )
-LABELS = {slug: label for _, entries in GROUPS for slug, label in entries}
+"""Heading -> slugs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,12 @@ class Group:
 
 def label(slug: str) -> str:
     """What people read; a category that nobody translated is shown as it is."""
-    return LABELS.get(slug, slug)
+    return TITLES.get(slug, slug)
 
 
 def groups(known: Iterable[str]) -> list[Group]:
     """Every category, with those that only the lists know under a heading of their own: none is hidden."""
-    others = tuple((slug, slug) for slug in sorted(set(known) - LABELS.keys()))
-    found = [Group(title, entries) for title, entries in GROUPS]
-    return [*found, Group("Autres", others)] if others else found
+    placed = {slug for _, slugs in GROUPS for slug in slugs}
+    others = tuple(sorted(set(known) - placed))
+    headings = (*GROUPS, ("Autres", others)) if others else GROUPS
+    return [Group(title, tuple((slug, label(slug)) for slug in slugs)) for title, slugs in headings]

@@ -12,6 +12,7 @@ from pathlib import Path
 from filter.compiler import CompileReport, compile_bundle
 from filter.lists.lines import ListRefused
 from filter.lists.source import REASONS
+from filter.lists.titles import TITLES
 from filter.lists.ut1 import read_ut1
 from filter.settings import SCHOOL_CATEGORIES, PolicySettings, ProfileSettings, SettingsInvalid
 
@@ -86,8 +87,13 @@ def as_text(report: CompileReport, out: Path, blocked: tuple[str, ...]) -> str:
     lines += tell_skipped(report)
     lines += [f"Attention, {o.info.slug} : {warning}." for o in report.lists for warning in o.warnings]
     if report.unknown_categories:
-        lines.append(f"Catégories bloquées sans liste ici : {', '.join(report.unknown_categories)}.")
+        lines.append(f"Catégories bloquées sans liste ici : {', '.join(map(with_title, report.unknown_categories))}.")
     return "\n".join(lines) + "\n"
+
+
+def with_title(slug: str) -> str:
+    """A category as people know it, with the slug that options want."""
+    return f"{TITLES[slug]} ({slug})" if slug in TITLES else slug
 
 
 def tell_skipped(report: CompileReport) -> list[str]:

@@ -107,7 +107,7 @@ def as_json(explanation: Explanation) -> str:
 def as_text(explanation: Explanation) -> str:
     """In French: the verdict, the rule, then everything that knows the name."""
     decision, profile = explanation.decision, explanation.profile
-    category = f" « {decision.category} »" if decision.category else ""
+    category = f" « {', '.join(decision.lists)} »" if decision.lists else ""
     suffix = f", par « {decision.suffix} »" if decision.suffix and decision.suffix != explanation.query.name else ""
     lines = [
         f"{explanation.query.name} : {ACTIONS[decision.action]}",
@@ -121,5 +121,5 @@ def as_text(explanation: Explanation) -> str:
         for info in match.lists:
             state = "bloquée" if info.slug in match.blocked else "permise" if info.slug in match.allowed else "ignorée"
             source = ", ".join(part for part in (info.source, info.licence, info.date) if part)
-            lines.append(f"  liste   : {match.suffix} est dans {info.slug} « {info.title} » ({state} ; {source})")
+            lines.append(f"  liste   : {match.suffix} est dans « {info.title} » ({state} ; {source})")
     return "\n".join(lines) + "\n"

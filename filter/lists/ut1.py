@@ -9,6 +9,7 @@ from pathlib import Path
 from filter.lists.lines import ListRefused, find_file, read_lines
 from filter.lists.source import ListReport, ListSource
 from filter.lists.suffixes import is_public_suffix
+from filter.lists.titles import TITLES
 from filter.names import VALID, NameRefused, clean_name
 
 SOURCE = "https://dsi.ut-capitole.fr/blacklists/"
@@ -38,7 +39,7 @@ def read_ut1(
     return [
         ListSource(
             slug=slug,
-            title=titles.get(slug, slug),
+            title=TITLES.get(slug) or titles.get(slug, slug),
             category=slug,
             read=partial(read_category, directory, slug, aliases),
             source=SOURCE,
@@ -80,7 +81,7 @@ def pick(categories: Iterable[str], present: list[str], aliases: dict[str, str])
 
 
 def read_titles(directory: Path) -> dict[str, str]:
-    """Category -> French title, from ``global_usage``."""
+    """Category -> the French title that the lists give it, in ``global_usage``."""
     path = directory / "global_usage"
     if not path.is_file():
         return {}

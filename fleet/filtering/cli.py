@@ -13,6 +13,7 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from filter.lists.titles import TITLES
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
 from fleet.errors import Conflict, Invalid, NotFound
@@ -147,7 +148,7 @@ def report(publication: Publication) -> None:
     plural = "" if publication.report["names"] == 1 else "s"
     typer.echo(f"Publiée : {names} nom{plural}, {size:.1f} Mo, en {publication.report['seconds']} s.")
     for category in publication.report["unknown_categories"]:
-        typer.echo(f"Aucune liste pour la catégorie « {category} ».", err=True)
+        typer.echo(f"Aucune liste pour la catégorie « {TITLES.get(category, category)} ».", err=True)
 
 
 def moment(at: datetime | None) -> str:

@@ -51,6 +51,7 @@ def test_compile_tells_what_it_did(ut1: Path, tmp_path: Path) -> None:
     assert "adresse IP, que le DNS ne voit pas (gambling, ligne 3 : 192.0.2.1)" in done.stdout
     assert "suffixe public (com, gouv.fr…) (gambling, ligne 4 : gouv.fr)" in done.stdout
     assert "publication n° 5" in done.stdout
+    assert "Catégories bloquées sans liste ici : Contenus pour adultes (adult), " in done.stdout
 
 
 def test_compile_reports_in_json(ut1: Path, tmp_path: Path) -> None:
@@ -76,9 +77,10 @@ def test_explain_tells_everything(bundle: Path) -> None:
 
     assert done.returncode == 0
     assert done.stdout.startswith("www.casino.example : BLOQUÉ")
-    assert "gambling" in done.stdout
-    assert "(bloquée ;" in done.stdout
-    assert "games" in done.stdout
+    assert "casino.example est dans « Jeux d’argent » (bloquée ;" in done.stdout
+    assert "catégorie bloquée par le profil « Jeux d’argent »" in done.stdout
+    assert "gambling" not in done.stdout
+    assert "Jeux en ligne" in done.stdout
     assert "(ignorée ;" in done.stdout
     assert "client 10.0.0.1" in done.stdout
 

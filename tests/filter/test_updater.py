@@ -91,7 +91,7 @@ def test_a_new_bundle_applies_to_answers_already_kept(
         controller.publish(compile_lists(9, jeux=["hier.example"]))
         installed(running, 9)
 
-        assert errors_of(running.ask("journal.example")) == [(17, "catégorie jeux : Liste jeux (par un autre nom)")]
+        assert errors_of(running.ask("journal.example")) == [(17, "catégorie : Liste jeux (par un autre nom)")]
         assert records_of(running.ask("neuf.example"))
         assert upstream.asked_for("journal.example") == [("udp", "A")]
 

@@ -150,6 +150,13 @@ def test_titles_usage_and_what_dns_cannot_enforce(tmp_path: Path) -> None:
     assert dict(report.not_enforceable) == {"urls": 2, "expressions": 2}
 
 
+def test_a_category_is_called_the_same_everywhere(tmp_path: Path) -> None:
+    tree = write_ut1(tmp_path / "ut1", agressif=["haine.example"], neuf=["neuf.example"])
+    (tree / "global_usage").write_text("NAME: agressif\nNAME FR: Agréssif (anglais)\n")
+
+    assert [source.title for source in read_ut1(tree)] == ["Haine et violence", "neuf"]
+
+
 def test_aliases_are_links_or_noted(tmp_path: Path) -> None:
     tree = write_ut1(tmp_path / "ut1", adult=["nu.example"], redirector=["proxy.example"])
     (tree / "porn").symlink_to("adult")

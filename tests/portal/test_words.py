@@ -8,6 +8,7 @@ import pytest
 from dashboards.portal import categories, words
 from dashboards.portal.school_names import is_generic, written
 from dashboards.portal.typography import unbreakable
+from filter.lists.titles import TITLES
 from filter.settings import SCHOOL_CATEGORIES
 from fleet.configuration.states import RULES
 from fleet.devices.models import DeviceKind, DeviceStatus, Platform
@@ -90,9 +91,11 @@ def test_every_value_has_a_french_word() -> None:
     }
     for family, values in families.items():
         assert {str(v) for v in values} == set(words.WORDS[family]), family
-    assert {*SCHOOL_CATEGORIES, *WHITE_CATEGORIES} <= set(categories.LABELS)
+    assert {*SCHOOL_CATEGORIES, *WHITE_CATEGORIES} <= set(TITLES)
 
 
 def test_a_category_nobody_translated_is_not_hidden() -> None:
+    assert [group.title for group in categories.groups({"adult"})][-1] == "Listes d’autorisation"
+    assert {slug for group in categories.groups(()) for slug, _ in group.entries} == set(TITLES)
     groups = categories.groups({"adult", "brand_new"})
     assert groups[-1].entries == (("brand_new", "brand_new"),)
