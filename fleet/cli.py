@@ -1,5 +1,6 @@
 """`preau`: the controller's command line. Each feature brings its own commands; here they come together."""
 
+import gc
 import sys
 import warnings
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from fleet.ent.cli import app as ent
 from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
 from fleet.filtering.cli import app as filters
+from fleet.french import run_in_french
 from fleet.migrate import migrate as migrate_database
 from fleet.schools.cli import app as imports
 from fleet.worker import make_celery
@@ -30,13 +32,15 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Préau : par
 def run() -> None:
     """Entry of the console command: a broken rule or setting is one sentence and exit status 1, not a traceback."""
     try:
-        app()
+        sys.exit(run_in_french(app))
     except (FleetError, ConfigurationError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
     except OperationalError as error:
         sys.stderr.write(f"La base de données ne répond pas : {str(error.orig).splitlines()[0]}\n")
         sys.exit(1)
+    finally:
+        gc.freeze()  # the interpreter's last collection would walk through every library: up to two seconds
 
 
 def show_version(wanted: bool) -> None:
@@ -78,7 +82,7 @@ def serve(
         ssl_keyfile=config.tls_key_file,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=2,
     )
 
 

@@ -32,7 +32,10 @@ class ReadyBlock:
     fingerprint: str
     var: Path
     postgres: Path | None
+    program: Path
+    """The `preau` that runs: it need not be on the PATH."""
     environment: Path
+    sends_mail: bool = True
     own_servers: Sequence[str] = ()
 
     def render(self, *, colour: bool) -> str:
@@ -57,16 +60,18 @@ class ReadyBlock:
             half = len(self.fingerprint) // 2 + 1
             yield "", f"SHA-256 {self.fingerprint[:half]}"
             yield "", f"        {self.fingerprint[half:]}"
+        if not self.sends_mail:
+            yield "Courriels", "ils attendent : aucun serveur d’envoi n’est donné (PREAU_SMTP_URL)"
         yield "État", f"{self.var}" + (f" ; base : {self.postgres}" if self.postgres else "")
         for server in self.own_servers:
             yield "", server
         yield "Journaux", f"{self.var / 'log'}"
-        yield "Commandes", f"PREAU_ENV_FILE={self.environment} preau --help"
+        yield "Commandes", f"PREAU_ENV_FILE={self.environment} {self.program} --help"
         yield "Arrêter", f"Ctrl-C (ou : kill {os.getpid()})"
 
     def _account_rows(self) -> Iterable[tuple[str, str]]:
         if not self.accounts:
-            yield "Comptes", "à créer avec : preau account create --help"
+            yield "Comptes", f"à créer avec : {self.program} account create --help"
         width = max((len(account.email) for account in self.accounts), default=0)
         title = "Comptes"
         for account in self.accounts:

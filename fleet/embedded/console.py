@@ -10,6 +10,7 @@ from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
+from zoneinfo import ZoneInfo
 
 OURS = "preau"
 """Name that the supervisor's own lines carry."""
@@ -17,6 +18,19 @@ PALETTE = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 """ANSI colours, given to names as they first appear; red is left for what goes wrong."""
 RED, DIM, BOLD = 91, 2, 1
 TAIL = 200
+PARIS = ZoneInfo("Europe/Paris")
+"""The wall clock of the portal, whatever this machine's own is."""
+EXPECTED: Mapping[str, tuple[str, ...]] = {
+    "valkey": ("Memory overcommit must be enabled",),
+    "postgres": (
+        "FATAL:  terminating connection due to administrator command",  # each stop
+        "FATAL:  the database system is starting up",  # our own question whether it is ready
+    ),
+    "controller": ("Press CTRL+C to quit",),  # ours is another Ctrl-C
+    "worker": ("Hitting Ctrl+C again",),
+    "filter": ("no bundle yet",),  # the first one is on its way; the ready block says when it takes longer
+}
+"""What embedded programs say at each start or stop and nobody need act on: kept in the files, not shown."""
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What a child could use to rewrite the terminal; none of it is text."""
 
@@ -44,10 +58,11 @@ class Console:
         text = CONTROL.sub("", text.rstrip())
         if not text:
             return
-        now = datetime.now().astimezone()
+        now = datetime.now(PARIS)
         with self._lock:
             self._keep(name, f"{now.isoformat(timespec='milliseconds')} {text}")
-            self._show(f"{self._dress(f'{now:%H:%M:%S}', DIM)} {self._label(name)} {self._shade(text, alarm)}\n")
+            if not any(expected in text for expected in EXPECTED.get(name, ())):
+                self._show(f"{self._dress(f'{now:%H:%M:%S}', DIM)} {self._label(name)} {self._shade(text, alarm)}\n")
 
     def event(self, text: str, *, alarm: bool = False) -> None:
         """Write a line of the supervisor's own."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from sqlalchemy import Engine
+
 from fleet.config import FleetConfig
 from fleet.embedded import ports
 from fleet.embedded.banner import Account
@@ -42,6 +44,8 @@ class Installation:
     valkey: Valkey | None
     settings: dict[str, str]
     started: float
+    engine: Engine | None = None
+    """Our own connections to the database, once there is one."""
     accounts: list[Account] = field(default_factory=list)
     lists_are_ready: bool = False
 

@@ -19,8 +19,8 @@ from fleet.embedded.settings import UpOptions, bracketed, child_environment
 from fleet.embedded.supervisor import Program
 from fleet.embedded.valkey import Valkey
 
-STOP_ORDER = (("filter",), ("beat",), ("worker",), ("controller",), ("valkey",), ("postgres",))
-"""After the agents; the ones below are needed by the ones above until these have ended."""
+STORES = (("valkey",), ("postgres",))
+"""Stopped last: all the others need them until they have ended, and nothing else of each other."""
 PYTHON = (sys.executable, "-P", "-m")  # -P: a folder named fleet where we were started is not ours
 
 

@@ -82,9 +82,10 @@ def make_settings(
         "PREAU_PUBLIC_URL": f"https://{bracketed(public_host(options.host))}:{options.port}",
         "PREAU_PROFILE_CERT_FILE": str(certificates.profile_cert),
         "PREAU_PROFILE_KEY_FILE": str(certificates.profile_key),
-        "PREAU_DNS_ADDRESSES": options.address,
         "PREAU_LOG_FORMAT": "console",
     }
+    if can_be_asked_by_devices(options):
+        settings["PREAU_DNS_ADDRESSES"] = options.address
     if options.demo:
         settings["PREAU_CHECK_IN_SECONDS"] = "15"  # a repair is seen while one watches
     if "PREAU_TLS_CERT_FILE" not in environ:  # with a certificate of one's own, tokens carry no pin of our CA
@@ -94,6 +95,14 @@ def make_settings(
             "PREAU_TLS_KEY_FILE": str(certificates.server_key),
         }
     return settings | own_settings(environ)
+
+
+def can_be_asked_by_devices(options: UpOptions) -> bool:
+    """Whether the filter is where a device's system looks: port 53 of an address that others reach.
+
+    A device that is told anything else loses every name, its controller's first.
+    """
+    return options.dns_port == 53 and not ip_address(options.address).is_loopback and options.address == options.host
 
 
 def own_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ def start(installation: Installation) -> None:
     start_stores(installation)
     config = installation.config
     migrate(config.database_url)
-    connect(config.database_url)
+    installation.engine = connect(config.database_url)
     names = start_fleet(installation)
     say = installation.console.event
     ensure_filtering(installation)

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from fleet.embedded.console import Console
 from fleet.embedded.errors import StartError
+from fleet.embedded.tied import tied
 from fleet.files import write_private
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
@@ -98,8 +99,9 @@ class Child:
         with self._lock:
             if self._stopping.is_set():
                 return
+            # By the main thread or the watcher, which live as long as it does: the kernel asks for no less.
             self._process = subprocess.Popen(
-                self.program.command,
+                tied(self.program.command, self.program.stop_signal),
                 env=dict(self.program.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -127,7 +129,9 @@ class Child:
             self.deaths += 1
             if time.monotonic() - started > LONG_ENOUGH:
                 delay = FIRST_DELAY
-            self._console.event(f"{self.program.name} {say_end(status)} ; relance dans {delay:g} s", alarm=True)
+            self._console.event(
+                f"{self.program.name} {say_end(status)} ; relance dans {say_seconds(delay)}", alarm=True
+            )
             if self._stopping.wait(delay):
                 return
             delay = min(delay * 2, LONGEST_DELAY)
@@ -171,6 +175,11 @@ def say_end(status: int) -> str:
     if status >= 0:
         return f"s’est arrêté (code {status})"
     return f"a été tué (signal {signal.Signals(-status).name})"
+
+
+def say_seconds(seconds: float) -> str:
+    """``0,2 s``."""
+    return f"{seconds:g} s".replace(".", ",")
 
 
 def longest_stop(children: Sequence[Child]) -> float:

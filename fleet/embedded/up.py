@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from fleet.embedded import leftovers, ports, programs
@@ -88,17 +89,28 @@ def ready_block(installation: Installation) -> ReadyBlock:
         fingerprint=installation.certificates.fingerprint,
         var=layout.var,
         postgres=installation.postgres.directory if installation.postgres else None,
+        program=find_program(),
         environment=layout.environment,
+        sends_mail=bool(installation.config.smtp_url),
         own_servers=own,
     )
+
+
+def find_program() -> Path:
+    """The `preau` command of this Python, else the command that was typed."""
+    beside = Path(sys.executable).with_name("preau")
+    return beside if beside.exists() else Path(sys.argv[0]).resolve()
 
 
 def stop(installation: Installation) -> None:
     """Stop all in order; a second Ctrl-C changes nothing, a stop takes five seconds at most."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    agents = tuple(name for name in installation.supervisor.pids() if name.startswith("agent-"))
-    installation.supervisor.stop([agents, *programs.STOP_ORDER], seconds=STOP_SECONDS)
+    stores = {name for group in programs.STORES for name in group}
+    others = tuple(name for name in installation.supervisor.pids() if name not in stores)
+    if installation.engine is not None:
+        installation.engine.dispose()
+    installation.supervisor.stop([others, *programs.STORES], seconds=STOP_SECONDS)
     # A signal may have come between the birth of a process and our note of it.
     leftovers.end(leftovers.find_leftovers(installation.layout.var), patience=0.2)
     installation.console.event("tout est arrêté")

@@ -1,12 +1,16 @@
 """The one log: readable on a terminal, kept in files, deaf to what a child would do to the terminal."""
 
 import io
+import os
 import re
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from fleet.embedded.console import Console, wants_colour
+from fleet.embedded.console import PARIS, Console, wants_colour
 
 
 class Terminal(io.StringIO):
@@ -73,3 +77,32 @@ def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path) -> None:
     console.line("bavard", "bonjour")
     console.block("prêt")
     assert "bonjour" in (tmp_path / "bavard.log").read_text()
+
+
+def test_what_every_start_and_stop_says_is_kept_and_not_shown(tmp_path: Path) -> None:
+    output = io.StringIO()
+    console = Console(output, tmp_path, colour=False)
+    console.line("postgres", "FATAL:  terminating connection due to administrator command")
+    console.line("postgres", "FATAL:  password authentication failed")
+    console.line("filter", "FATAL:  terminating connection due to administrator command")  # not its own words
+    assert [line.split("│ ")[1] for line in output.getvalue().splitlines()] == [
+        "FATAL:  password authentication failed",
+        "FATAL:  terminating connection due to administrator command",
+    ]
+    assert "administrator command" in (tmp_path / "postgres.log").read_text()
+
+
+def test_the_time_is_that_of_the_portal(tmp_path: Path) -> None:
+    """Whatever the machine's own zone is: here one far from Paris."""
+    code = (
+        "import io, pathlib, sys; from fleet.embedded.console import Console; output = io.StringIO();"
+        "Console(output, pathlib.Path(sys.argv[1]), colour=False).line('essai', 'bonjour');"
+        "print(output.getvalue()[:8])"
+    )
+    before = datetime.now(PARIS)
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env={**os.environ, "TZ": "Pacific/Kiritimati"},
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    after = datetime.now(PARIS)
+    assert f"{before:%H:%M:%S}" <= shown <= f"{after:%H:%M:%S}" or after.date() != before.date()

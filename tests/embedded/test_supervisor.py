@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from fleet.embedded.console import Console
 from fleet.embedded.supervisor import NotReady, Program, Supervisor
 from tests.embedded.waiting import until
 
+PROJECT = Path(__file__).parents[2]
 TALKS = "import os, sys, time; print('bonjour', os.getpid(), flush=True); time.sleep(600)"
 NEVER_STOPS = """
 import signal, time
@@ -90,15 +92,15 @@ def test_a_killed_program_is_started_again(stage: Stage) -> None:
     second = stage.kill("ouvrier")
     assert second != first
     until(lambda: f"bonjour {second}" in stage.console.tail("ouvrier"), "the second one speaks")
-    assert "ouvrier a été tué (signal SIGKILL) ; relance dans 0.2 s" in stage.output.getvalue()
+    assert "ouvrier a été tué (signal SIGKILL) ; relance dans 0,2 s" in stage.output.getvalue()
     assert json.loads((stage.folder / "children.json").read_text()) == {"ouvrier": second}
 
 
 def test_each_death_in_a_row_waits_longer(stage: Stage) -> None:
     stage.supervisor.start(stage.program("malade", "raise SystemExit(7)"))
-    until(lambda: "relance dans 0.8 s" in stage.output.getvalue(), "three deaths")
-    said = re.findall(r"code (\d+)\) ; relance dans ([\d.]+) s", stage.output.getvalue())
-    assert said[:3] == [("7", "0.2"), ("7", "0.4"), ("7", "0.8")]
+    until(lambda: "relance dans 0,8 s" in stage.output.getvalue(), "three deaths")
+    said = re.findall(r"code (\d+)\) ; relance dans ([\d,]+) s", stage.output.getvalue())
+    assert said[:3] == [("7", "0,2"), ("7", "0,4"), ("7", "0,8")]
 
 
 def test_what_a_killed_program_had_started_goes_with_it(stage: Stage) -> None:
@@ -132,6 +134,34 @@ def test_the_stop_follows_the_order_given(stage: Stage) -> None:
     assert "relance" not in stage.output.getvalue()
 
 
+OUTLIVED = """
+import os, signal, sys
+from pathlib import Path
+from fleet.embedded.console import Console
+from fleet.embedded.supervisor import Program, Supervisor
+folder, code = Path(sys.argv[1]), sys.argv[2]
+console = Console(sys.stdout, folder, colour=False)
+supervisor = Supervisor(console, folder / "children.json")
+command = [sys.executable, "-c", code, sys.argv[1] + "/goodbye", "adieu"]
+supervisor.start_and_wait(Program("ouvrier", command, os.environ, lambda: "bonjour" in console.tail("ouvrier")))
+os.kill(supervisor.pids()["ouvrier"], signal.SIGKILL)  # the next one is started by another thread
+signal.pause()
+"""
+
+
+def test_a_killed_supervisor_is_not_outlived(tmp_path: Path) -> None:
+    """The kernel asks what it started to stop, what it started again too."""
+    command = [sys.executable, "-c", OUTLIVED, str(tmp_path), SAYS_GOODBYE]
+    supervisor = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL)
+    log, record = tmp_path / "ouvrier.log", tmp_path / "children.json"
+    until(lambda: log.exists() and log.read_text().count("bonjour") == 2, "it was started again")
+    pid = json.loads(record.read_text())["ouvrier"]
+    supervisor.kill()
+    supervisor.wait()
+    until(is_gone(pid), "its program is gone")
+    assert (tmp_path / "goodbye").read_text() == "adieu\n", "it could stop in its own way"
+
+
 def test_a_program_that_does_not_stop_is_killed(stage: Stage) -> None:
     stage.supervisor.start_and_wait(stage.program("têtu", NEVER_STOPS, says="sourd", stop_seconds=0.1))
     pid = stage.supervisor.pids()["têtu"]
@@ -142,7 +172,7 @@ def test_a_program_that_does_not_stop_is_killed(stage: Stage) -> None:
 
 def test_a_program_waiting_for_its_next_start_stops_at_once(stage: Stage) -> None:
     stage.supervisor.start(stage.program("malade", "raise SystemExit(1)"))
-    until(lambda: "relance dans 1.6 s" in stage.output.getvalue(), "it waits")
+    until(lambda: "relance dans 1,6 s" in stage.output.getvalue(), "it waits")
     stage.supervisor.stop([])
     assert stage.supervisor.pids() == {}
     assert "tué" not in stage.output.getvalue()

@@ -17,6 +17,8 @@ import psutil
 import psycopg
 import pytest
 
+from fleet.embedded.console import EXPECTED
+from fleet.embedded.layout import MARK
 from fleet.embedded.leftovers import find_leftovers
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
@@ -59,10 +61,11 @@ def test_it_starts_survives_kills_and_stops(installation: Start) -> None:
     orphans = up.pids()
     up.process.kill()
     up.process.wait()
-    assert all(psutil.pid_exists(pid) for pid in orphans.values())
+    until(lambda: not any(psutil.pid_exists(pid) for pid in orphans.values()), "nothing runs on without it")
 
-    up.start().wait_ready()  # the orphans hold its ports and its database
-    assert not any(psutil.pid_exists(pid) for pid in orphans.values())
+    stray = a_stray_on_its_port(up)
+    up.start().wait_ready()
+    assert stray.wait(0) is not None
     with database(up) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
@@ -70,10 +73,37 @@ def test_it_starts_survives_kills_and_stops(installation: Start) -> None:
     started = time.monotonic()
     assert up.stop(signal.SIGINT) == 0
     assert time.monotonic() - started < 10, "twice the promise: the machine may be busy with other tests"
-    said_in_order(up, ["arrêt demandé", "worker: Cold shutdown", "Finished server process", "ready to exit",
-                       "database system is shut down", "tout est arrêté"])  # fmt: skip
+    for needs_the_stores in ("worker: Cold shutdown", "Finished server process"):
+        said_in_order(up, ["arrêt demandé", needs_the_stores, "ready to exit", "database system is shut down",
+                           "tout est arrêté"])  # fmt: skip
     assert find_leftovers(up.layout.var) == []
     assert "ne s’arrêtait pas" not in up.output
+    its_terminal_is_calm(up)
+
+
+def a_stray_on_its_port(up: UpProcess) -> "subprocess.Popen[str]":
+    """What a killed `preau up` leaves on a machine that cannot tell it to stop: something of this folder, on a port."""
+    code = (
+        "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); print(1); time.sleep(99)"
+    )
+    stray = subprocess.Popen(
+        [sys.executable, "-u", "-c", code, str(up.dns_port)], env=plain_environment(**{MARK: str(up.layout.var)}),
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert stray.stdout is not None
+    with stray.stdout as output:
+        assert output.readline() == "1\n"
+    return stray
+
+
+def its_terminal_is_calm(up: UpProcess) -> None:
+    """What is said at every start and stop is in the files only."""
+    logs = "".join(path.read_text(errors="replace") for path in up.layout.log.iterdir())
+    for name, texts in EXPECTED.items():
+        assert not [text for text in texts if text in up.output], name
+    assert "Press CTRL+C" in logs
+    assert f"PREAU_ENV_FILE={up.layout.environment} {Path(sys.executable).with_name('preau')} --help" in up.output
+    assert "ils attendent : aucun serveur d’envoi n’est donné (PREAU_SMTP_URL)" in up.output
 
 
 def its_files_are_private(up: UpProcess) -> None:
