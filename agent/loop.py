@@ -104,12 +104,13 @@ class Agent:
         """
         identity = self.identify()
         try:
-            identity, reply = self.converse(identity)
-        except CredentialRefused:
-            if not self.may_enroll():
-                self.apply(identity)
-                raise
-            identity, reply = self.converse(self.enroll())
+            try:
+                identity, reply = self.converse(identity)
+            except CredentialRefused:
+                if not self.may_enroll():
+                    raise
+                identity = self.enroll()
+                identity, reply = self.converse(identity)
         except AgentError as error:
             if not isinstance(error, Stopped):
                 self.apply(identity)
@@ -134,10 +135,12 @@ class Agent:
         url = self.config.controller or (old.controller if old else "")
         try:
             token = read_token(self.config.token)
-            return enrollment.enroll(self.config.root, url, token, self.machine(), self.now, self.stop, self.make)
+            identity = enrollment.enroll(self.config.root, url, token, self.machine(), self.now, self.stop, self.make)
         except TOKEN_IS_DEAD:
             self.dead_token = self.config.token
             raise
+        self.state = load_state(self.config.root)  # emptied: to its controller, this device has said nothing yet
+        return identity
 
     def converse(self, identity: DeviceIdentity) -> tuple[DeviceIdentity, CheckInReply]:
         """Check in, apply what comes back, and report at once when there is something to say."""

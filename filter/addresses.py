@@ -21,7 +21,7 @@ PRIVATE_IPV4 = tuple(
 )
 PRIVATE_IPV6 = tuple(
     (int(network.network_address), int(network.netmask))
-    for network in map(IPv6Network, ("::/127", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"))
+    for network in map(IPv6Network, ("::/127", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"))
 )
 EMBEDDED_IPV4 = tuple(
     (ip_network(network).network_address.packed[: prefix // 8], prefix // 8)

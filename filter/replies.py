@@ -69,6 +69,8 @@ def reply(
     What does not fit is left out whole, and TC says so.
     """
     opt = b"" if query.edns is None else pack_opt(query, rcode, extra)
+    if extra is not None and 12 + len(query.question.raw) + len(opt) > limit:
+        opt = opt and pack_opt(query, rcode, None)
     flags |= wire.QR | query.flags & (wire.RD | wire.CD) | rcode & 15
     if 12 + len(query.question.raw) + len(body) + len(opt) > limit:
         flags, body, answers, authorities = flags | wire.TC, b"", 0, 0
@@ -79,7 +81,7 @@ def reply(
 def pack_opt(query: ClientQuery, rcode: int, extra: Extra | None) -> bytes:
     option = b""
     if extra is not None:
-        info = struct.pack("!H", extra.code) + extra.text[:LONGEST_TEXT].encode()
+        info = struct.pack("!H", extra.code) + extra.text.encode()[:LONGEST_TEXT].decode(errors="ignore").encode()
         option = struct.pack("!HH", EDE_OPTION, len(info)) + info
     ttl = rcode >> 4 << 24 | EDNS_VERSION << 16 | (0x8000 if query.dnssec_ok else 0)
     return struct.pack("!BHHIH", 0, wire.OPT, UDP_SIZE, ttl, len(option)) + option

@@ -101,8 +101,8 @@ class Updater:
             digest = read_etag(response)
             if digest in {self.refused, self.digest}:
                 return "unchanged"
-            await self.download(response, digest, received if digest == partial else 0)
-        await self.verify_and_swap(digest)
+            resumed = await self.download(response, digest, received if digest == partial else 0)
+        await self.verify_and_swap(digest, resumed=resumed)
         return "installed"
 
     def find_partial(self) -> tuple[str | None, int]:
@@ -117,8 +117,8 @@ class Updater:
         for name in (PARTIAL_DIGEST, PARTIAL):
             (self.data_dir / name).unlink(missing_ok=True)
 
-    async def download(self, response: httpx2.Response, digest: str, received: int) -> None:
-        """Write the body behind what is already here, or anew when the controller sends everything."""
+    async def download(self, response: httpx2.Response, digest: str, received: int) -> bool:
+        """Write the body behind what is already here (True), or anew when the controller sends everything."""
         resumes = response.status_code == httpx2.codes.PARTIAL_CONTENT
         if resumes and not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
             raise UpdateFailed("range", "the controller sent another range than the one asked for")
@@ -132,14 +132,17 @@ class Updater:
                     self.forget_partial()
                     raise UpdateFailed("too_large", f"more than {LARGEST} bytes")
                 file.write(chunk)
+        return resumes
 
-    async def verify_and_swap(self, digest: str) -> None:
+    async def verify_and_swap(self, digest: str, *, resumed: bool) -> None:
         """Use a complete download if it is what was announced, whole, and not older; raise BundleRefused otherwise."""
         path = self.data_dir / PARTIAL
         try:
             policy = await asyncio.to_thread(verify, path, digest, self.serial)  # hashing must not delay queries
-        except BundleRefused:
-            self.refused = digest
+        except BundleRefused as error:
+            # What a resumed download got wrong may be the part that was here before: then the whole is asked for once.
+            if error.reason != "wrong_digest" or not resumed:
+                self.refused = digest
             self.forget_partial()
             raise
         path.replace(self.data_dir / BUNDLE)  # the open map stays on the same file

@@ -17,14 +17,24 @@ IN = 1
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+MOST_POINTERS = 32
+"""In one name. Servers that compress chain a handful."""
+MOST_OTHERS = (0, 1, 3)
+"""Records that a query may carry as answers, authorities (IXFR's SOA) and additions (OPT, TSIG, one to spare)."""
+
+
 class WireError(ValueError):
     """The bytes are no DNS message."""
 
 
 def read_name(data: bytes, offset: int) -> tuple[tuple[bytes, ...], int]:
-    """The labels at ``offset`` and where the name ends. A pointer must lead strictly backwards, so reading ends."""
+    """The labels at ``offset`` and where the name ends.
+
+    A pointer must lead strictly backwards, so reading ends; and few may follow each other, so it ends soon: a pointer
+    to a pointer adds nothing to a name's length.
+    """
     labels: list[bytes] = []
-    total, end, limit = 1, 0, offset
+    total, end, limit, pointers = 1, 0, offset, 0
     while True:
         if offset >= len(data):
             raise WireError("name beyond the message")
@@ -35,8 +45,9 @@ def read_name(data: bytes, offset: int) -> tuple[tuple[bytes, ...], int]:
             if offset + 1 >= len(data):
                 raise WireError("pointer beyond the message")
             target = (length & 0x3F) << 8 | data[offset + 1]
-            if target >= limit:
-                raise WireError("pointer that does not lead backwards")
+            pointers += 1
+            if target >= limit or pointers > MOST_POINTERS:
+                raise WireError("pointer that does not lead backwards, or one too many")
             end = end or offset + 2
             offset = limit = target
             continue
@@ -156,6 +167,8 @@ def read_query(data: bytes) -> ClientQuery:
     identifier, flags, questions, *counts = HEADER.unpack_from(data)
     if questions != 1:
         raise WireError("one question is expected")
+    if any(count > most for count, most in zip(counts, MOST_OTHERS, strict=True)):
+        raise WireError("records that no query carries")
     question, offset = read_question(data)
     records, offset = read_records(data, offset, sum(counts))
     if offset != len(data):

@@ -4,11 +4,11 @@ FastAPI validates what the JSON parser gave: pydantic's strict mode would then w
 These types take the text, and nothing else: no number is a moment, no truth value a number.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 """For every request model."""
@@ -24,5 +24,13 @@ def read_moment(value: object) -> object:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-BodyMoment = Annotated[AwareDatetime, BeforeValidator(read_moment)]
-"""ISO 8601 with an offset."""
+def to_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; raise ValueError for one that UTC has no year for."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("moment beyond the calendar") from error
+
+
+BodyMoment = Annotated[AwareDatetime, BeforeValidator(read_moment), AfterValidator(to_utc)]
+"""ISO 8601 with an offset, as UTC."""

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, selectinload
 from fleet.accounts.models import RoleGrant, SignInFailure, User, WebSession
 from fleet.accounts.passwords import hash_password, is_password, nobody
 from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
+from fleet.guesser import network_of
 from fleet.scope import STAFF, Grant, Viewer
 
 SESSION_LENGTH = timedelta(hours=12)
@@ -21,6 +22,7 @@ FAILURES_PER_PERSON = 10
 """Wrong passwords for one account from one address: a stranger elsewhere locks nobody out."""
 FAILURES_PER_ADDRESS = 100
 """Wrong passwords from one address, whatever the account: a whole town hall may share one."""
+WRONG_PASSWORD = "Adresse ou mot de passe incorrect."  # noqa: S105 - a sentence
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -55,13 +57,15 @@ def get_viewer(session: Session, user_id: UUID) -> Viewer:
 
 def sign_in(session: Session, email: str, password: str, address: str, now: datetime) -> SignedIn:
     """Open a session for a right password; raise Unauthenticated for a wrong one, TooMany after too many."""
-    email = email.strip().lower()
+    email, address = email.strip().lower()[:320], network_of(address)
+    if not email.isprintable():  # nobody’s; and PostgreSQL keeps no NUL
+        raise Unauthenticated("account.wrong_password", WRONG_PASSWORD)
     _refuse_when_guessing(session, email, address, now)
     user = session.scalar(select(User).where(User.email == email).options(selectinload(User.grants)))
     right = is_password(password, user.password_hash if user else nobody())
     if user is None or not right or not user.is_active:
-        session.add(SignInFailure(email=email[:320], address=address, at=now))
-        raise Unauthenticated("account.wrong_password", "Adresse ou mot de passe incorrect.", keeps_changes=True)
+        session.add(SignInFailure(email=email, address=address, at=now))
+        raise Unauthenticated("account.wrong_password", WRONG_PASSWORD, keeps_changes=True)
     session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.address == address))
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(

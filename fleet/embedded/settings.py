@@ -102,7 +102,7 @@ def can_be_asked_by_devices(options: UpOptions) -> bool:
 
     A device that is told anything else loses every name, its controller's first.
     """
-    return options.dns_port == 53 and not ip_address(options.address).is_loopback and options.address == options.host
+    return options.dns_port == 53 and options.host not in ANY_ADDRESS | LOOPBACK
 
 
 def own_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,48 +1,48 @@
 """Limits on wrong tokens, counted in PostgreSQL so that every controller sees them."""
 
-import ipaddress
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from fleet import metrics
 from fleet.enrollment.models import EnrollmentFailure
-from fleet.errors import NotFound, TooMany
+from fleet.errors import FleetError, NotFound, TooMany
+from fleet.guesser import network_of
 
 WINDOW = timedelta(minutes=10)
 PER_ADDRESS = 10
 IN_ALL = 300
 
 
-def network_of(address: str) -> str:
-    """What counts as one guesser: an IPv4 address, or the /64 that one IPv6 line owns."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
-
-
 def refuse_when_guessing(session: Session, address: str, now: datetime) -> None:
-    """Raise TooMany after too many wrong tokens from this address, or from everywhere: a right one is refused too."""
-    recent = select(func.count()).where(EnrollmentFailure.at > now - WINDOW)
-    mine = session.scalar(recent.where(EnrollmentFailure.address == network_of(address))) or 0
-    if mine >= PER_ADDRESS or (session.scalar(recent) or 0) >= IN_ALL:
-        metrics.enrollments.labels("too_many_attempts").inc()
-        raise TooMany(
-            "token.too_many_attempts", "Trop de codes faux ont été essayés. Attendez dix minutes, puis réessayez."
-        )
+    """Raise TooMany after too many wrong tokens from this address: a right one is refused too."""
+    mine = _recent(now).where(EnrollmentFailure.address == network_of(address))
+    if (session.scalar(mine) or 0) >= PER_ADDRESS:
+        raise _too_many()
 
 
-def note_guess(session: Session, error: NotFound, address: str, now: datetime) -> NotFound:
-    """Count a wrong token; the error that is returned keeps that trace although the request fails."""
+def note_guess(session: Session, error: NotFound, address: str, now: datetime) -> FleetError:
+    """Count a wrong token; the error that is returned keeps that trace although the request fails.
+
+    Beyond IN_ALL wrong ones from everywhere it is TooMany, and nothing more is written. Right tokens still pass then:
+    60 random bits hold, and thirty strangers must not close enrolment for a whole département.
+    """
+    if (session.scalar(_recent(now)) or 0) >= IN_ALL:
+        return _too_many()
     session.add(EnrollmentFailure(address=network_of(address), at=now))
     return NotFound(error.code, error.detail, keeps_changes=True)
+
+
+def _recent(now: datetime) -> Select[int]:
+    return select(func.count()).where(EnrollmentFailure.at > now - WINDOW)
+
+
+def _too_many() -> TooMany:
+    metrics.enrollments.labels("too_many_attempts").inc()
+    return TooMany(
+        "token.too_many_attempts", "Trop de codes faux ont été essayés. Attendez dix minutes, puis réessayez."
+    )
 
 
 def purge(session: Session, now: datetime) -> None:

@@ -96,7 +96,8 @@ def _objection(device: Device, seen: Known, token: EnrollmentToken, silence: tim
         return "il est inscrit sous un autre type ou une autre plateforme"
     if device.status is DeviceStatus.RETIRED:
         return "il est réformé : remettez-le en stock d’abord"
-    if device.last_seen_at is not None and now - device.last_seen_at < silence:
+    alive_at = max((at for at in (device.last_seen_at, device.enrolled_at) if at is not None), default=None)
+    if alive_at is not None and now - alive_at < silence:  # enrolled a moment ago and not yet heard: alive all the same
         minutes = max(1, -int(-silence.total_seconds() // 60))
         return f"un appareil de même identité répond encore : attendez {minutes} min après sa remise à zéro"
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, delete, select, text
+from sqlalchemy import Engine, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -97,7 +97,18 @@ def start(session: Session, publication_id: UUID, now: datetime) -> Order | None
         return None
     publication.state, publication.started_at = PublicationState.COMPILING, now
     publication.attempts += 1
+    if publication.attempts > 1 or _is_overtaken(session, publication):
+        # Serials follow the order of compiling, not of asking: what is compiled last is what filters must keep.
+        publication.serial = session.scalars(select(NEXT_SERIAL)).one()
     return Order(publication.id, publication.serial, publication.attempts, policy_settings(session))
+
+
+NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(Publication.__tablename__, "serial"))
+
+
+def _is_overtaken(session: Session, publication: Publication) -> bool:
+    latest = find_latest(session)
+    return latest is not None and latest.serial > publication.serial
 
 
 def publish(session: Session, order: Order, bundle: Path, report: dict[str, Any], now: datetime) -> bool:

@@ -18,6 +18,8 @@ from fleet.tickets.models import MailOccasion, Ticket, TicketMail
 
 LEASE = timedelta(minutes=2)
 """How long a claimed mail is left to the one who claimed it: longer than a slow conversation."""
+MANY_ATTEMPTS = 20
+"""A mail that waited a week for a server to be named is not given up at its first try: 20 take most of a day."""
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)
@@ -78,12 +80,12 @@ def record_sent(session: Session, claimed: ClaimedMail, now: datetime) -> None:
 
 
 def record_delay(session: Session, claimed: ClaimedMail, error: str, now: datetime) -> datetime | None:
-    """Note why it did not leave and when to try again (returned); give up after three days (None)."""
+    """Note why it did not leave and when to try again (returned); give up after three days of trying (None)."""
     mail = session.get_one(TicketMail, claimed.mail_id, with_for_update=True)
     if mail.attempts != claimed.attempt or mail.sent_at is not None:
         return mail.next_attempt_at  # the lease ended and another worker has it now
     mail.error = error
-    if now - mail.queued_at >= GIVE_UP_AFTER:
+    if now - mail.queued_at >= GIVE_UP_AFTER and mail.attempts >= MANY_ATTEMPTS:
         mail.gave_up_at = now
         return None
     mail.next_attempt_at = now + delay_after(mail.attempts)

@@ -1,6 +1,6 @@
 """Tickets: opened by whoever sees the place or device, handled by the operator's staff; each verb leaves an event."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -38,6 +38,7 @@ from fleet.tickets.rights import legal_moves as legal_moves
 
 MAX_TITLE = 200
 MAX_TEXT = 10_000
+FARTHEST_PLAN = timedelta(days=2 * 365)
 
 
 class TicketChanged(Conflict):
@@ -105,9 +106,12 @@ def assign_ticket(session: Session, viewer: Viewer, ticket: Ticket, to_id: UUID,
 
 
 def plan_ticket(session: Session, viewer: Viewer, ticket: Ticket, planned_for: datetime, now: datetime) -> Ticket:
-    """Say when somebody will see to it; again to change the moment. Raise Invalid for a moment in the past."""
+    """Say when somebody will see to it; again to change the moment. Raise Invalid for a moment in the past,
+    or years ahead."""
     if planned_for.tzinfo is None or planned_for <= now:
         raise Invalid("ticket.planned_in_the_past", "Choisissez une date à venir.")
+    if planned_for - now > FARTHEST_PLAN:
+        raise Invalid("ticket.planned_too_far", "Choisissez une date dans les deux ans.")
     _begin(session, viewer, ticket, Verb.PLAN)
     note = f"Planifié pour le {planned_for.astimezone(mails.PARIS):%d/%m/%Y à %H:%M}"
     if ticket.status is TicketStatus.PLANNED:

@@ -353,3 +353,28 @@ def test_facts_hash_is_of_the_facts_alone() -> None:
     assert facts.facts_hash(Facts()) == facts.facts_hash(Facts())
     assert facts.facts_hash(Facts()) != facts.facts_hash(Facts(hostname="a"))
     assert State().next_report() == ()
+
+
+def test_after_enrolling_anew_everything_is_told_again(agent: Agent, peer: Peer) -> None:
+    peer.desired = DESIRED
+    for _ in range(3):
+        agent.tick()
+    peer.check_ins.clear()
+    peer.script = [(401, Refusal("credential.refused", "x"))]
+    agent.tick()
+    agent.tick()
+    assert len(peer.enrollments) == 2
+    assert set(peer.outcomes) == {"shortcuts", "browser", "dns"}
+
+
+def test_drift_is_repaired_while_enrolment_is_refused(agent: Agent, peer: Peer, root: Path) -> None:
+    peer.desired = DESIRED
+    agent.tick()
+    (root / ENT).unlink()
+    peer.script = [
+        (401, Refusal("credential.refused", "x")),
+        (409, Refusal("enrollment.needs_decision", "x")),
+    ]
+    with pytest.raises(Refused):
+        agent.tick()
+    assert (root / ENT).exists()

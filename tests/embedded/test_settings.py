@@ -58,7 +58,24 @@ def test_settings_make_a_configuration(tmp_path: Path) -> None:
     config = FleetConfig.from_environ(settings_of(tmp_path))
     assert config.public_url == "https://localhost:9443"
     assert config.ca_file == tmp_path / "tls" / "ca.pem"
-    assert config.dns_addresses == ("127.0.0.1",)
+    assert config.dns_addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "dns_port", "told"),
+    [
+        ("192.0.2.10", 53, "192.0.2.10"),
+        ("192.0.2.10", 5300, None),  # a system asks port 53 and nothing else
+        ("127.0.0.1", 53, None),  # another machine's own
+        ("0.0.0.0", 53, None),
+    ],
+)
+def test_devices_are_told_of_a_filter_only_where_it_answers(
+    tmp_path: Path, host: str, dns_port: int, told: str | None
+) -> None:
+    options = UpOptions(tmp_path, host=host, dns_port=dns_port)
+    certificates = ensure(tmp_path / "tls", [], datetime.now(UTC))
+    assert make_settings(options, certificates, "postgresql://x", "redis://y", {}).get("PREAU_DNS_ADDRESSES") == told
 
 
 def test_the_callers_variables_win(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filter import wire
+from filter import replies, wire
 from filter.bundle import Bundle
 from filter.cache import Cache, keep
 from filter.compiler import compile_bundle
@@ -261,3 +261,30 @@ def test_a_fault_of_ours_is_servfail_and_counted(tmp_path: Path) -> None:
     assert reply is not None
     assert dns.message.from_wire(reply).rcode() == dns.rcode.SERVFAIL
     assert errors(broken) == 1
+
+
+def test_a_chain_of_pointers_is_cut_short() -> None:
+    """Each hop leads backwards and adds nothing: thousands of them in hundreds of names would hold the filter up."""
+    hops = b"".join((0xC000 | max(0, 2 * n - 2)).to_bytes(2, "big") for n in range(1, 200))
+    with pytest.raises(WireError):
+        wire.read_name(b"\x00\x00" + hops, len(hops))
+    labels, _ = wire.read_name(b"\x00\x00" + hops, 2 * (wire.MOST_POINTERS - 1))
+    assert labels == ()
+
+
+@pytest.mark.parametrize("counts", [(1, 0, 0), (0, 2, 0), (0, 0, 4)])
+def test_a_query_that_carries_records_is_refused_unread(handler: Handler, counts: tuple[int, int, int]) -> None:
+    reply = ask(handler, header(0x0100, 1, *counts) + QUESTION)
+    assert reply is not None
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.FORMERR
+
+
+def test_a_reason_is_left_out_rather_than_exceed_what_the_client_takes() -> None:
+    question = Question(
+        b"\x3f" + b"a" * 63 + b"\x3f" + b"b" * 63 + b"\x3f" + b"c" * 63 + b"\x00\x00\x01\x00\x01", "x", 1, 1
+    )
+    query = wire.ClientQuery(1, 0x0100, question, wire.Edns(0, 512, False))
+    long = replies.reply(query, 512, 3, extra=replies.Extra(17, "é" * 400))
+    assert len(long) <= 512
+    assert len(replies.reply(query, 1232, 3, extra=replies.Extra(17, "é" * 400))) <= 1232
+    assert len("é" * 80) <= replies.LONGEST_TEXT

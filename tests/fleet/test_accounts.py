@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from fleet.accounts import service
 from fleet.accounts.access import COOKIE
 from fleet.accounts.models import SignInFailure, WebSession
-from fleet.errors import Conflict, Invalid
+from fleet.errors import Conflict, Invalid, TooMany, Unauthenticated
 from fleet.scope import Action, Grant, Role
 from tests.conftest import Clock
 from tests.factories import NOON, PASSWORD, make_collectivity, make_school, make_user
@@ -147,3 +147,18 @@ def test_a_role_holds_on_its_node_only(session: Session) -> None:
         assert not viewer.may(Action.HANDLE_TICKET, school.collectivity_id, school.id)
     technician = service.get_viewer(session, make_user(session).id)
     assert technician.may(Action.HANDLE_TICKET, other.collectivity_id, other.id)
+
+
+def test_guesses_from_one_ipv6_line_count_together(session: Session) -> None:
+    user = make_user(session)
+    for host in range(service.FAILURES_PER_PERSON):
+        with pytest.raises(Unauthenticated):
+            service.sign_in(session, user.email, "wrong password!", f"2001:db8:1:1::{host:x}", NOON)
+    with pytest.raises(TooMany):
+        service.sign_in(session, user.email, PASSWORD, "2001:db8:1:1::ffff", NOON)
+
+
+@pytest.mark.parametrize("email", ["a\x00@example.test", "\u200ba@example.test"])
+def test_an_address_that_no_account_can_have_is_a_wrong_one(api: TestClient, session: Session, email: str) -> None:
+    assert attempt(api, email, PASSWORD) == 401
+    assert api.post("/sign-in", data={"email": email, "password": PASSWORD}).status_code < 500

@@ -39,6 +39,7 @@ def test_the_environment_beats_the_file(tmp_path: Path) -> None:
     file.write_text(
         "PREAU_BROKER_URL=redis://of-the-file/0\nPREAU_PUBLIC_URL=https://x=y\n# PREAU_NO=1\nPATH=/nowhere\n"
     )
+    file.chmod(0o600)
     values = read_environment({"PREAU_ENV_FILE": str(file), "PREAU_BROKER_URL": "redis://of-the-process/0"})
     assert values["PREAU_BROKER_URL"] == "redis://of-the-process/0"
     assert values["PREAU_PUBLIC_URL"] == "https://x=y"
@@ -47,3 +48,11 @@ def test_the_environment_beats_the_file(tmp_path: Path) -> None:
 
 def test_no_file_is_no_error(tmp_path: Path) -> None:
     assert read_environment({"PREAU_ENV_FILE": str(tmp_path / "none")}) == {"PREAU_ENV_FILE": str(tmp_path / "none")}
+
+
+def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
+    file = tmp_path / "preau.env"
+    file.write_text("PREAU_DATABASE_URL=postgresql://elsewhere/preau\n")
+    file.chmod(0o666)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        read_environment({"PREAU_ENV_FILE": str(file)})

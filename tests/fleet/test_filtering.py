@@ -19,6 +19,7 @@ from fleet.errors import Conflict, Invalid, NotAllowed
 from fleet.filtering import profiles, publications, service, tasks
 from fleet.filtering.models import (
     FilterProfile,
+    Publication,
     PublicationChunk,
     PublicationState,
 )
@@ -305,3 +306,14 @@ def test_others_do_not(api: TestClient, session: Session, role: Role) -> None:
     expected = 200 if role is Role.AUDITOR else 403
     for path in ("profiles", "networks", "publications", "filters", "totals"):
         assert api.get(f"{base}/{path}").status_code == expected
+
+
+def test_what_is_compiled_last_has_the_highest_serial(session: Session) -> None:
+    """A request whose row was made first but came late: filters would refuse its bundle as older."""
+    late = service.request_publication(session, "a", NOON)
+    newer = Publication(requested_at=NOON, state=PublicationState.PUBLISHED, digest="0" * 64, size=1)
+    session.add(newer)
+    session.flush()
+    order = publications.start(session, late.id, NOON)
+    assert order is not None
+    assert order.serial > newer.serial
