@@ -37,10 +37,7 @@ def read_token(text: str) -> Token:
     if not set(typed) <= set(ALPHABET):
         raise TokenWrong("Ce code contient un caractère qui n’existe dans aucun code : recopiez-le, ou scannez-le.")
     if len(typed) not in {SECRET_LENGTH, SECRET_LENGTH + PIN_LENGTH}:
-        raise TokenWrong(
-            f"Ce code a {len(typed)} caractères ; il en faut {SECRET_LENGTH}, ou {SECRET_LENGTH + PIN_LENGTH} "
-            "avec l’empreinte du contrôleur (les tirets ne comptent pas)."
-        )
+        raise TokenWrong("Ce code est incomplet ou trop long. Recopiez le code en entier, tirets ou non.")
     return Token(secret=typed[:SECRET_LENGTH], pin=typed[SECRET_LENGTH:])
 
 

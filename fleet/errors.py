@@ -5,6 +5,7 @@ from typing import ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 
 class ConfigurationError(Exception):
@@ -79,12 +80,30 @@ def answer_validation_error(_request: Request, error: Exception) -> Response:
     )
 
 
+HTTP_DETAILS = {
+    400: "Demande mal formée.",
+    404: "Cette adresse n’existe pas : vérifiez le chemin.",
+    405: "Cette adresse n’accepte pas cette méthode.",
+    413: "Envoi trop volumineux.",
+    415: "Ce type de contenu n’est pas accepté : envoyez du JSON.",
+}
+
+
+def answer_http_error(_request: Request, error: Exception) -> Response:
+    """What the router itself refuses (no such address, no such method), in the shape of every refusal."""
+    if not isinstance(error, HTTPException):
+        raise error
+    detail = HTTP_DETAILS.get(error.status_code, "La demande a été refusée.")
+    return JSONResponse({"code": f"http.{error.status_code}", "detail": detail}, error.status_code, error.headers)
+
+
 def _as_text(text: str) -> str:
     """Names of unknown fields come from outside, and JSON may hold halves of characters that UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()[:200]
 
 
 def install(app: FastAPI) -> None:
-    """Register the two handlers."""
+    """Register the handlers."""
+    app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(FleetError, answer_fleet_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)

@@ -15,7 +15,7 @@ from fleet.accounts import service as accounts
 from fleet.accounts.access import COOKIE
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.errors import FleetError, Unauthenticated, answer_fleet_error, answer_validation_error
+from fleet.errors import FleetError, Unauthenticated, answer_fleet_error, answer_http_error, answer_validation_error
 from fleet.log import request_id
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def answer_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if is_program(request):
-        return JSONResponse({"code": f"http.{error.status_code}", "detail": error.detail}, error.status_code)
+        return answer_http_error(request, error)
     if token := request.cookies.get(COOKIE):
         with SessionFactory() as session:
             request.state.signed_in = accounts.find_signed_in(session, token, utc_now())

@@ -1,5 +1,6 @@
 """Reading what devices send: raw bytes, bounded before they are read, in the shapes of agent.protocol only."""
 
+import logging
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -8,6 +9,7 @@ from fastapi import Depends, Request, Response
 from agent.protocol import MAX_BODY, ProtocolError, decode, encode
 from fleet.errors import FleetError
 
+log = logging.getLogger(__name__)
 Message = TypeVar("Message")
 MAX_TEXT = 256
 """Longest text of a field, in characters; LONGER names the exceptions."""
@@ -17,8 +19,20 @@ MAX_NUMBER = 2**63 - 1
 
 
 def refusal(reason: str) -> FleetError:
-    """The error for bytes that are not a message (400)."""
-    return FleetError("protocol.invalid", f"Message illisible : {reason}")
+    """The error for bytes that are not a message (400). ``reason`` is French and ends without a full stop."""
+    return FleetError("protocol.invalid", f"Message illisible : {reason}.")
+
+
+def in_french(error: ProtocolError) -> str:
+    """Which field is wrong, for whoever sees the agent's screen; the exact reason is for the log."""
+    path, _, reason = str(error).partition(": ")
+    if path == "not JSON":
+        return "ce n’est pas du JSON"
+    name = path.removeprefix("message").removeprefix(".")
+    subject = f"le champ « {name} »" if name else "l’ensemble"
+    if reason == "is missing":
+        return f"{subject} manque"
+    return f"{subject} est trop long" if reason.startswith("more than") else f"{subject} n’a pas la forme attendue"
 
 
 async def read_body(request: Request) -> bytes:
@@ -40,7 +54,8 @@ def read_message(kind: type[Message], body: bytes) -> Message:
         message = decode(kind, body)
         check_sizes(message, "message")
     except ProtocolError as error:
-        raise refusal(str(error)) from error
+        log.info("message refused", extra={"kind": kind.__name__, "reason": str(error)})
+        raise refusal(in_french(error)) from error
     return message
 
 

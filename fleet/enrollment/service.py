@@ -18,12 +18,13 @@ from fleet.devices import credentials, events
 from fleet.devices import service as devices
 from fleet.devices.facts import record_facts
 from fleet.devices.identity import Known, clean
+from fleet.devices.messages import refusal
 from fleet.devices.models import TRACKED_KINDS, Device, DeviceKind, DeviceStatus, Platform
 from fleet.enrollment import redemption
 from fleet.enrollment.models import Enrollment, EnrollmentToken
 from fleet.enrollment.recognition import recognise
 from fleet.enrollment.tokens import LOOKALIKES, SECRET_LENGTH, hash_secret, make_pin, make_secret, write_token
-from fleet.errors import Conflict, FleetError, Invalid, NotFound
+from fleet.errors import Conflict, Invalid, NotFound
 from fleet.paging import Listing, Page, paginate
 from fleet.platforms import android, apple
 from fleet.platforms import service as platforms
@@ -127,7 +128,7 @@ def _check_terms(kind: DeviceKind, platform: Platform, max_uses: int, expires_in
 def visible_tokens(viewer: Viewer) -> Select[EnrollmentToken]:
     """Tokens of the schools that the viewer sees, school loaded."""
     query = select(EnrollmentToken).join(School, EnrollmentToken.school_id == School.id)
-    query = query.options(contains_eager(EnrollmentToken.school))
+    query = query.options(contains_eager(EnrollmentToken.school).joinedload(School.commune))
     return visible_to(viewer, query, collectivity=School.collectivity_id, school=EnrollmentToken.school_id)
 
 
@@ -194,7 +195,7 @@ def enroll_device(
     TokenRefused, Invalid (wrong kind) or Conflict (enrollment.*: a person must decide).
     """
     if not redemption.ATTEMPT.fullmatch(request.attempt):
-        raise FleetError("protocol.invalid", "Message illisible : message.attempt: 32 hex characters are expected")
+        raise refusal("le champ « attempt » doit compter 32 signes de 0 à 9 et de a à f")
     token = redemption.redeemable(session, request.token, address, now)
     redemption.check_fit(token, request.kind, request.platform)
     attempt = redemption.hash_attempt(token, request.attempt)

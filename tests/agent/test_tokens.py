@@ -30,6 +30,12 @@ def test_a_pin_follows_the_secret() -> None:
     assert read_token("7K3M-Q9XT-2BRC-0A1B-2C3D-4E5F-6G7H") == Token(SECRET, PIN)
 
 
+@pytest.mark.parametrize("typed", ["7K3M-Q9XT-2BR", "7K3M-Q9XT-2BRC-0A1B-2C3D-4E5F"])
+def test_a_cut_token_is_to_be_copied_whole(typed: str) -> None:
+    with pytest.raises(TokenWrong, match="Recopiez le code en entier, tirets ou non"):
+        read_token(typed)
+
+
 def test_letters_that_look_like_digits_are_digits() -> None:
     assert read_token("OIlo-1111-0000") == Token("011011110000")
 

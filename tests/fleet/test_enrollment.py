@@ -597,6 +597,22 @@ def test_a_hostile_body_is_refused_and_changes_nothing(api: TestClient, session:
         assert session.scalar(select(func.count()).select_from(table)) == 0
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"attempt":"x"}', "Message illisible : le champ « token » manque."),
+        (b'{"token":1,"attempt":"x"}', "Message illisible : le champ « token » n’a pas la forme attendue."),
+        (b'{"token":"x","attempt":"x"}', "Message illisible : le champ « attempt » doit compter 32 signes"),
+        (b'{"token":"x","attempt":"x","facts":{"hostname":"' + b"x" * 300 + b'"}}', "« facts.hostname » est trop long"),
+        (b"[]", "Message illisible : l’ensemble n’a pas la forme attendue."),
+        (b"{", "Message illisible : ce n’est pas du JSON."),
+        (b" " * (256 * 1024 + 1), "Message illisible : plus de 262144 octets."),
+    ],
+)
+def test_what_is_wrong_with_a_message_is_told_in_french(api: TestClient, body: bytes, told: str) -> None:
+    assert told in api.post("/agent/v1/enrollments", content=body).json()["detail"]
+
+
 ODD_BODIES = st.dictionaries(
     st.sampled_from(["token", "attempt", "kind", "platform", "identity", "facts", "agent_version", "protocol"]),
     st.recursive(

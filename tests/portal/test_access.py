@@ -205,7 +205,11 @@ def test_errors_are_pages_for_people_and_json_for_programs(api: TestClient, sess
     assert api.get("/schools?page=0").status_code == 422
     assert "Tri inconnu" in api.get("/schools?sort=couleur").text
     assert api.post("/schools").status_code == 405
-    assert api.get("/api/v1/nowhere").headers["content-type"] == "application/json"
+    told = api.get("/api/v1/nowhere")
+    assert told.headers["content-type"] == "application/json"
+    assert told.json() == {"code": "http.404", "detail": "Cette adresse n’existe pas : vérifiez le chemin."}
+    wrong = api.delete("/api/v1/schools")
+    assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "http.405", "GET")
     assert api.get("/api/v1/schools/00000000-0000-0000-0000-000000000000").json()["code"] == "school.not_found"
 
 
