@@ -13,11 +13,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.portal import categories, school_names, words
+from dashboards.portal import categories, words
 from dashboards.portal.menu import current, menu
 from dashboards.portal.person import is_staff
 from dashboards.portal.typography import Typography
 from fleet.clock import utc_now
+from fleet.schools import names
 from fleet.scope import Action
 
 HERE = Path(__file__).parent
@@ -33,7 +34,7 @@ DONE = {
     "device-edited": "La fiche est à jour.",
     "device-moved": "L’appareil a changé d’école.",
     "device-status": "Le statut a changé.",
-    "device-registered": "L’appareil est enregistré.",
+    "device-registered": "L’appareil est inscrit à l’inventaire.",
     "token-revoked": "Le code est révoqué : il n’enrôle plus aucun appareil.",
     "profile-saved": "Le profil est enregistré et sa publication demandée : les filtres suivront.",
     "publication-requested": "La publication est demandée : la compilation démarre.",
@@ -84,7 +85,9 @@ def make_environment() -> Environment:
         "clock": words.clock,
         "number": words.number,
         "size": words.size,
-        "school_name": school_names.written,
+        "school_name": names.written,
+        "directory": names.in_text,
+        "of": names.of,
         "resources": words.name_resources,
     }
     environment.globals |= {
@@ -95,7 +98,7 @@ def make_environment() -> Environment:
         "ago": words.ago,
         "plural": words.plural,
         "with_query": with_query,
-        "school_label": school_names.labelled,
+        "school_label": names.labelled,
         "Action": Action,
         "category_label": categories.label,
         "verdict_words": words.VERDICT,

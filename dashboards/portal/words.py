@@ -62,7 +62,7 @@ STATE = {
     "drifted-repaired": Word("Réparé après dérive", "tools", "info"),
     "failed": Word("Échec", "x-circle", "bad"),
     "silent": Word("Silencieux", "wifi-off", "warn"),
-    "profile_issued": Word("Profil remis", "file-earmark-arrow-down", "info"),
+    "profile_issued": Word("Profil émis", "file-earmark-arrow-down", "info"),
     "not_managed": Word("Suivi seulement", "eye-slash"),
 }
 OUTCOME = {

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload
 
 from fleet.collectivities.models import Collectivity
 from fleet.config import FleetConfig
@@ -76,7 +76,7 @@ def visible_devices(viewer: Viewer) -> Select[Device]:
         select(Device)
         .outerjoin(School, Device.school_id == School.id)
         .outerjoin(Collectivity, School.collectivity_id == Collectivity.id)
-        .options(contains_eager(Device.school).contains_eager(School.collectivity))
+        .options(contains_eager(Device.school).options(contains_eager(School.collectivity), joinedload(School.commune)))
     )
     return visible_to(viewer, query, collectivity=School.collectivity_id, school=Device.school_id)
 

@@ -12,6 +12,7 @@ from fleet.errors import Conflict
 from fleet.platforms import android, apple
 from fleet.platforms.android import Wifi
 from fleet.schools.models import School
+from fleet.schools.names import written
 
 ORGANIZATION = "Préau"
 NO_ANDROID_CONTROLLER = (
@@ -46,7 +47,7 @@ def unsigned_profile(session: Session, device: Device, config: FleetConfig) -> b
     school = _school_of(session, device)
     return apple.profile(
         root,
-        name=f"Préau – {school.name}" if school else "Préau",
+        name=f"Préau – {written(school.name)}" if school else "Préau",
         organization=ORGANIZATION,
         description="Raccourcis vers l’ENT et navigation sûre.",
         consent=_consent(device, bool(doh)),

@@ -15,7 +15,7 @@ from fleet.filtering.models import Publication
 from fleet.scope import Role
 from fleet.tickets.models import FollowUp, Ticket, TicketKind, TicketMail, TicketStatus, TicketSubject
 from tests.conftest import Clock
-from tests.factories import make_device, make_school, make_ticket, make_user
+from tests.factories import make_collectivity, make_device, make_school, make_ticket, make_user
 from tests.sign_in import signed_in
 
 OPENING = {"kind": "incident", "subject": "school", "title": "Plus de réseau", "description": "Depuis ce matin."}
@@ -313,14 +313,14 @@ def test_the_board_counts_what_needs_a_person(api: TestClient, session: Session,
 
 
 def test_devices_are_found_by_what_people_type(api: TestClient, session: Session) -> None:
-    school = make_school(session, name="ECOLE PRIMAIRE")
+    school = make_school(session, name="ECOLE PRIMAIRE", commune=make_collectivity(session, name="Étréaupont"))
     device = make_device(session, school=school, name="Écran médiathèque")
     make_device(session, name="Autre", kind=DeviceKind.LAPTOP, status=DeviceStatus.LOST)
     signed_in(api, make_user(session))
     found = api.get("/devices?q=ecran mediatheque&kind=&status=&silent=").text
     assert device.name in found
     assert "Autre" not in found
-    assert f"École primaire ({school.collectivity.name})" in found
+    assert 'École primaire</a><span class="under">Étréaupont</span>' in found
     assert "Aucun appareil ne correspond" in api.get("/devices?q=zzzz").text
     assert session.scalar(select(func.count()).select_from(Device)) == 2
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from dashboards.portal.categories import label
 from fleet.config import FleetConfig
 from fleet.filtering import publications
 from fleet.filtering import service as filtering
@@ -37,7 +38,7 @@ def test_blocked_categories_without_a_list_are_said_wherever_filtering_is_shown(
         assert "16 sur 24 catégories" in page
         assert "PREAU_UT1_DIR" in page
     allowed = api.get("/filtering?name=www.exemple.fr").text
-    assert "Contenus pour adultes" in allowed.partition("Toutes les listes")[0]
+    assert label("adult") in allowed.partition("Toutes les listes")[0]
     assert "n’ont pas de liste dans cette publication" in allowed
     blocked = api.get("/filtering?name=www.arenalasvegas.com").text
     assert "n’ont pas de liste dans cette publication" not in blocked
@@ -53,7 +54,7 @@ def test_one_missing_category_is_told_in_the_singular_and_none_is_no_warning(
     session.flush()
     page = api.get("/filtering?name=www.exemple.fr").text.replace("\u00a0", " ")
     assert "1 catégorie bloquée n’a pas de liste" in page
-    assert "la catégorie Contenus pour adultes n’a pas de liste dans cette publication" in page
+    assert f"la catégorie {label('adult')} n’a pas de liste dans cette publication" in page
     profile.blocked_categories = ["gambling"]
     session.flush()
     page = api.get("/filtering?name=www.exemple.fr").text

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboards.portal import categories, words
-from dashboards.portal.school_names import is_generic, written
 from dashboards.portal.typography import unbreakable
 from filter.lists.titles import TITLES
 from filter.settings import SCHOOL_CATEGORIES
@@ -15,6 +14,7 @@ from fleet.devices.models import DeviceKind, DeviceStatus, Platform
 from fleet.ent.models import EntProduct
 from fleet.filtering.models import PublicationState
 from fleet.filtering.profiles import WHITE_CATEGORIES
+from fleet.schools.names import in_text, is_generic, of, written
 from fleet.tickets.models import TicketKind, TicketStatus, TicketSubject
 
 NOON = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
@@ -34,6 +34,30 @@ NOON = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 )
 def test_school_names(shouted: str, expected: str) -> None:
     assert written(shouted) == expected
+
+
+def test_names_of_the_directory_inside_a_sentence() -> None:
+    told = "ECOLE PRIMAIRE L ARC EN CIEL → ECOLE MATERNELLE DU CENTRE"
+    assert in_text(told) == "École primaire l’Arc en Ciel → École maternelle du Centre"
+    assert in_text("code ABCD…, donné par H. L. ; PC DE LA BCD") == "code ABCD…, donné par H. L. ; PC DE LA BCD"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Achery", "d’Achery"),
+        ("Étréaupont", "d’Étréaupont"),
+        ("Hirson", "d’Hirson"),
+        ("Ham", "de Ham"),
+        ("Guise", "de Guise"),
+        ("Y", "d’Y"),
+        ("Le Nouvion", "du Nouvion"),
+        ("Les Autels", "des Autels"),
+        ("La Fère", "de La Fère"),
+    ],
+)
+def test_whose_page(name: str, expected: str) -> None:
+    assert of(name) == expected
 
 
 def test_a_name_that_tells_nothing() -> None:

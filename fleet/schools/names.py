@@ -25,6 +25,10 @@ KINDS = {
 }
 """Words of the kind of school: the only ones whose accents are known for sure."""
 SMALL = {"DE", "DU", "DES", "LA", "LE", "LES", "ET", "EN", "SUR", "SOUS", "AUX", "AU", "À", "A"}
+SHOUTED = re.compile(rf"\b(?:{'|'.join(KINDS)})(?: [A-ZÀ-Ý0-9][A-ZÀ-Ý0-9'’.-]*)*\b")
+"""A name as the directory shouts it: a word of the kind first."""
+MUTE = re.compile(r"[aeiouyâéèêëîôûœ]|h(?!a)", re.IGNORECASE)
+"""A vowel or a mute h; in these parts the h is sounded before an a (Ham, Haution, Hautevesnes)."""
 ELIDED = re.compile(r"\b([DL]) (?=[AEIOUYHÉÈÊ])")
 
 
@@ -34,6 +38,19 @@ def written(name: str) -> str:
         return name
     words = ELIDED.sub(r"\1’", name).split()
     return " ".join(_word(word, is_first=index == 0) for index, word in enumerate(words))
+
+
+def in_text(text: str) -> str:
+    """A sentence in which names of the directory are written as people write them; the rest as it is."""
+    return SHOUTED.sub(lambda found: written(found.group()), text)
+
+
+def of(name: str) -> str:
+    """``d’Achery``, ``de Guise``, ``du Nouvion``: whose a thing is."""
+    for article, joined in (("Le ", "du "), ("Les ", "des ")):
+        if name.startswith(article):
+            return joined + name.removeprefix(article)
+    return f"d’{name}" if MUTE.match(name) else f"de {name}"
 
 
 def _word(word: str, *, is_first: bool) -> str:
