@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from agent import facts, log, status
 from agent.config import AgentConfig
 from agent.enrollment import enroll, is_enrolled_with
 from agent.errors import AgentError, Stopped, UsageError
+from agent.french import FrenchParser
 from agent.identity import DeviceIdentity, find_identity
 from agent.lock import exclusive
 from agent.loop import Agent, utc_now
@@ -46,17 +46,8 @@ PREAU_AGENT_FACTS et PREAU_AGENT_ROOT, qui l’emportent sur le fichier etc/prea
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse, whose own sentences are English: what matters is said in French."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"Commande incorrecte ({message}). Voir « {self.prog} --help ».\n")
-
-
-def make_parser() -> Parser:
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = Parser("preau-agent", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=plain, add_help=False)
-    add_help(parser)
+def make_parser() -> FrenchParser:
+    parser = FrenchParser("preau-agent", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"preau-agent {VERSION}", help="affiche la version")
     commands = parser.add_subparsers(title="commandes", dest="command", metavar="COMMANDE", required=True)
     enrolling = add_command(commands, "enroll", "enrôle cet appareil avec un code")
@@ -73,15 +64,10 @@ def make_parser() -> Parser:
     return parser
 
 
-def add_command(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -> Parser:
-    command = commands.add_parser(name, help=text, description=text.capitalize() + ".", add_help=False)
-    add_help(command)
+def add_command(commands: "argparse._SubParsersAction[FrenchParser]", name: str, text: str) -> FrenchParser:
+    command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
     command.add_argument("--root", metavar="DIR", help="préfixe de tout ce qui est écrit (par défaut : /)")
     return command
-
-
-def add_help(parser: Parser) -> None:
-    parser.add_argument("-h", "--help", action="help", help="affiche cette aide")
 
 
 def run_enroll(given: argparse.Namespace, config: AgentConfig, stop: Stop) -> None:

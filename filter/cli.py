@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from filter.bundle import BundleRefused
+from filter.french import FrenchParser
 
 EPILOG = """\
 Chaque option a sa variable d’environnement : --block-page est PREAU_FILTER_BLOCK_PAGE ; une option répétable y prend
@@ -23,11 +24,11 @@ codes de sortie : 0 tout va bien, 1 refusé ou impossible (une phrase dit pourqu
 """
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(FrenchParser):
     """Options that also read their variable."""
 
     def __init__(self, *args: object, environ: Mapping[str, str] | None = None, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed on as given
+        super().__init__(*args, **kwargs)
         self.environ = os.environ if environ is None else environ
 
     def option(self, name: str, *, help: str, default: str | None = None, metavar: str = "…") -> None:
@@ -52,14 +53,16 @@ def variable_of(name: str) -> str:
 
 
 def make_parser(environ: Mapping[str, str] | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = FrenchParser(
         prog="preau-filter",
         description="Filtre DNS de Préau : compile des listes, répond aux écoles, dit pourquoi un nom est bloqué.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"preau-filter {version('preau')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="commande", parser_class=Parser)
+    own = f"preau-filter {version('preau')}"
+    parser.add_argument("--version", action="version", version=own, help="affiche la version")
+    commands = parser.add_subparsers(
+        title="commandes", dest="command", required=True, metavar="COMMANDE", parser_class=Parser
+    )
 
     compiling = commands.add_parser("compile", help="des listes UT1 au fichier que le filtre sert", environ=environ)
     compiling.option("--ut1", metavar="DOSSIER", help="dossier des listes UT1 (un dossier par catégorie)")
@@ -92,13 +95,24 @@ def make_parser(environ: Mapping[str, str] | None = None) -> argparse.ArgumentPa
     explaining.option("--bundle", metavar="FICHIER", help="listes compilées")
     explaining.option("--client", metavar="ADRESSE", help="adresse de l’appareil qui demande")
     explaining.add_argument("--json", action="store_true", help="réponse en JSON")
-    explaining.add_argument("name", metavar="NOM")
-    explaining.add_argument("type", metavar="TYPE", nargs="?", default="A", help="A par défaut")
+    question = explaining.add_argument_group("arguments")
+    question.add_argument("name", metavar="NOM", help="nom demandé")
+    question.add_argument("type", metavar="TYPE", nargs="?", default="A", help="A par défaut")
 
     status = commands.add_parser("status", help="demander à un filtre en marche comment il va", environ=environ)
     status.option("--metrics", metavar="ADRESSE:PORT", help="où ce filtre sert ses mesures")
     status.add_argument("--json", action="store_true", help="réponse en JSON")
     return parser
+
+
+CAUSES = {
+    errno.EACCES: "permission refusée",
+    errno.EPERM: "permission refusée",
+    errno.EISDIR: "c’est un dossier, un fichier est attendu",
+    errno.ENOTDIR: "un fichier occupe la place d’un dossier",
+    errno.ENOSPC: "disque plein",
+    errno.EROFS: "système de fichiers en lecture seule",
+}
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
@@ -115,7 +129,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     except FileNotFoundError as error:
         return complain(f"{error.filename} n’existe pas")
     except OSError as error:
-        return complain(f"{error.filename or ''} : {error.strerror or error}".removeprefix(" : "))
+        cause = CAUSES.get(error.errno or 0) or error.strerror or str(error)
+        return complain(f"{error.filename or ''} : {cause}".removeprefix(" : "))
     return status
 
 

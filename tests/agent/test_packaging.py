@@ -54,6 +54,28 @@ def test_it_runs_on_a_bare_python(archive: Path) -> None:
     assert "enroll" in run(archive, "--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "il manque : COMMANDE."),
+        (["zut"], "COMMANDE : « zut » n’existe pas ; au choix : enroll, run, status."),
+        (["run", "--interval"], "--interval : une valeur est attendue."),
+        (["status", "--zut"], "argument inconnu : --zut."),
+        (["enroll", "--again=1"], "--again : aucune valeur n’est attendue (reçu : 1)."),
+    ],
+)
+def test_a_wrong_command_is_told_in_french(archive: Path, arguments: list[str], told: str) -> None:
+    done = run(archive, *arguments)
+    assert done.stderr.startswith(f"Commande incorrecte : {told} Voir « preau-agent")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_the_help_is_french_all_over(archive: Path) -> None:
+    text = "".join(run(archive, *command, "--help").stdout for command in ([], ["enroll"], ["run"], ["status"]))
+    assert text.count("Usage : preau-agent") == text.count("affiche cette aide") == 4
+    assert not [word for word in ("usage:", "positional", "show ", "exit") if word in text]
+
+
 def test_it_enrols_and_applies(archive: Path, peer: Peer, root: Path) -> None:
     peer.desired = DESIRED
     enrolled = run(archive, "enroll", "--root", str(root), "--controller", peer.url, "--token", peer.token)

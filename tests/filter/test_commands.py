@@ -147,6 +147,30 @@ def test_help_and_version() -> None:
     assert preau_filter("danser").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "il manque : COMMANDE."),
+        (["zut"], "COMMANDE : « zut » n’existe pas ; au choix : compile, serve, explain, status."),
+        (["serve", "--listen"], "--listen : une valeur est attendue."),
+        (["serve", "--zut"], "argument inconnu : --zut."),
+        (["serve", "--b", "1"], "--b est ambigu : --bundle, --block-page, --block-address."),
+        (["compile", "--json=1"], "--json : aucune valeur n’est attendue (reçu : 1)."),
+        (["explain"], "il manque : NOM."),
+    ],
+)
+def test_a_wrong_command_is_told_in_french(arguments: list[str], told: str) -> None:
+    done = preau_filter(*arguments, LANG="en_US.UTF-8", LANGUAGE="en")
+    assert done.stderr.startswith(f"Commande incorrecte : {told} Voir « preau-filter")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_the_help_is_french_all_over() -> None:
+    text = "".join(preau_filter(*command, "--help").stdout for command in ([], ["explain"], ["serve"]))
+    assert text.count("Usage : preau-filter") == text.count("affiche cette aide") == 3
+    assert not [word for word in ("usage:", "positional", "show ", "exit") if word in text]
+
+
 def test_variables_stand_for_options(bundle: Path) -> None:
     with ScriptedUpstream() as upstream:
         upstream.add("journal.example. 60 IN A 93.184.216.34")
