@@ -77,7 +77,7 @@ def show(
         outcomes=outcomes,
         wanted=wanted_by_resource(explained),
         facts=facts_of(device),
-        events=devices.list_events(session, device),
+        events=devices.list_events(session, viewer, device),
         tickets=tickets.list_tickets(session, viewer, device_id=device.id, page=Page(size=20)),
         may_manage=viewer.may(Action.MANAGE_DEVICE, *owner),
         may_open=viewer.may(Action.OPEN_TICKET, *owner),

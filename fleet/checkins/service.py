@@ -129,10 +129,10 @@ MARK_SILENT = text(
     WITH missed AS (
         UPDATE devices SET silent_since = :now
         WHERE status = :active AND silent_since IS NULL AND last_seen_at < :seen_before
-        RETURNING id, last_seen_at
+        RETURNING id, school_id, last_seen_at
     )
-    INSERT INTO device_events (id, device_id, at, kind, detail)
-    SELECT gen_random_uuid(), id, :now, 'silent',
+    INSERT INTO device_events (id, device_id, school_id, at, kind, detail)
+    SELECT gen_random_uuid(), id, school_id, :now, 'silent',
            'dernier signe de vie le ' || to_char(last_seen_at AT TIME ZONE 'Europe/Paris', 'DD/MM/YYYY à HH24:MI')
     FROM missed
     RETURNING device_id

@@ -7,13 +7,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.devices.models import Device, DeviceEvent
+from fleet.schools.models import School
+from fleet.scope import Viewer, visible_to
 
 SELDOM = timedelta(hours=1)
 
 
 def note(session: Session, device: Device, kind: str, detail: str, now: datetime, by: str | None = None) -> None:
     """Add an event. ``kind`` is a word of fleet.devices.labels.EVENTS, ``by`` a person; None: device or system."""
-    session.add(DeviceEvent(device_id=device.id, at=now, kind=kind, detail=detail[:2000], by=by))
+    where = device.school_id
+    session.add(DeviceEvent(device_id=device.id, school_id=where, at=now, kind=kind, detail=detail[:2000], by=by))
 
 
 def note_seldom(session: Session, device: Device, kind: str, detail: str, now: datetime) -> None:
@@ -25,7 +28,12 @@ def note_seldom(session: Session, device: Device, kind: str, detail: str, now: d
         note(session, device, kind, detail, now)
 
 
-def list_events(session: Session, device: Device, limit: int = 200) -> Sequence[DeviceEvent]:
-    """The newest events of a device, newest first."""
-    query = select(DeviceEvent).where(DeviceEvent.device_id == device.id)
+def list_events(session: Session, viewer: Viewer, device: Device, limit: int = 200) -> Sequence[DeviceEvent]:
+    """The newest events of a device, newest first; of those, what happened where the viewer may look.
+
+    A device that changed schools brings its history to the operator, not to its new owner.
+    """
+    query = select(DeviceEvent).outerjoin(School, School.id == DeviceEvent.school_id)
+    query = visible_to(viewer, query, collectivity=School.collectivity_id, school=DeviceEvent.school_id)
+    query = query.where(DeviceEvent.device_id == device.id)
     return session.scalars(query.order_by(DeviceEvent.at.desc(), DeviceEvent.id).limit(limit)).all()

@@ -34,6 +34,7 @@ EVENTS: dict[str, str] = {
     "registered": "Inscrit à l’inventaire",
     "edited": "Fiche modifiée",
     "moved": "Changé d’école",
+    "arrived": "Arrivé dans l’école",
     "status": "Changé d’état",
     "enrolled": "Enrôlé",
     "enrolled_again": "Enrôlement répété",

@@ -120,6 +120,7 @@ class DeviceEvent(HasId, Base):
     __table_args__ = (Index("ix_device_events_device_id_at", "device_id", "at"),)
 
     device_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"))
+    school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="SET NULL"))  # where it stood
     at: Mapped[datetime]
     kind: Mapped[str]  # "enrolled", "adopted", "moved", "repaired", "silent", "back", "profile_issued"…
     detail: Mapped[str] = mapped_column(default="")

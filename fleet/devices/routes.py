@@ -74,7 +74,7 @@ def get_device(device_id: UUID, session: DbSession, viewer: CurrentViewer) -> De
 @router.get("/{device_id}/events", response_model=list[EventOut])
 def list_events(device_id: UUID, session: DbSession, viewer: CurrentViewer) -> Sequence[DeviceEvent]:
     """What happened to it, newest first."""
-    return service.list_events(session, service.get_device(session, viewer, device_id))
+    return service.list_events(session, viewer, service.get_device(session, viewer, device_id))
 
 
 @router.patch("/{device_id}", response_model=DeviceDetail)

@@ -118,9 +118,9 @@ def get_device(session: Session, viewer: Viewer, device_id: UUID) -> Device:
     return device
 
 
-def list_events(session: Session, device: Device) -> Sequence[DeviceEvent]:
+def list_events(session: Session, viewer: Viewer, device: Device) -> Sequence[DeviceEvent]:
     """What happened to a device, newest first."""
-    return events.list_events(session, device)
+    return events.list_events(session, viewer, device)
 
 
 def count_devices(
@@ -244,9 +244,11 @@ def move_device(session: Session, viewer: Viewer, device: Device, school: School
     if device.school_id == school.id:
         raise Conflict("device.same_school", f"L’appareil est déjà à {school.name}.")
     left = device.school.name if device.school else "réserve"
+    events.note(session, device, "moved", f"{left} → {school.name}", now, viewer.name)  # the old owner's to know
     device.school = school
     device.room = None  # a room of the school it left
-    events.note(session, device, "moved", f"{left} → {school.name}", now, viewer.name)
+    session.flush()
+    events.note(session, device, "arrived", "", now, viewer.name)
     session.flush()
     return device
 

@@ -32,16 +32,16 @@ def recognise(
     if not seen:
         return None
     _lock(session, seen)
-    device = _suspect(session, seen, now)
+    device = _suspect(session, seen, token.school_id, now)
     if device is None:
         return None
     if (reason := _objection(device, seen, token, silence, now)) is not None:
-        raise _undecided(session, device, reason, now)
+        raise _undecided(session, device, reason, token.school_id, now)
     adopt_device(session, device, token.school_id, now)
     return device
 
 
-def _suspect(session: Session, seen: Known, now: datetime) -> Device | None:
+def _suspect(session: Session, seen: Known, school_id: UUID, now: datetime) -> Device | None:
     """The one row that this machine may be; raise Conflict when there are several in service.
 
     A retired row counts only when nothing contradicts it: retiring is how a technician says "not this one".
@@ -49,7 +49,7 @@ def _suspect(session: Session, seen: Known, now: datetime) -> Device | None:
     alike = [(device, compare(_known(device), seen)) for device in _candidates(session, seen)]
     present = [d for d, likeness in alike if likeness is not Likeness.OTHER and d.status is not DeviceStatus.RETIRED]
     if len(present) > 1:
-        raise _undecided(session, present[0], "plusieurs appareils connus ont cette identité", now)
+        raise _undecided(session, present[0], "plusieurs appareils connus ont cette identité", school_id, now)
     gone = [d for d, likeness in alike if likeness is Likeness.SAME and d.status is DeviceStatus.RETIRED]
     return next(iter(present + gone), None)
 
@@ -103,11 +103,12 @@ def _objection(device: Device, seen: Known, token: EnrollmentToken, silence: tim
     return None
 
 
-def _undecided(session: Session, device: Device, reason: str, now: datetime) -> Conflict:
+def _undecided(session: Session, device: Device, reason: str, school_id: UUID, now: datetime) -> Conflict:
     events.note_seldom(session, device, "enrollment_refused", reason, now)
     metrics.enrollments.labels("needs_decision").inc()
+    known = f"{device.asset_tag} ({device.name})" if device.school_id == school_id else "un appareil d’une autre école"
     return Conflict(
         "enrollment.needs_decision",
-        f"Cette machine ressemble à {device.asset_tag} ({device.name}) : {reason}. Voyez sa fiche avec le technicien.",
+        f"Cette machine ressemble à {known} : {reason}. Voyez sa fiche avec le technicien.",
         keeps_changes=True,
     )

@@ -20,6 +20,7 @@ from fleet.devices.identity import Known, Likeness, clean, clean_mac, clean_seri
 from fleet.devices.labels import EVENTS, KINDS, PLATFORMS, STATUSES
 from fleet.devices.models import MOVES, Device, DeviceEvent, DeviceKind, DeviceStatus, Platform
 from fleet.errors import Conflict, Invalid, NotAllowed
+from fleet.operator import OPERATOR
 from fleet.scope import Role
 from tests.factories import NOON, make_collectivity, make_device, make_school, make_user
 from tests.fleet.talking import TECHNICIAN
@@ -220,7 +221,9 @@ def test_a_kit_is_registered_edited_and_moved(api: TestClient, session: Session)
     assert (moved["school"]["name"], moved["room"]) == ("Macé", None)
     assert api.post(f"{url}/move", json={"school_id": str(other.id)}).json()["code"] == "device.same_school"
     events = api.get(f"{url}/events").json()
-    assert {(e["kind"], e["by"]) for e in events} == {(k, "Camille") for k in ("registered", "edited", "moved")}
+    assert {(e["kind"], e["by"]) for e in events} == {
+        (k, "Camille") for k in ("registered", "edited", "moved", "arrived")
+    }
     assert "Zay → Macé" in [e["detail"] for e in events]
     assert "2026-11-24T11:00:00Z" in {e["at"] for e in events}
 
@@ -382,4 +385,15 @@ def test_events_are_newest_first(session: Session) -> None:
         DeviceEvent(device_id=device.id, at=NOON + timedelta(minutes=n), kind=str(n), detail="") for n in (1, 3, 2)
     )
     session.flush()
-    assert [event.kind for event in service.list_events(session, device)] == ["3", "2", "1"]
+    assert [event.kind for event in service.list_events(session, OPERATOR, device)] == ["3", "2", "1"]
+
+
+def test_a_device_that_moves_leaves_its_past_to_the_operator(session: Session) -> None:
+    here, there = make_school(session), make_school(session)
+    device = make_device(session, school=here)
+    technician = as_viewer(make_user(session))
+    service.edit_device(session, technician, device, room="Bureau de Mme X", now=NOON)
+    service.move_device(session, technician, device, there, NOON)
+    newcomer = as_viewer(make_user(session, Role.OFFICER, collectivity=there.collectivity))
+    assert [event.kind for event in service.list_events(session, newcomer, device)] == ["arrived"]
+    assert {event.kind for event in service.list_events(session, technician, device)} == {"edited", "moved", "arrived"}
