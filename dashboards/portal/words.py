@@ -155,6 +155,7 @@ EVENT_ICONS = {
     "enrolled_again": "qr-code",
     "adopted": "arrow-repeat",
     "moved": "arrow-left-right",
+    "arrived": "arrow-left-right",
     "edited": "pencil",
     "configured": "pencil",
     "repaired": "tools",
