@@ -1,5 +1,6 @@
 """The conversation with the controller: HTTPS and nothing else, and never trust on first use."""
 
+import errno
 import http.client
 import logging
 import re
@@ -49,6 +50,29 @@ CLOCK_TOLERANCE = 300.0
 LONGEST_RETRY_AFTER = 3600.0
 OUT_OF_DATES = {9, 10}
 """X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
+CERTIFICATE_CAUSES = {
+    7: "son certificat n’est pas signé par l’autorité attendue",
+    9: "son certificat n’est pas encore valable",
+    10: "son certificat a expiré",
+    18: "son certificat n’est signé que par lui-même",
+    19: "son certificat vient d’une autorité inconnue de cet appareil",
+    20: "son certificat vient d’une autorité inconnue de cet appareil",
+    21: "son certificat vient d’une autorité inconnue de cet appareil",
+    62: "son certificat est au nom d’un autre serveur",
+    64: "son certificat est pour une autre adresse IP",
+}
+"""X509_V_ERR_*, as people understand them."""
+TLS_CAUSES = {
+    "WRONG_VERSION_NUMBER": "ce port ne parle pas HTTPS",
+    "HTTP_REQUEST": "ce port ne parle pas HTTPS",
+    "RECORD_LAYER_FAILURE": "ce port ne parle pas HTTPS",
+}
+NETWORK_CAUSES = {
+    errno.ENETUNREACH: "pas de réseau",
+    errno.ENETDOWN: "pas de réseau",
+    errno.EHOSTUNREACH: "machine injoignable",
+    errno.EADDRNOTAVAIL: "pas de réseau",
+}
 
 REFUSALS: dict[str, type[AgentError]] = {
     "token.unknown": TokenWrong,
@@ -93,7 +117,7 @@ class Https:
             if error.verify_code in OUT_OF_DATES:
                 raise out_of_dates(self.url, error) from error
             raise WrongAuthority(
-                f"Le serveur {self.url} ne prouve pas qu’il est le contrôleur attendu ({error.verify_message}). "
+                f"Le serveur {self.url} ne prouve pas qu’il est le contrôleur attendu ({distrust(error)}). "
                 "Rien ne lui a été confié. Vérifiez l’adresse et le code, et qu’aucun portail captif ne s’interpose."
             ) from error
         except (OSError, http.client.HTTPException) as error:
@@ -150,7 +174,7 @@ class Controller:
         try:
             return decode(kind, response.body)
         except ProtocolError as error:
-            raise Refused(f"La réponse du contrôleur n’est pas comprise ({error}).") from error
+            raise Refused("La réponse du contrôleur n’est pas comprise : est-ce bien un contrôleur Préau ?") from error
 
 
 def refusal(response: Response) -> AgentError:
@@ -237,7 +261,7 @@ def out_of_dates(url: str, error: ssl.SSLCertVerificationError) -> WrongClock:
         theirs = date_of(peek(url))
     except AgentError:
         theirs = None
-    why = f"Le certificat du contrôleur n’est pas valable à l’heure de cet appareil ({error.verify_message})."
+    why = f"Le certificat du contrôleur n’est pas valable à l’heure de cet appareil ({distrust(error)})."
     return WrongClock(datetime.now(UTC), theirs, why)
 
 
@@ -290,8 +314,17 @@ def reason(error: Exception) -> str:
         return "connexion refusée"
     if isinstance(error, socket.gaierror):
         return "ce nom est introuvable : pas de réseau, ou pas de DNS"
+    if isinstance(error, ConnectionError):
+        return "connexion coupée"
     if isinstance(error, ssl.SSLError):
-        return f"la connexion chiffrée échoue : {error.reason or 'coupée'}"
+        return "la connexion chiffrée échoue : " + TLS_CAUSES.get(error.reason or "", error.reason or "coupée")
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return NETWORK_CAUSES.get(error.errno or 0, error.strerror)
+    if isinstance(error, http.client.BadStatusLine | http.client.LineTooLong):
+        return "réponse qui n’est pas du HTTP"
     return str(error) or type(error).__name__
+
+
+def distrust(error: ssl.SSLCertVerificationError) -> str:
+    """Why a certificate is not believed; OpenSSL's own words for what is rare."""
+    return CERTIFICATE_CAUSES.get(error.verify_code, error.verify_message)

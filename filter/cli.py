@@ -1,6 +1,7 @@
 """The command line of the filter: options, their PREAU_FILTER_* variables, and which command runs."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence

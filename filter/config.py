@@ -55,7 +55,7 @@ def resolve(text: str) -> Endpoint:
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise ConfigInvalid(f"« {text} » : résolveur introuvable ({error.strerror})") from error
+        raise ConfigInvalid(f"« {text} » : résolveur introuvable (nom inconnu, ou pas de DNS)") from error
     return Endpoint(str(found[0][4][0]), endpoint.port)
 
 

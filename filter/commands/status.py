@@ -3,6 +3,7 @@
 import argparse
 import http.client
 import json
+import socket
 import sys
 
 from filter.config import ConfigInvalid, Endpoint
@@ -18,9 +19,24 @@ def run(args: argparse.Namespace) -> int:
     try:
         health = ask(endpoint)
     except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
-        raise ConfigInvalid(f"aucun filtre ne répond à {endpoint} ({error})") from error
+        raise ConfigInvalid(f"aucun filtre ne répond à {endpoint} ({reason(error)})") from error
     sys.stdout.write(json.dumps(health, ensure_ascii=False, indent=2) + "\n" if args.json else as_text(health))
     return 0 if health.get("ready") else 1
+
+
+def reason(error: Exception) -> str:
+    """A short cause, in French."""
+    match error:
+        case ConnectionRefusedError():
+            return "connexion refusée : il est arrêté, ou sert ses mesures ailleurs"
+        case TimeoutError():
+            return "délai dépassé"
+        case socket.gaierror():
+            return "ce nom est introuvable"
+        case OSError():
+            return "réseau injoignable ou connexion coupée"
+        case _:
+            return "ce qui répond là n’est pas un filtre"
 
 
 def ask(endpoint: Endpoint) -> dict[str, object]:

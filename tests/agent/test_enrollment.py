@@ -1,5 +1,7 @@
 """Enrolment by the real command against a real HTTPS server: what is kept, and every way it can be refused."""
 
+import errno
+import http.client
 import json
 import os
 import signal
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.client import reason
+from agent.client import distrust, reason
 from agent.identity import find_identity
 from agent.lock import exclusive
 from agent.protocol import Refusal
@@ -175,6 +177,28 @@ def test_nobody_there(run_agent: RunAgent, peer: Peer) -> None:
 
 def test_an_unknown_name_is_told_as_such() -> None:
     assert "introuvable" in reason(socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "pas de réseau"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "machine injoignable"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "connexion coupée"),
+        (http.client.RemoteDisconnected("Remote end closed connection without response"), "connexion coupée"),
+        (http.client.BadStatusLine("SSH-2.0"), "réponse qui n’est pas du HTTP"),
+    ],
+)
+def test_causes_are_told_in_french(error: Exception, told: str) -> None:
+    assert reason(error) == told
+
+
+def test_why_a_certificate_is_not_believed_is_told_in_french() -> None:
+    error = ssl.SSLCertVerificationError()
+    error.verify_code, error.verify_message = 20, "unable to get local issuer certificate"
+    assert distrust(error) == "son certificat vient d’une autorité inconnue de cet appareil"
+    error.verify_code, error.verify_message = 42, "RPKI"  # what OpenSSL alone has words for
+    assert distrust(error) == "RPKI"
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,8 @@ def test_explain_tells_everything(bundle: Path) -> None:
         (["serve", "--block-address", "ici"], "--block-address ici"),
         (["serve", "--cache-mb", "beaucoup"], "--cache-mb beaucoup"),
         (["status"], "--metrics"),
-        (["status", "--metrics", "127.0.0.1:1"], "aucun filtre ne répond à 127.0.0.1:1"),
+        (["status", "--metrics", "127.0.0.1:1"], "aucun filtre ne répond à 127.0.0.1:1 (connexion refusée"),
+        (["explain", "--bundle", "/", "a.example"], "/ : c’est un dossier"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(bundle: Path, ut1: Path, arguments: list[str], words: str) -> None:
