@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from fleet.filtering.models import FilterCount, FilterNode
+
+KEPT = timedelta(days=400)
+"""How long counts are kept: the same month of last year can still be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ def record_report(
                 set_={"queries": func.greatest(FilterCount.queries, row.excluded.queries)},
             )
         )
+
+
+def purge_counts(session: Session, now: datetime) -> None:
+    """Forget counts older than KEPT."""
+    session.execute(delete(FilterCount).where(FilterCount.hour < now - KEPT))
 
 
 def totals(session: Session, since: datetime) -> list[Total]:

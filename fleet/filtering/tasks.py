@@ -6,7 +6,7 @@ from celery import shared_task
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.filtering import compiling, publications
+from fleet.filtering import compiling, publications, reports
 from fleet.filtering.nights import night_of
 from fleet.worker import worker_config
 
@@ -27,6 +27,13 @@ def sweep_publications() -> None:
         waiting = publications.list_waiting(session)
     for publication_id in waiting[:1]:  # one turn at a time, oldest first; each one hands over the next
         compile_publication.delay(str(publication_id))
+
+
+@shared_task
+def purge_counts() -> None:
+    """Forget counts of more than a year ago. Twice or late is harmless."""
+    with SessionFactory.begin() as session:
+        reports.purge_counts(session, utc_now())
 
 
 @shared_task

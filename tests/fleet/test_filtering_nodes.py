@@ -21,9 +21,10 @@ from filter.config import Endpoint, FilterConfig
 from filter.reporter import Reporter
 from filter.service import FilterService
 from filter.updater import Updater
+from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, NotFound
-from fleet.filtering import service
+from fleet.filtering import service, tasks
 from fleet.filtering.models import (
     FilterCount,
     FilterNode,
@@ -195,6 +196,20 @@ def test_reports_count_once_whatever_comes_twice_or_late(
     [total] = service.totals(session, NOON - timedelta(hours=1))
     assert (total.action, total.category, total.queries) == ("blocked", "gambling", 12)
     assert service.totals(session, NOON + timedelta(hours=1)) == []
+
+
+def test_counts_are_kept_for_four_hundred_days(
+    session: Session, filter_node: tuple[FilterNode, dict[str, str]]
+) -> None:
+    now = utc_now()
+    for days, queries in ((399, 1), (401, 10)):
+        hour = now - timedelta(days=days)
+        session.add(
+            FilterCount(filter_id=filter_node[0].id, run="r", hour=hour, action="blocked", category="", queries=queries)
+        )
+    session.flush()
+    tasks.purge_counts()
+    assert counted(session) == 1
 
 
 @pytest.mark.parametrize(
