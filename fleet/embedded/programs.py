@@ -51,10 +51,16 @@ def controller_program(environment: Mapping[str, str], host: str, port: int, hea
 
 
 def worker_program(environment: Mapping[str, str], control: Control) -> Program:
-    """The worker. SIGQUIT: it puts back what it had begun instead of finishing it first."""
+    """The worker. SIGQUIT: it puts back what it had begun instead of finishing it first.
+
+    Without its broker it would wait for it for ever, so as an orphan it is killed; what it had begun is not lost.
+    """
     is_ready = partial(worker_answers, control)
     command = [*PYTHON, "fleet", "worker"]
-    return Program("worker", command, environment, is_ready, stop_signal=signal.SIGQUIT, stop_seconds=2.0)
+    return Program(
+        "worker", command, environment, is_ready,
+        stop_signal=signal.SIGQUIT, orphan_signal=signal.SIGKILL, stop_seconds=2.0,
+    )  # fmt: skip
 
 
 def worker_answers(control: Control) -> bool:

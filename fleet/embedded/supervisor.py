@@ -45,6 +45,8 @@ class Program:
     before_start: Callable[[], None] = nothing
     """Runs before each start, the restarts too; an error is a failed start."""
     stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals | None = None
+    """What it gets when we are killed, all at once; its stop signal unless said."""
     stop_seconds: float = 1.0
     """Seconds kept for its end, before it is killed."""
     popen: Mapping[str, Any] = field(default_factory=dict)
@@ -101,7 +103,7 @@ class Child:
                 return
             # By the main thread or the watcher, which live as long as it does: the kernel asks for no less.
             self._process = subprocess.Popen(
-                tied(self.program.command, self.program.stop_signal),
+                tied(self.program.command, self.program.orphan_signal or self.program.stop_signal),
                 env=dict(self.program.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -62,6 +62,7 @@ def test_it_starts_survives_kills_and_stops(installation: Start) -> None:
     up.process.kill()
     up.process.wait()
     until(lambda: not any(psutil.pid_exists(pid) for pid in orphans.values()), "nothing runs on without it")
+    until(lambda: find_leftovers(up.layout.var) == [], "nor what it had started")
 
     stray = a_stray_on_its_port(up)
     up.start().wait_ready()
