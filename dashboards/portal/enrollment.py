@@ -87,6 +87,7 @@ def enrollment_page(
         expiries=EXPIRIES,
         read=reader.raw if reader else lambda _name: "",
         request_key=secrets.token_urlsafe(16),
+        android_problem=platforms.android_problem(request.app.state.config),
         tokens=within(
             lambda wanted: enrollment.list_tokens(
                 session, viewer, school_id=chosen.id if chosen else None, page=wanted

@@ -71,10 +71,10 @@ def story(ticket: Ticket) -> list[Entry]:
 def why_waiting(mail: TicketMail, config: FleetConfig) -> str:
     """Why a mail has not left."""
     if mail.gave_up_at is not None:
-        return f"Abandonné : {mail.error or 'refusé'}"
+        return f"Abandonné\u00a0: {mail.error or 'refusé'}"
     if config.smtp_url is None:
-        return "Aucun serveur de courriel n’est configuré : renseignez PREAU_SMTP_URL."
-    return mail.error or "En file : il part dans l’instant."
+        return "Aucun serveur de courriel n’est configuré\u00a0: renseignez PREAU_SMTP_URL."
+    return mail.error or "En file\u00a0: il part dans l’instant."
 
 
 def show(

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -65,7 +66,7 @@ def test_a_ticket_is_opened_then_closed(stack: Stack, people: dict[str, Visitor]
     technician.page.get_by_label("Message").fill("Je passe jeudi matin.")
     technician.page.get_by_role("button", name="Envoyer").click()
     technician.page.get_by_text("Planifier une intervention").click()
-    technician.page.get_by_label("Jour et heure").fill("2099-06-04T09:30")
+    technician.page.get_by_label("Jour et heure").fill(f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%dT09:30}")
     technician.page.get_by_role("button", name="Planifier").click()
     status_of(technician, "Planifié")
 
