@@ -67,11 +67,16 @@ def spaced(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def decimal(number: float) -> str:
+    """1.25 as French people write it, one figure after the comma."""
+    return f"{number:.1f}".replace(".", ",")
+
+
 def as_text(report: CompileReport, out: Path, blocked: tuple[str, ...]) -> str:
     """The report in French, one list a line."""
-    per_name = f", {report.size / report.names:.1f} octets par nom" if report.names else ""
+    per_name = f", {decimal(report.size / report.names)} octets par nom" if report.names else ""
     lines = [
-        f"{out} : {spaced(report.names)} noms, {spaced(report.size)} octets{per_name}, en {report.seconds:.1f} s",
+        f"{out} : {spaced(report.names)} noms, {spaced(report.size)} octets{per_name}, en {decimal(report.seconds)} s",
         f"{len(report.lists)} listes, {spaced(report.lines)} lignes lues ; publication n° {report.serial}",
         "",
         f"{'':2}{'liste':24}{'noms':>10}{'écartées':>10}{'hors DNS':>10}  titre",

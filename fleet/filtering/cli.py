@@ -146,7 +146,8 @@ def report(publication: Publication) -> None:
     names = f"{publication.report['names']:,}".replace(",", " ")
     size = (publication.size or 0) / 1e6
     plural = "" if publication.report["names"] == 1 else "s"
-    typer.echo(f"Publiée : {names} nom{plural}, {size:.1f} Mo, en {publication.report['seconds']} s.")
+    figures = f"{size:.1f} Mo, en {publication.report['seconds']} s".replace(".", ",")
+    typer.echo(f"Publiée : {names} nom{plural}, {figures}.")
     for category in publication.report["unknown_categories"]:
         typer.echo(f"Aucune liste pour la catégorie « {TITLES.get(category, category)} ».", err=True)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def test_compile_tells_what_it_did(ut1: Path, tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 noms" in done.stdout
+    assert re.search(r"octets, \d+,\d octets par nom, en \d+,\d s\n", done.stdout), "a comma, as French has it"
     assert "✗ gambling" in done.stdout
     assert "  press" in done.stdout
     assert "adresse IP, que le DNS ne voit pas (gambling, ligne 3 : 192.0.2.1)" in done.stdout

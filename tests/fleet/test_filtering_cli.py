@@ -1,5 +1,6 @@
 """`preau filter`, as people type it."""
 
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ def test_publishing_shows_how_it_went(preau: Terminal, tmp_path: Path) -> None:
     preau("list")  # binds the database
     worker = threading.Thread(target=compile_what_is_asked)
     worker.start()
-    assert "Publiée : 1 nom" in preau("publish").output
+    assert re.search(r"Publiée : 1 nom, \d+,\d Mo, en \d+(,\d+)? s\.", preau("publish").output)
     worker.join()
     (tmp_path / "ut1" / "gambling" / "domains").write_text("# rien\n")
     worker = threading.Thread(target=compile_what_is_asked)
