@@ -210,6 +210,7 @@ def test_android_without_an_application_to_install_is_only_explained(api: TestCl
     form = {"school": str(school.id), "what": "tablet:android", "uses": "1", "expiry": "60"}
     code = api.post("/enrollment", data={**form, "csrf": api.headers["X-CSRF-Token"]})
     assert code.status_code == 200
+    assert "Une tablette ne rapporte rien" in api.get(f"/devices/{tablet.id}").text
     for page in (code.text, api.get("/enroll").text, api.get(f"/devices/{tablet.id}").text):
         assert "PREAU_ANDROID_DPC_COMPONENT" in page
         assert "six fois" not in page
