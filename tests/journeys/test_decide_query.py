@@ -68,7 +68,7 @@ def test_explain_gives_the_list_and_the_profile(stack: Stack) -> None:
     kdig(stack, BLOCKED)
     said = explain(stack, BLOCKED)
     assert "BLOQUÉ" in said
-    assert "gambling" in said
+    assert "Jeux d’argent" in said
     assert "École" in said
     assert "PERMIS" in explain(stack, ALLOWED)
 
