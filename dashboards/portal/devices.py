@@ -25,6 +25,7 @@ from fleet.devices.service import PLATFORMS, Criteria
 from fleet.enrollment import service as enrollment
 from fleet.errors import FleetError
 from fleet.paging import Listing, Page
+from fleet.platforms import service as platforms
 from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
@@ -232,7 +233,13 @@ def issue_profile(request: Request, session: DbSession, viewer: Person, now: Now
     device = devices.get_device(session, viewer, device_id)
     device, content = enrollment.issue_profile(session, viewer, device, now, request.app.state.config)
     if device.platform is Platform.ANDROID:
-        return render(request, "android_qr.html", device=device, qr=qr_svg(content.decode(), error="l"))
+        return render(
+            request,
+            "android_qr.html",
+            device=device,
+            qr=qr_svg(content.decode(), error="l"),
+            android_trial=platforms.android_trial(request.app.state.config),
+        )
     return profile_download(device, content)
 
 

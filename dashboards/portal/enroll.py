@@ -29,6 +29,7 @@ def enroll_page(request: Request, *, typed: str = "", attempt: str = "", refused
         attempt=attempt or secrets.token_hex(16),
         public_url=request.app.state.config.public_url,
         android_problem=platforms.android_problem(request.app.state.config),
+        android_trial=platforms.android_trial(request.app.state.config),
         refused=refused.detail if refused else None,
     )
 

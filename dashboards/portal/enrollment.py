@@ -159,6 +159,7 @@ def show_issued(request: Request, session: DbSession, issued: IssuedToken) -> Re
         public_url=config.public_url,
         android_qr=android_qr,
         android_problem=android_problem,
+        android_trial=platforms.android_trial(config),
     )
 
 

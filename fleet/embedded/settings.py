@@ -9,6 +9,7 @@ from fleet.embedded.certificates import Certificates
 from fleet.embedded.layout import MARK, Layout
 from fleet.errors import ConfigurationError
 from fleet.files import write_private
+from fleet.platforms.android import TEST_DPC
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not chosen
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -88,6 +89,8 @@ def make_settings(
         settings["PREAU_DNS_ADDRESSES"] = options.address
     if options.demo:
         settings["PREAU_CHECK_IN_SECONDS"] = "15"  # a repair is seen while one watches
+        if not any(name in environ for name in TEST_DPC):
+            settings |= TEST_DPC
     if "PREAU_TLS_CERT_FILE" not in environ:  # with a certificate of one's own, tokens carry no pin of our CA
         settings |= {
             "PREAU_CA_FILE": str(certificates.ca_file),

@@ -12,6 +12,16 @@ from fleet.errors import Invalid
 EXTRA = "android.app.extra.PROVISIONING_"
 MAX_BYTES = 2900
 """A QR of version 40, correction L, holds 2,953 bytes; a camera needs some air."""
+TEST_DPC_COMPONENT = "com.afwsamples.testdpc/com.afwsamples.testdpc.DeviceAdminReceiver"
+TEST_DPC = {
+    "PREAU_ANDROID_DPC_COMPONENT": TEST_DPC_COMPONENT,
+    "PREAU_ANDROID_DPC_URL": "https://testdpc-latest-apk.appspot.com/preview",
+    "PREAU_ANDROID_DPC_CHECKSUM": "gJD2YwtOiWJHkSMkkIfLRlj-quNqG1fb6v100QmzM9w",
+}
+"""Android's own sample policy controller, for trials: the values of the README of AOSP's ManagedProvisioning.
+
+It makes the tablet managed, and reads none of our extras.
+"""
 SECURITY = ("NONE", "WPA", "WEP", "EAP")
 
 

@@ -15,6 +15,10 @@ from fleet.schools.models import School
 from fleet.schools.names import written
 
 ORGANIZATION = "Préau"
+ANDROID_TRIAL = (
+    "Réglage d’essai : ce QR installe Test DPC, l’application de démonstration d’Android. Elle prend la tablette en "
+    "gestion mais n’applique pas les raccourcis : pour des écoles, nommez votre application (PREAU_ANDROID_DPC_*)."
+)
 NO_ANDROID_CONTROLLER = (
     "Aucune application de gestion Android n’est choisie : renseignez PREAU_ANDROID_DPC_COMPONENT, "
     "PREAU_ANDROID_DPC_URL et PREAU_ANDROID_DPC_CHECKSUM, puis relancez le contrôleur."
@@ -90,6 +94,11 @@ def android_problem(config: FleetConfig) -> str | None:
     """Why no Android tablet can be set up here, as a sentence that says what to configure; None when one can."""
     ready = config.android_dpc_component and config.android_dpc_url and config.android_dpc_checksum
     return None if ready else NO_ANDROID_CONTROLLER
+
+
+def android_trial(config: FleetConfig) -> str | None:
+    """What to say beside a QR that installs Android's sample controller, which reads nothing of ours; else None."""
+    return ANDROID_TRIAL if config.android_dpc_component == android.TEST_DPC_COMPONENT else None
 
 
 def _payload(

@@ -17,6 +17,7 @@ from fleet.embedded.settings import (
 )
 from fleet.environment import read_environment
 from fleet.errors import ConfigurationError
+from fleet.platforms.service import android_problem, android_trial
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,21 @@ def test_settings_make_a_configuration(tmp_path: Path) -> None:
     assert config.public_url == "https://localhost:9443"
     assert config.ca_file == tmp_path / "tls" / "ca.pem"
     assert config.dns_addresses == ()
+    assert android_problem(config) is not None
+
+
+def test_the_demo_offers_a_trial_qr_for_android_unless_a_controller_was_named(tmp_path: Path) -> None:
+    certificates = ensure(tmp_path / "tls", [], datetime.now(UTC))
+    options = UpOptions(tmp_path, demo=True)
+    trial = FleetConfig.from_environ(make_settings(options, certificates, "postgresql://x", "redis://y", {}))
+    assert android_problem(trial) is None
+    assert "Test DPC" in (android_trial(trial) or "")
+
+    named = {"PREAU_ANDROID_DPC_COMPONENT": "fr.example.dpc/.AdminReceiver"}
+    own = FleetConfig.from_environ(make_settings(options, certificates, "postgresql://x", "redis://y", named))
+    assert own.android_dpc_component == "fr.example.dpc/.AdminReceiver"
+    assert own.android_dpc_url is None  # nothing of the trial is mixed with a person's own choice
+    assert android_trial(own) is None
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 """Forms: what they change, what they refuse, and that nothing typed is lost."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from fleet.config import FleetConfig
 from fleet.devices.models import Device, DeviceKind, DeviceStatus, Platform
 from fleet.enrollment.models import EnrollmentFailure, EnrollmentToken
 from fleet.filtering import service as filtering
 from fleet.filtering.models import Publication
+from fleet.platforms.android import TEST_DPC
 from fleet.scope import Role
 from fleet.tickets.models import FollowUp, Ticket, TicketKind, TicketMail, TicketStatus, TicketSubject
 from tests.conftest import Clock
@@ -216,6 +220,27 @@ def test_android_without_an_application_to_install_is_only_explained(api: TestCl
         assert "six fois" not in page
         assert "Afficher le QR" not in page
     assert "<svg role=" not in code.text
+
+
+def test_the_trial_application_for_android_is_named_beside_each_qr(
+    app: FastAPI, api: TestClient, session: Session, config: FleetConfig
+) -> None:
+    component, url, checksum = TEST_DPC.values()
+    app.state.config = replace(
+        config, android_dpc_component=component, android_dpc_url=url, android_dpc_checksum=checksum
+    )
+    school = make_school(session)
+    tablet = make_device(session, school=school, kind=DeviceKind.TABLET, platform=Platform.ANDROID)
+    signed_in(api, make_user(session))
+    form = {"school": str(school.id), "what": "tablet:android", "uses": "1", "expiry": "60"}
+    token = api.post("/enrollment", data={**form, "csrf": api.headers["X-CSRF-Token"]})
+    assert "Afficher le QR" in api.get(f"/devices/{tablet.id}").text
+    device = api.post(f"/devices/{tablet.id}/profile", data={"csrf": api.headers["X-CSRF-Token"]})
+    for page in (token.text, device.text):
+        assert "<svg" in page
+        assert "Test DPC" in page
+        assert "applique les raccourcis" not in page.replace("n’applique pas les raccourcis", "")
+    assert "Test DPC" in api.get("/enroll").text
 
 
 @pytest.mark.parametrize(
