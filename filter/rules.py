@@ -1,0 +1,164 @@
+"""RuleTable: rules that hashed names cannot say, found by their anchor or by one linear-time set of patterns."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+import re2
+
+from filter.lists.entries import Match, RuleEntry
+
+PATTERN_MEMORY = 1 << 18
+"""Bytes that RE2 may use for one pattern: hundreds of times what a sensible one needs, and a bound on hostile ones."""
+SET_MEMORY = 1 << 23
+"""Bytes that RE2 may use for one set of patterns: its program, and a cache of states that is emptied when full."""
+SET_PATTERNS = 1000
+"""Patterns in one set: more share the work of one reading of the name, but make its states larger."""
+LONGEST_PATTERN = 1000
+
+Found = tuple[int, RuleEntry]
+"""A rule and the position of its list."""
+
+
+class PatternRefused(ValueError):
+    """RE2 cannot, or should not, run the pattern. ``reason`` is stable: bad_pattern, pattern_too_large."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PatternSet(Protocol):
+    """What is used of re2.Set."""
+
+    def Match(self, text: str) -> list[int] | None:  # noqa: N802 - the library's name
+        """Numbers of all patterns that are found in the text."""
+        ...
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise PatternRefused for what RE2 does not know (look-around, back-references) or could only run large.
+
+    RE2 reads a name once, whatever the pattern: time grows with the name's length and with nothing else. What is left
+    to bound is memory (``x{1000}{1000}``), so readers call this on every pattern and RuleTable never refuses any.
+    """
+    if len(pattern) > LONGEST_PATTERN:
+        raise PatternRefused("pattern_too_large")
+    if not pattern.isascii():  # no name in DNS can hold it: they travel as punycode
+        raise PatternRefused("bad_pattern")
+    options = quiet_options(PATTERN_MEMORY)
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        too_large = "too large" in str(error) or "repetition size" in str(error)
+        raise PatternRefused("pattern_too_large" if too_large else "bad_pattern") from error
+    try:
+        compile_set([pattern])
+    except re2.error as error:
+        raise PatternRefused("pattern_too_large") from error
+
+
+def quiet_options(memory: int) -> re2.Options:
+    """Errors are ours to report, not stderr's, and nothing of what matched is asked for."""
+    options = re2.Options()
+    options.max_mem = memory
+    options.log_errors = False
+    options.never_capture = True
+    return options
+
+
+def compile_set(patterns: Sequence[str]) -> PatternSet:
+    """One RE2 set of all patterns. Raises re2.error when it does not fit in SET_MEMORY."""
+    patterns_set = re2.Set.SearchSet(quiet_options(SET_MEMORY))
+    for pattern in patterns:
+        patterns_set.Add(pattern)
+    patterns_set.Compile()
+    made: PatternSet = patterns_set
+    return made
+
+
+def compile_sets(patterns: Sequence[str]) -> Iterator[tuple[Sequence[str], PatternSet]]:
+    """Sets of at most SET_PATTERNS each; one that is too large all the same is made in two halves."""
+    if len(patterns) > SET_PATTERNS:
+        for start in range(0, len(patterns), SET_PATTERNS):
+            yield from compile_sets(patterns[start : start + SET_PATTERNS])
+        return
+    try:
+        yield patterns, compile_set(patterns)
+    except re2.error:
+        if len(patterns) == 1:
+            raise
+        middle = len(patterns) // 2
+        yield from compile_sets(patterns[:middle])
+        yield from compile_sets(patterns[middle:])
+
+
+class RuleTable:
+    """Every rule that speaks of a query. Immutable; an empty one costs a test."""
+
+    def __init__(self, rules: Sequence[Found]) -> None:
+        self.rules: Final = tuple(rules)
+        self.excepted: Final = tuple(frozenset(rule.except_below) for _, rule in rules)
+        self.at: Final = group((rule.anchor, n) for n, (_, rule) in enumerate(rules) if rule.match is not Match.BELOW)
+        self.above: Final = group(
+            (rule.anchor, n) for n, (_, rule) in enumerate(rules) if rule.match is not Match.EXACT
+        )
+        self.floating: Final = tuple(n for n, (_, rule) in enumerate(rules) if rule.anchor is None)
+        self.numbers: Final = group((rule.pattern, n) for n, (_, rule) in enumerate(rules))
+        self.sets: Final = tuple(compile_sets(list(self.numbers))) if self.numbers else ()
+
+    def matching(self, name: str, qtype: int) -> list[Found]:
+        """(list position, rule) of all rules that speak of this lower-case name and type, in the order given."""
+        if not self.rules:
+            return []
+        numbers = self.anchored(name)
+        numbers.update(self.floating)
+        if not numbers:
+            return []
+        found = self.patterns_in(name) if self.sets else frozenset[int]()
+        parents = tuple(names_above(name)) if any(self.excepted[n] for n in numbers) else ()
+        return [
+            self.rules[n]
+            for n in sorted(numbers)
+            if (self.rules[n][1].pattern is None or n in found)
+            and speaks_of_type(self.rules[n][1], qtype)
+            and self.excepted[n].isdisjoint((name, *parents))
+        ]
+
+    def anchored(self, name: str) -> set[int]:
+        """Numbers of rules whose anchor is the name or one of its parents, as their match says."""
+        numbers = set(self.at.get(name, ()))
+        for parent in names_above(name):
+            numbers.update(self.above.get(parent, ()))
+        return numbers
+
+    def patterns_in(self, name: str) -> frozenset[int]:
+        """Numbers of rules whose pattern is found in the name: one reading of it for each set."""
+        return frozenset(
+            number
+            for patterns, compiled in self.sets
+            for index in compiled.Match(name) or ()
+            for number in self.numbers[patterns[index]]
+        )
+
+
+def group(pairs: Iterable[tuple[str | None, int]]) -> dict[str, tuple[int, ...]]:
+    """Key -> its numbers, in order; pairs without a key are left out."""
+    grouped: dict[str, list[int]] = defaultdict(list)
+    for key, number in pairs:
+        if key is not None:
+            grouped[key].append(number)
+    return {key: tuple(numbers) for key, numbers in grouped.items()}
+
+
+def names_above(name: str) -> Iterator[str]:
+    """The parents of a name, longest first, without itself."""
+    _, _, parent = name.partition(".")
+    while parent:
+        yield parent
+        _, _, parent = parent.partition(".")
+
+
+def speaks_of_type(rule: RuleEntry, qtype: int) -> bool:
+    """Whether the rule is about this type of record."""
+    return (not rule.types or qtype in rule.types) and qtype not in rule.not_types
