@@ -1,11 +1,12 @@
-"""What is blocked for whom, the bundles that say so, and the filters that fetched them."""
+"""Where lists come from, what is blocked for whom, the files that say so, and the filters that fetched them."""
 
 import uuid
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, LargeBinary, func
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, HasId
@@ -42,7 +43,11 @@ class PublicationState(StrEnum):
     REQUESTED = "requested"
     COMPILING = "compiling"
     PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+    """Nothing new to publish: the publication before stays in force."""
     FAILED = "failed"
+    RETIRED = "retired"
+    """Published once, in a layout that no filter reads any more."""
 
     @property
     def label(self) -> str:
@@ -50,12 +55,14 @@ class PublicationState(StrEnum):
             "requested": "Demandée",
             "compiling": "En cours",
             "published": "Publiée",
+            "unchanged": "Sans changement",
             "failed": "Échouée",
+            "retired": "Ancien format",
         }[self]
 
 
 class Publication(HasId, Base):
-    """One bundle. ``serial`` only grows; going back is publishing the old content anew."""
+    """One names file. ``serial`` only grows; going back is publishing the old content anew."""
 
     __tablename__ = "filter_publications"
 
@@ -67,14 +74,21 @@ class Publication(HasId, Base):
     started_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)  # a compile that kills its worker is not tried for ever
     published_at: Mapped[datetime | None]
-    digest: Mapped[str | None]  # SHA-256 of the file, hex
+    returns_to: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("filter_publications.id", ondelete="SET NULL"))
+    """The publication whose content this one publishes anew; None: what the lists hold."""
+    digest: Mapped[str | None]  # of the content (the header's), hex: the same for the same content, whatever serial
     size: Mapped[int | None] = mapped_column(BigInteger)
     report: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str | None]
 
+    @property
+    def etag(self) -> str:
+        """What a filter knows this file by: the same content published anew is another file."""
+        return f"{self.digest}.{self.serial}"
+
 
 class PublicationChunk(Base):
-    """One mebibyte of a bundle: controllers share nothing but the database, and a range is read without the rest."""
+    """One mebibyte of a names file: controllers share nothing but the database, and a range is read without the rest."""
 
     __tablename__ = "filter_publication_chunks"
 
@@ -83,6 +97,165 @@ class PublicationChunk(Base):
     )
     position: Mapped[int] = mapped_column(primary_key=True)
     content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class PublicationDelta(HasId, Base):
+    """What turns an earlier names file into a publication's, for filters on slow lines."""
+
+    __tablename__ = "filter_publication_deltas"
+    __table_args__ = (UniqueConstraint("publication_id", "from_etag"),)
+
+    publication_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_publications.id", ondelete="CASCADE"))
+    from_etag: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class DeltaChunk(Base):
+    """One mebibyte of a delta."""
+
+    __tablename__ = "filter_delta_chunks"
+
+    delta_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("filter_publication_deltas.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SigningKey(HasId, Base):
+    """The key that signs what filters fetch. The private half never leaves this table but to sign."""
+
+    __tablename__ = "filter_signing_keys"
+
+    public_hex: Mapped[str] = mapped_column(unique=True)
+    private_pem: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class FetchOutcome(StrEnum):
+    """How the last fetch of a source ended. The values are stable."""
+
+    ACCEPTED = "accepted"
+    UNCHANGED = "unchanged"
+    HELD = "held"
+    REJECTED = "rejected"
+    """What came is what a person rejected before."""
+    UNREACHABLE = "unreachable"
+    BROKEN_OFF = "broken_off"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    BAD_ANSWER = "bad_answer"
+    TOO_LARGE = "too_large"
+    WRONG_CHECKSUM = "wrong_checksum"
+    NOT_A_LIST = "not_a_list"
+
+    @property
+    def label(self) -> str:
+        return {
+            "accepted": "Reçue",
+            "unchanged": "Sans changement",
+            "held": "Retenue",
+            "rejected": "Rejetée",
+            "unreachable": "Injoignable",
+            "broken_off": "Interrompue",
+            "forbidden_address": "Adresse interdite",
+            "bad_answer": "Refusée par le serveur",
+            "too_large": "Trop volumineuse",
+            "wrong_checksum": "Somme de contrôle fausse",
+            "not_a_list": "Pas une liste",
+        }[self]
+
+
+class FilterSource(HasId, Base):
+    """Where lists come from, what they are called here, and how the last fetch ended."""
+
+    __tablename__ = "filter_sources"
+
+    slug: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    url: Mapped[str | None]  # None: the controller's own folder (PREAU_UT1_DIR, or the small set that ships)
+    format: Mapped[str] = mapped_column(default="")  # "": recognised by its content
+    category: Mapped[str] = mapped_column(default="")  # of a source of one list
+    categories: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of a tree: its name -> ours, "" leaves it out
+    licence: Mapped[str] = mapped_column(default="")
+    is_internal: Mapped[bool] = mapped_column(default=False)  # lives on a private network: its addresses may be private
+    checksum_url: Mapped[str | None]  # MD5 of the file, alone or among others' (md5sum's format)
+    quiet_from: Mapped[int | None]  # from this hour of UTC…
+    quiet_until: Mapped[int | None]  # …to this one its server is left alone
+    every_hours: Mapped[int] = mapped_column(default=24)
+    shrink_percent: Mapped[int] = mapped_column(default=50)  # a list with less than this of its last good one is held
+    growth_percent: Mapped[int] = mapped_column(default=200)
+    popular_limit: Mapped[int] = mapped_column(default=0)  # more popular names newly blocked than this, and it is held
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    added_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]  # next fetch; None: never
+    is_wanted: Mapped[bool] = mapped_column(default=False)  # a person waits: published once it came
+    checked_at: Mapped[datetime | None]
+    outcome: Mapped[FetchOutcome | None]
+    reason: Mapped[str] = mapped_column(default="")  # French, of a failure
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+
+
+class ContentState(StrEnum):
+    """What became of a content that was fetched."""
+
+    PARTIAL = "partial"
+    FETCHED = "fetched"
+    """Whole, and not yet judged."""
+    HELD = "held"
+    GOOD = "good"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+
+
+class SourceContent(HasId, Base):
+    """What a source sent once. One is good (compiled), one more may wait for a person or for its other half."""
+
+    __tablename__ = "filter_source_contents"
+    __table_args__ = (
+        Index(
+            "uq_filter_source_contents_current", "source_id", "state", unique=True,
+            postgresql_where=text("state IN ('partial', 'fetched', 'held', 'good')"),
+        ),
+    )  # fmt: skip
+
+    source_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_sources.id", ondelete="CASCADE"))
+    state: Mapped[ContentState]
+    fetched_at: Mapped[datetime]
+    etag: Mapped[str | None]
+    last_modified: Mapped[str | None]
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    digest: Mapped[str | None]  # SHA-256 of what came, hex
+    format: Mapped[str] = mapped_column(default="")
+    names: Mapped[int] = mapped_column(BigInteger, default=0)
+    report: Mapped[dict[str, Any]] = mapped_column(default=dict)  # lists, with counts and popular names
+    doubts: Mapped[list[Any]] = mapped_column(JSONB, default=list)  # why it is held
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+
+
+class ContentChunk(Base):
+    """One mebibyte of what a source sent, compressed (zlib)."""
+
+    __tablename__ = "filter_content_chunks"
+
+    content_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("filter_source_contents.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SourceEvent(HasId, Base):
+    """Who changed a source, or decided on what it sent."""
+
+    __tablename__ = "filter_source_events"
+
+    source_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_sources.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    kind: Mapped[str]  # added, changed, wanted, approved, rejected
+    before: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    after: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class FilterNode(HasId, Base):
@@ -98,6 +271,7 @@ class FilterNode(HasId, Base):
     last_seen_at: Mapped[datetime | None]
     version: Mapped[str | None]
     bundle_serial: Mapped[int | None] = mapped_column(BigInteger)
+    policy_serial: Mapped[int | None] = mapped_column(BigInteger)
     health: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
