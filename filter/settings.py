@@ -1,21 +1,19 @@
 """What people decided, as filters read it: profiles, schedules, lessons, networks, labels. Plain data, the policy file.
 
+filter.normalising brings them into one form before they are compiled.
+
 The controller has already merged the layers (département, collectivity, school, room) and their locks: a filter sees
 one flat profile for each group of clients, where every line says which layer set it.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Self
-from zoneinfo import ZoneInfo
 
 import msgspec
-
-from filter.clients import NetworkInvalid, parse_network
-from filter.names import NameRefused, clean_name
 
 SCHOOL_CATEGORIES: tuple[str, ...] = (
     "adult",
