@@ -1,0 +1,111 @@
+"""Holds: a list that changed beyond belief, or would close what everybody uses, waits for a person."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+
+FEW = 200
+"""Names below which a list may grow or shrink as it likes: a handful doubles easily."""
+MOST_NAMES_TOLD = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ListCount:
+    """What one list of a content holds."""
+
+    slug: str
+    category: str
+    names: int
+    popular: tuple[str, ...] = ()
+    """Names that many people use, or that teaching needs, and that this list would block."""
+    education: tuple[str, ...] = ()
+    """Those that teaching needs."""
+    suffixes: int = 0
+    """Lines that are public suffixes, all left out."""
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Self:
+        """Read what `asdict` gave and the database kept."""
+        lists = {key: tuple(facts.get(key, ())) for key in ("popular", "education")}
+        return cls(facts["slug"], facts["category"], facts["names"], **lists, suffixes=facts.get("suffixes", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a person allows a source."""
+
+    shrink_percent: int
+    growth_percent: int
+    popular_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One reason to hold a content. ``kind``: shrunk, grew, gone, popular, education, suffixes."""
+
+    kind: str
+    list: str
+    before: int = 0
+    after: int = 0
+    names: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As the database keeps it."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+def find_doubts(
+    before: Sequence[ListCount] | None, after: Sequence[ListCount], blocked: Collection[str], bounds: Bounds
+) -> list[Doubt]:
+    """Why a content should wait. ``before`` is the last good one (None: this is the first), ``blocked`` the categories
+    that somebody blocks: a name that is popular in a list of social networks closes nothing where these are allowed.
+    """
+    doubts = [] if before is None else find_changes(before, after, bounds)
+    old = {name for entry in before or () if entry.category in blocked for name in (*entry.popular, *entry.education)}
+    new = [entry for entry in after if entry.category in blocked]
+    popular = sum(len(set(entry.popular) - old) for entry in new)
+    for entry in new:
+        if lessons := sorted(set(entry.education) - old):
+            doubts.append(Doubt("education", entry.slug, after=len(lessons), names=tuple(lessons[:MOST_NAMES_TOLD])))
+        if popular > bounds.popular_limit and (names := sorted(set(entry.popular) - old - set(lessons))):
+            doubts.append(Doubt("popular", entry.slug, after=len(names), names=tuple(names[:MOST_NAMES_TOLD])))
+    doubts += [Doubt("suffixes", entry.slug, after=entry.suffixes) for entry in after if entry.suffixes > entry.names]
+    return doubts
+
+
+def find_changes(before: Sequence[ListCount], after: Sequence[ListCount], bounds: Bounds) -> list[Doubt]:
+    """Lists that shrank or grew beyond bounds, or are gone."""
+    doubts = []
+    present = {entry.slug: entry.names for entry in after}
+    for entry in before:
+        was, now = entry.names, present.get(entry.slug, 0)
+        if max(was, now) < FEW:
+            continue
+        if entry.slug not in present:
+            doubts.append(Doubt("gone", entry.slug, was))
+        elif now * 100 < was * bounds.shrink_percent:
+            doubts.append(Doubt("shrunk", entry.slug, was, now))
+        elif now * 100 > was * bounds.growth_percent:
+            doubts.append(Doubt("grew", entry.slug, was, now))
+    return doubts
+
+
+def sentence(doubt: Mapping[str, Any]) -> str:
+    """What a person reads of a doubt that the database kept."""
+    name, before, after = doubt["list"], doubt.get("before", 0), doubt.get("after", 0)
+    if doubt["kind"] == "gone":
+        return f"La liste « {name} » ({names(before)}) a disparu."
+    if doubt["kind"] in {"shrunk", "grew"}:
+        verb = "rétréci" if doubt["kind"] == "shrunk" else "grandi"
+        return f"La liste « {name} » a {verb} : {names(before)} avant, {names(after)} maintenant."
+    if doubt["kind"] == "suffixes":
+        return f"La liste « {name} » contient surtout des suffixes publics ({after}) : ce n’est pas une liste de sites."
+    kind = "de l’éducation" if doubt["kind"] == "education" else "très fréquentés"
+    shown = ", ".join(doubt.get("names", ())[:10])
+    return f"La liste « {name} » bloquerait des sites {kind} ({after}) : {shown}{'…' if after > 10 else ''}."
+
+
+def names(number: int) -> str:
+    """``12 000 noms``, with a narrow no-break space."""
+    return f"{number:,} nom{'s' if number > 1 else ''}".replace(",", "\u202f")
