@@ -12,7 +12,8 @@ from types import ModuleType
 from filter.bundle import ListInfo, NameTable, write_bundle
 from filter.domains import DEFAULT_KEY, hash_name
 from filter.lists.source import ListReport, ListSource
-from filter.settings import PolicySettings, normalise
+from filter.normalising import normalise
+from filter.settings import PolicySettings
 
 COMPILER = "preau 1"
 """Written into bundles: grows when the same input would give other bytes."""

@@ -1,4 +1,4 @@
-"""normalise(): settings in the one form that is compiled, or a refusal that names everything that is wrong with them."""
+"""normalise(): settings in the one form that is compiled, or a refusal that names everything wrong with them."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence, Sized
@@ -74,9 +74,10 @@ def normalise(settings: PolicySettings) -> PolicySettings:
 def check_references(settings: PolicySettings, problems: list[str]) -> None:
     """Every profile and room that is named must be there, and each name must stand for one thing."""
     slugs = [profile.slug for profile in settings.profiles]
-    wanted = {settings.default_profile, *(each.profile for each in (*settings.networks, *settings.labels))}
+    clients: list[NetworkSettings | LabelSettings] = [*settings.networks, *settings.labels]
+    wanted = {settings.default_profile, *(each.profile for each in clients)}
     problems += [f"profil inconnu : {slug}" for slug in sorted(wanted - set(slugs))]
-    rooms = {each.room for each in (*settings.networks, *settings.labels)}
+    rooms = {each.room for each in clients}
     problems += [
         f"leçon {each.id} : salle inconnue : {each.room or '(vide)'}"
         for each in settings.lessons
