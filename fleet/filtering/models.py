@@ -7,36 +7,11 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.db import Base, HasId
-
-
-class FilterProfile(HasId, Base):
-    """Categories and names blocked or allowed for those who use it. One is the default."""
-
-    __tablename__ = "filter_profiles"
-
-    slug: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
-    is_default: Mapped[bool] = mapped_column(default=False)
-    blocked_categories: Mapped[list[str]] = mapped_column(default=list)
-    allowed_categories: Mapped[list[str]] = mapped_column(default=list)  # stay reachable though a blocked list has them
-    denied_names: Mapped[list[str]] = mapped_column(default=list)
-    allowed_names: Mapped[list[str]] = mapped_column(default=list)
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
-
-
-class FilterNetwork(HasId, Base):
-    """Clients of this network get that profile; the longest prefix wins."""
-
-    __tablename__ = "filter_networks"
-
-    cidr: Mapped[str] = mapped_column(unique=True)
-    school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="CASCADE"))
-    profile_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_profiles.id"))
-
-    profile: Mapped[FilterProfile] = relationship(lazy="raise")
+from fleet.filtering.policy_models import FilterNetwork as FilterNetwork
+from fleet.filtering.policy_models import FilterProfile as FilterProfile
 
 
 class PublicationState(StrEnum):
@@ -88,7 +63,7 @@ class Publication(HasId, Base):
 
 
 class PublicationChunk(Base):
-    """One mebibyte of a names file: controllers share nothing but the database, and a range is read without the rest."""
+    """One mebibyte of a names file: controllers share the database only, and a range is read without the rest."""
 
     __tablename__ = "filter_publication_chunks"
 
