@@ -6,11 +6,11 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from filter.lists.domains import read_plain
+from filter.lists.entries import AddressEntry
 from filter.lists.lines import ListRefused, find_file, read_lines
 from filter.lists.source import ListReport, ListSource
-from filter.lists.suffixes import is_public_suffix
 from filter.lists.titles import TITLES
-from filter.names import VALID, NameRefused, clean_name
 
 SOURCE = "https://dsi.ut-capitole.fr/blacklists/"
 LICENCE = "CC BY-SA 4.0"
@@ -36,19 +36,26 @@ def read_ut1(
         )
     wanted = present if categories is None else pick(categories, present, aliases)
     titles = read_titles(directory)
-    return [
-        ListSource(
-            slug=slug,
-            title=TITLES.get(slug) or titles.get(slug, slug),
-            category=slug,
-            read=partial(read_category, directory, slug, aliases),
-            source=SOURCE,
-            licence=LICENCE,
-            published=published,
-            usage=read_usage(directory / slug),
-        )
-        for slug in wanted
-    ]
+    return [make_source(directory, slug, titles, aliases, published) for slug in wanted]
+
+
+def make_source(
+    directory: Path, slug: str, titles: dict[str, str], aliases: dict[str, str], published: date | None
+) -> ListSource:
+    files = find_domains(directory, slug, aliases)
+    prepare = partial(count_beyond if files else warn_without_names, directory / slug)
+    return ListSource(
+        slug=slug,
+        title=TITLES.get(slug) or titles.get(slug, slug),
+        category=slug,
+        read=partial(read_category, files, prepare),
+        source=SOURCE,
+        licence=LICENCE,
+        published=published,
+        usage=read_usage(directory / slug),
+        plain=files,
+        prepare=prepare,
+    )
 
 
 def is_category(path: Path) -> bool:
@@ -103,17 +110,23 @@ def read_usage(category: Path) -> tuple[str, ...]:
     return tuple(word for word in ("black", "white") if word in words)
 
 
-def read_category(directory: Path, slug: str, aliases: dict[str, str], report: ListReport) -> Iterator[str]:
-    """The names of one category, cleaned; what is left out goes to the report, with its line number."""
-    for kind, files in NOT_ENFORCEABLE.items():
-        report.not_enforceable[kind] = sum(count_lines(directory / slug, name) for name in files)
+def find_domains(directory: Path, slug: str, aliases: dict[str, str]) -> tuple[Path, ...]:
+    """The file of a category's names, its own or that of the category it repeats; none when it has neither."""
     path = find_file(directory / slug, "domains")
     if path is None and (other := aliases.get(f"{slug}/domains")):
         path = find_file((directory / other).parent, "domains")
-    if path is None:
-        report.warnings.append("aucun fichier domains : rien à bloquer par le DNS")
-        return
-    yield from read_names(path, report)
+    return () if path is None else (path,)
+
+
+def count_beyond(category: Path, report: ListReport) -> None:
+    """Tell the report what DNS cannot enforce."""
+    for kind, files in NOT_ENFORCEABLE.items():
+        report.not_enforceable[kind] = sum(count_lines(category, name) for name in files)
+
+
+def warn_without_names(category: Path, report: ListReport) -> None:
+    count_beyond(category, report)
+    report.warn("aucun fichier domains : rien à bloquer par le DNS")
 
 
 def count_lines(category: Path, name: str) -> int:
@@ -122,26 +135,10 @@ def count_lines(category: Path, name: str) -> int:
     return 0 if path is None else sum(1 for _ in read_lines(path, ListReport()))
 
 
-def read_names(path: Path, report: ListReport) -> Iterator[str]:
-    """The names of a file with one on each line."""
-    is_plain: Callable[[str], object] = VALID.fullmatch
-    for number, line in read_lines(path, report):
-        try:
-            text = line.decode()
-            name = text if is_usual(text) and is_plain(text) else clean_name(text)
-        except UnicodeDecodeError:
-            report.skip("not_text", number, line.decode("ascii", "replace"))
-            continue
-        except NameRefused as refusal:
-            report.skip("url" if "/" in text else refusal.reason, number, text)
-            continue
-        if is_public_suffix(name):
-            report.skip("public_suffix", number, name)
-            continue
-        report.names += 1
-        yield name
-
-
-def is_usual(text: str) -> bool:
-    """Whether the text, if valid, is already clean: the way of nearly every line."""
-    return len(text) <= 253 and "." in text and not text[-1].isdigit()
+def read_category(
+    files: tuple[Path, ...], prepare: Callable[[ListReport], None], report: ListReport
+) -> Iterator[str | AddressEntry]:
+    """The names of one category, cleaned, and its addresses; what is left out goes to the report, with its number."""
+    prepare(report)
+    for path in files:
+        yield from read_plain(path, report)
