@@ -220,19 +220,6 @@ class ContentChunk(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class SourceEvent(HasId, Base):
-    """Who changed a source, or decided on what it sent."""
-
-    __tablename__ = "filter_source_events"
-
-    source_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_sources.id", ondelete="CASCADE"), index=True)
-    at: Mapped[datetime]
-    by: Mapped[str]
-    kind: Mapped[str]  # added, changed, wanted, approved, rejected
-    before: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    after: Mapped[dict[str, Any]] = mapped_column(default=dict)
-
-
 class FilterNode(HasId, Base):
     """A filter and its own credential, which is not its neighbour agent's."""
 

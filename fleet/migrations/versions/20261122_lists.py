@@ -133,24 +133,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('partial', 'fetched', 'held', 'good')"),
     )
     op.create_table(
-        "filter_source_events",
-        sa.Column("source_id", sa.Uuid(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("before", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["source_id"],
-            ["filter_sources.id"],
-            name=op.f("fk_filter_source_events_source_id_filter_sources"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_filter_source_events")),
-    )
-    op.create_index(op.f("ix_filter_source_events_source_id"), "filter_source_events", ["source_id"], unique=False)
-    op.create_table(
         "filter_content_chunks",
         sa.Column("content_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
@@ -218,8 +200,6 @@ def downgrade() -> None:
     op.drop_column("filter_nodes", "policy_serial")
     op.drop_table("filter_delta_chunks")
     op.drop_table("filter_content_chunks")
-    op.drop_index(op.f("ix_filter_source_events_source_id"), table_name="filter_source_events")
-    op.drop_table("filter_source_events")
     op.drop_index(
         "uq_filter_source_contents_current",
         table_name="filter_source_contents",
