@@ -1,28 +1,30 @@
-"""Lists and settings -> bundle file. numpy sorts where it is installed; without it the bytes are the same."""
+"""Lists -> names file, settings -> policy file; with numpy where it is, without it to the same bytes."""
 
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from filter.bundle import ListInfo, NameTable, write_bundle
+from filter.bundle import ListInfo, Member, Sign
+from filter.bundle_writer import write_names, write_policy
 from filter.domains import DEFAULT_KEY, hash_name
+from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
 from filter.lists.source import ListReport, ListSource
-from filter.normalising import normalise
+from filter.merging import Codes, Column, Numbers, make_numpy_table, make_plain_table, merge_plainly, merge_with_numpy
 from filter.settings import PolicySettings
 
-COMPILER = "preau 1"
-"""Written into bundles: grows when the same input would give other bytes."""
-Sets = tuple[tuple[int, ...], ...]
+COMPILER = "preau 2"
+"""Written into files: grows when the same input would give other bytes."""
+MOST_LISTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class ListOutcome:
-    """One list in a bundle: what the file says of it, and examples of lines left out for whoever mends the list."""
+    """One list in a names file: what the file says of it, and examples of lines left out for whoever mends the list."""
 
     info: ListInfo
     examples: dict[str, list[tuple[int, str]]]
@@ -32,18 +34,21 @@ class ListOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CompileReport:
-    """What went into a bundle and what did not."""
+    """What went into a names file and what did not."""
 
     serial: int
     size: int
     """Bytes of the file."""
+    digest: str
+    """Content address, hexadecimal."""
     names: int
     """Distinct names."""
     sets: int
-    seconds: float
+    rules: int
+    addresses: int
+    """Distinct networks."""
+    seconds: float = field(compare=False)
     lists: tuple[ListOutcome, ...] = ()
-    unknown_categories: tuple[str, ...] = ()
-    """Categories that a profile names and no list fills."""
     numpy: bool = field(default=False, compare=False)
 
     @property
@@ -51,51 +56,101 @@ class CompileReport:
         return sum(outcome.info.lines for outcome in self.lists)
 
 
-def compile_bundle(
+@dataclass(frozen=True, slots=True)
+class PolicyReport:
+    """A policy file that was written."""
+
+    serial: int
+    size: int
+    digest: str
+
+
+@dataclass(slots=True)
+class Collected:
+    """What one list's entries become while they are read; of names only the hashes are held."""
+
+    hashes: "dict[int, Numbers]" = field(default_factory=dict)
+    """Code of a member at position 0 -> hashes, repetitions included."""
+    rules: list[RuleEntry] = field(default_factory=list)
+    addresses: set[tuple[str, int]] = field(default_factory=set)
+    """(network, code of a member at position 0)."""
+
+
+def compile_names(
     lists: Iterable[ListSource],
-    policy: PolicySettings,
     out: Path,
     *,
     serial: int,
     compiled_at: datetime,
     key: bytes = DEFAULT_KEY,
+    sign: Sign | None = None,
     use_numpy: bool = True,
 ) -> CompileReport:
-    """Write a bundle in one rename and tell what is in it.
+    """Write a names file in one rename and tell what is in it.
 
-    Lists are read one after the other; only 64-bit hashes are held. Raises SettingsInvalid for contradictory settings,
-    ListRefused for an unusable file, ValueError for lists with the same slug; ``out`` is then left as it was.
+    Lists are read one after the other; only 64-bit hashes are held. Raises ListRefused for an unusable file, ValueError
+    for lists with the same slug; ``out`` is then left as it was.
     """
     started = time.monotonic()
-    settings = normalise(policy)
-    sources = sorted(lists, key=lambda source: source.slug)
-    if len({source.slug for source in sources}) != len(sources):
-        raise ValueError("two lists with the same slug")
+    sources = check_sources(lists)
     numpy = import_numpy() if use_numpy else None
     reports = [ListReport() for _ in sources]
-    hashed = (read_hashes(source, report, key) for source, report in zip(sources, reports, strict=True))
-    table, entries = sort_with_numpy(numpy, hashed) if numpy else sort_plainly(hashed)
-    outcomes = tuple(map(describe, sources, reports, entries))
-    size = write_bundle(
+    collected = [Collected() for _ in sources]
+    columns = read_columns(sources, reports, collected, key, numpy)
+    merged = merge_with_numpy(numpy, columns) if numpy else merge_plainly(columns)
+    addresses = gather_addresses(collected)
+    table, networks = make_numpy_table(numpy, merged, addresses) if numpy else make_plain_table(merged, addresses)
+    rules = [(position, rule) for position, one in enumerate(collected) for rule in one.rules]
+    outcomes = tuple(
+        describe(position, source, report, one, merged.entries)
+        for position, (source, report, one) in enumerate(zip(sources, reports, collected, strict=True))
+    )
+    written = write_names(
         out,
         serial=serial,
         compiled_at=compiled_at,
         key=key,
         table=table,
-        lists=tuple(outcome.info for outcome in outcomes),
-        policy=settings.to_json(),
+        lists=[outcome.info for outcome in outcomes],
+        rules=rules,
+        addresses=networks,
         compiler=COMPILER,
+        sign=sign,
     )
     return CompileReport(
         serial=serial,
-        size=size,
-        names=len(table.hashes) // 8,
+        size=written.size,
+        digest=written.digest,
+        names=len(merged.hashes),
         sets=len(table.sets),
+        rules=len(rules),
+        addresses=len(networks),
         seconds=time.monotonic() - started,
         lists=outcomes,
-        unknown_categories=find_unknown_categories(settings, sources),
         numpy=numpy is not None,
     )
+
+
+def compile_policy(
+    settings: PolicySettings,
+    out: Path,
+    *,
+    serial: int,
+    compiled_at: datetime,
+    names_digest: str = "",
+    sign: Sign | None = None,
+) -> PolicyReport:
+    """Write a policy file in one rename; ``names_digest`` says which names file it was compiled beside."""
+    written = write_policy(
+        out,
+        serial=serial,
+        compiled_at=compiled_at,
+        settings=settings.to_json(),
+        names_digest=names_digest,
+        compiler=COMPILER,
+        sign=sign,
+    )
+    return PolicyReport(serial, written.size, written.digest)
 
 
 def import_numpy() -> ModuleType | None:
@@ -106,71 +161,63 @@ def import_numpy() -> ModuleType | None:
         return None
 
 
-def read_hashes(source: ListSource, report: ListReport, key: bytes) -> "array[int]":
-    """The hashes of a list's names, in the list's order, repetitions included."""
-    return array("Q", (hash_name(name.encode(), key) for name in source.read(report)))
+def check_sources(lists: Iterable[ListSource]) -> list[ListSource]:
+    """In the order of the file; raise ValueError for two with one slug, or for more than a set can name."""
+    sources = sorted(lists, key=lambda source: source.slug)
+    if len({source.slug for source in sources}) != len(sources):
+        raise ValueError("two lists with the same slug")
+    if len(sources) > MOST_LISTS:
+        raise ValueError(f"more than {MOST_LISTS} lists")
+    return sources
 
 
-def sort_plainly(hashed: Iterable["array[int]"]) -> tuple[NameTable, list[int]]:
-    """The table, and the distinct names of each list, with Python's own sort: some 200 bytes a name while it runs."""
-    numbers: dict[tuple[int, ...], int] = {(): 0}
-    sets: list[tuple[int, ...]] = [()]
-    of_name: dict[int, int] = {}
-    entries = []
-    for position, hashes in enumerate(hashed):
-        distinct = set(hashes)
-        entries.append(len(distinct))
-        for value in distinct:
-            members = (*sets[of_name.get(value, 0)], position)
-            if (number := numbers.get(members)) is None:
-                number = numbers[members] = len(sets)
-                sets.append(members)
-            of_name[value] = number
-    ordered = sorted(of_name)
-    final, new_number = renumber(sets, set(of_name.values()))
-    typecode = "H" if len(final) <= 1 << 16 else "I"
-    set_ids = array(typecode, (new_number[of_name[value]] for value in ordered))
-    return make_table(array("Q", ordered).tobytes(), set_ids.tobytes(), final), entries
+def read_columns(
+    sources: Sequence[ListSource],
+    reports: Sequence[ListReport],
+    collected: Sequence[Collected],
+    key: bytes,
+    numpy: ModuleType | None,
+) -> Iterator[Column]:
+    """Read the lists, each when its turn comes; hashes are handed over, the rest stays in ``collected``."""
+    for position, (source, report, one) in enumerate(zip(sources, reports, collected, strict=True)):
+        collect(source, report, one, key, numpy)
+        for code in sorted(one.hashes):
+            yield Column(code | position, one.hashes.pop(code))
 
 
-def sort_with_numpy(numpy: ModuleType, hashed: Iterable["array[int]"]) -> tuple[NameTable, list[int]]:
-    """The same table and counts, for millions of names in seconds."""
-    lists = [numpy.unique(numpy.frombuffer(hashes, numpy.uint64)) for hashes in hashed]
-    ordered = numpy.unique(numpy.concatenate([numpy.empty(0, numpy.uint64), *lists]))
-    of_name = numpy.zeros(len(ordered), numpy.uint32)
-    numbers: dict[tuple[int, ...], int] = {(): 0}
-    sets: list[tuple[int, ...]] = [()]
-    for position, hashes in enumerate(lists):
-        where = numpy.searchsorted(ordered, hashes)
-        before, which = numpy.unique(of_name[where], return_inverse=True)
-        after = []
-        for number in before.tolist():
-            members = (*sets[number], position)
-            if members not in numbers:
-                numbers[members] = len(sets)
-                sets.append(members)
-            after.append(numbers[members])
-        of_name[where] = numpy.array(after, numpy.uint32)[which]
-    final, new_number = renumber(sets, set(numpy.unique(of_name).tolist()))
-    mapping = numpy.zeros(len(sets), numpy.uint32)
-    mapping[list(new_number)] = list(new_number.values())
-    set_ids = mapping[of_name].astype("<u2" if len(final) <= 1 << 16 else "<u4")
-    return make_table(ordered.astype("<u8").tobytes(), set_ids.tobytes(), final), [len(hashes) for hashes in lists]
+def collect(
+    source: ListSource, report: ListReport, into: Collected, key: bytes, numpy: ModuleType | None = None
+) -> None:
+    """Read one list."""
+    plain = array("Q")
+    others: dict[int, array[int]] = {0: plain}
+    for entry in source.read(report):
+        if type(entry) is str:
+            plain.append(hash_name(entry.encode(), key))
+        elif isinstance(entry, NameEntry):
+            code = Member(0, entry.match, entry.allows, entry.important).code
+            others.setdefault(code, array("Q")).append(hash_name(entry.name.encode(), key))
+        elif isinstance(entry, AddressEntry):
+            into.addresses.add((entry.network, Member(0, allows=entry.allows).code))
+        elif isinstance(entry, RuleEntry):
+            into.rules.append(entry)
+    into.hashes.update(others)
 
 
-def renumber(sets: Sequence[tuple[int, ...]], used: set[int]) -> tuple[Sets, dict[int, int]]:
-    """The sets that names are in, in an order that does not depend on how they were found, and old id -> new id."""
-    final = tuple(sorted(sets[number] for number in used))
-    position = {members: number for number, members in enumerate(final)}
-    return final, {number: position[sets[number]] for number in used}
+def gather_addresses(collected: Sequence[Collected]) -> dict[str, Codes]:
+    """Network -> codes of the lists that speak of it."""
+    gathered: dict[str, Codes] = {}
+    for position, one in enumerate(collected):
+        for network, code in sorted(one.addresses):
+            gathered[network] = (*gathered.get(network, ()), code | position)
+    return gathered
 
 
-def make_table(hashes: bytes, set_ids: bytes, sets: Sets) -> NameTable:
-    return NameTable(hashes, set_ids, 2 if len(sets) <= 1 << 16 else 4, sets)
-
-
-def describe(source: ListSource, report: ListReport, entries: int) -> ListOutcome:
-    """What the bundle says of a list, once it was read."""
+def describe(
+    position: int, source: ListSource, report: ListReport, collected: Collected, entries: dict[int, int]
+) -> ListOutcome:
+    """What the file says of a list, once it was read."""
+    distinct = sum(count for code, count in entries.items() if code & 0xFFFF == position)
     info = ListInfo(
         slug=source.slug,
         title=source.title,
@@ -180,16 +227,19 @@ def describe(source: ListSource, report: ListReport, entries: int) -> ListOutcom
         date=source.published.isoformat() if source.published else None,
         usage=source.usage,
         lines=report.lines,
-        entries=entries,
-        duplicates=report.names - entries,
+        entries=distinct,
+        duplicates=report.names - distinct,
+        rules=len(collected.rules),
+        addresses=len({network for network, _ in collected.addresses}),
         skipped=dict(sorted(report.skipped.items())),
         not_enforceable=dict(sorted(report.not_enforceable.items())),
     )
     return ListOutcome(info, report.examples, tuple(report.warnings))
 
 
-def find_unknown_categories(settings: PolicySettings, sources: Sequence[ListSource]) -> tuple[str, ...]:
-    """Categories that a profile names and no list fills."""
-    known = {source.category for source in sources}
-    named = {slug for p in settings.profiles for slug in (*p.blocked_categories, *p.allowed_categories)}
+def find_unknown_categories(settings: PolicySettings, lists: Iterable[ListInfo]) -> tuple[str, ...]:
+    """Categories that a profile or an override names and no list fills."""
+    known = {info.category for info in lists}
+    named = {rule.category for profile in settings.profiles for rule in profile.categories}
+    named |= {slug for profile in settings.profiles for override in profile.overrides for slug in override.categories}
     return tuple(sorted(named - known))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from siphash24 import siphash13
 
-from filter.bundle import Bundle
+from filter.bundle import NamesFile
 from filter.names import suffixes
 
 UNSIGNED = (1 << 64) - 1
@@ -21,7 +21,7 @@ def hash_name(name: bytes, key: bytes) -> int:
 class DomainIndex:
     """Looks names up in a bundle. Every parent costs one more probe; nothing of the table is copied."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: NamesFile) -> None:
         self.key = bundle.header.key
         self.find: Callable[[int], int | None] = bundle.find_set
 
