@@ -1,6 +1,5 @@
 """What the filter's tests stand on: small UT1 trees, bundles, and a policy, all made by the test."""
 
-import lzma
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,25 +9,11 @@ import pytest
 from filter.compiler import compile_bundle
 from filter.lists.source import ListReport, ListSource
 from filter.settings import NetworkSettings, PolicySettings, ProfileSettings
+from tests.filter.lists.files import compress, write_ut1
+
+__all__ = ["LISTS", "NOON", "SCHOOL", "compress", "make_list", "write_ut1"]
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-def write_ut1(directory: Path, **categories: str | bytes | Iterable[str]) -> Path:
-    """A UT1 tree: category -> its ``domains`` file (text, bytes) or names. ``_`` in a keyword stays as it is."""
-    for slug, content in categories.items():
-        folder = directory / slug
-        folder.mkdir(parents=True)
-        text = content if isinstance(content, str | bytes) else "".join(f"{name}\n" for name in content)
-        (folder / "domains").write_bytes(text if isinstance(text, bytes) else text.encode())
-        (folder / "usage").write_text("black\n")
-    return directory
-
-
-def compress(path: Path) -> None:
-    """``domains`` becomes ``domains.xz``."""
-    path.with_name(f"{path.name}.xz").write_bytes(lzma.compress(path.read_bytes()))
-    path.unlink()
 
 
 def make_list(slug: str, *names: str, category: str | None = None) -> ListSource:
