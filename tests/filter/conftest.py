@@ -1,14 +1,16 @@
 """What the filter's tests stand on: small UT1 trees, bundles, and a policy, all made by the test."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from filter.compiler import compile_bundle
+from filter.bundle import Sign
+from filter.compiler import compile_names, compile_policy
+from filter.lists.entries import Entry, NameEntry
 from filter.lists.source import ListReport, ListSource
-from filter.settings import NetworkSettings, PolicySettings, ProfileSettings
+from filter.settings import NameRule, NetworkSettings, PolicySettings, ProfileSettings, Verdict, category_rules
 from tests.filter.lists.files import compress, write_ut1
 
 __all__ = ["LISTS", "NOON", "SCHOOL", "compress", "make_list", "write_ut1"]
@@ -16,14 +18,15 @@ __all__ = ["LISTS", "NOON", "SCHOOL", "compress", "make_list", "write_ut1"]
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def make_list(slug: str, *names: str, category: str | None = None) -> ListSource:
+def make_list(slug: str, *entries: Entry, category: str | None = None) -> ListSource:
     """A list that is read from memory."""
 
-    def read(report: ListReport) -> Iterable[str]:
-        report.lines = report.names = len(names)
-        return iter(names)
+    def read(report: ListReport) -> Iterator[Entry]:
+        report.lines = len(entries)
+        report.names = sum(isinstance(entry, str | NameEntry) for entry in entries)
+        return iter(entries)
 
-    return ListSource(slug, f"Liste {slug}", category or slug, read)  # type: ignore[arg-type]  # an iterator it is
+    return ListSource(slug, f"Liste {slug}", category or slug, read)
 
 
 SCHOOL = PolicySettings(
@@ -31,12 +34,15 @@ SCHOOL = PolicySettings(
         ProfileSettings(
             "ecole",
             "École",
-            blocked_categories=("jeux", "adultes"),
-            allowed_categories=("education",),
-            denied_names=("bloque.example", "jeux.permis.example"),
-            allowed_names=("permis.example", "utile.jeu.example"),
+            categories=category_rules(("jeux", "adultes"), ("education",)),
+            names=(
+                NameRule("bloque.example", Verdict.BLOCK),
+                NameRule("jeux.permis.example", Verdict.BLOCK),
+                NameRule("permis.example", Verdict.ALLOW),
+                NameRule("utile.jeu.example", Verdict.ALLOW),
+            ),
         ),
-        ProfileSettings("maitres", "Enseignants", blocked_categories=("adultes",)),
+        ProfileSettings("maitres", "Enseignants", categories=category_rules(("adultes",))),
     ),
     default_profile="ecole",
     networks=(NetworkSettings("10.9.0.0/16", "maitres"), NetworkSettings("10.9.7.0/24", "ecole")),
@@ -50,21 +56,31 @@ LISTS = (
 )
 
 
+def policy_of(names: Path) -> Path:
+    """Where the policy of a names file lies, when nobody says otherwise."""
+    return names.with_name(f"{names.name}.policy")
+
+
+def compile_pair(
+    lists: Iterable[ListSource], settings: PolicySettings, names: Path, *, serial: int, sign: Sign | None = None
+) -> Path:
+    """A names file and, beside it, its policy."""
+    report = compile_names(lists, names, serial=serial, compiled_at=NOON, sign=sign)
+    compile_policy(settings, policy_of(names), serial=serial, compiled_at=NOON, names_digest=report.digest, sign=sign)
+    return names
+
+
 @pytest.fixture
 def bundle_file(tmp_path: Path) -> Path:
-    """A small bundle: see SCHOOL and LISTS."""
-    path = tmp_path / "ecole.preau"
-    compile_bundle(LISTS, SCHOOL, path, serial=7, compiled_at=NOON)
-    return path
+    """A small names file, its policy beside it: see LISTS and SCHOOL."""
+    return compile_pair(LISTS, SCHOOL, tmp_path / "ecole.preau", serial=7)
 
 
 @pytest.fixture
 def compile_lists(tmp_path: Path) -> Callable[..., Path]:
-    """``compile_lists(serial=8, jeux=["a.example"])`` -> a bundle with these lists and SCHOOL."""
+    """``compile_lists(serial=8, jeux=["a.example"])`` -> a names file with these lists, SCHOOL beside it."""
 
     def compile_to(serial: int = 8, name: str = "autre.preau", **lists: Iterable[str]) -> Path:
-        path = tmp_path / name
-        compile_bundle([make_list(s, *n) for s, n in lists.items()], SCHOOL, path, serial=serial, compiled_at=NOON)
-        return path
+        return compile_pair([make_list(s, *n) for s, n in lists.items()], SCHOOL, tmp_path / name, serial=serial)
 
     return compile_to
