@@ -113,7 +113,8 @@ def clean_listed(text: str) -> str:
 
 
 def is_numeric(name: str) -> bool:
-    return ADDRESS.fullmatch(name) is not None
+    """Whether it is meant as an address."""
+    return ADDRESS.fullmatch(name) is not None and name.strip(".") != ""
 
 
 def say_why(name: str) -> str:

@@ -28,6 +28,7 @@ REASONS = {
     "not_text": "ligne illisible (ni ASCII ni UTF-8)",
     "out_of_zone": "hors de la zone",
     "path_rule": "règle sur une page, que le DNS ne voit pas",
+    "pattern_too_large": "motif trop coûteux à appliquer",
     "public_suffix": "suffixe public (com, gouv.fr…)",
     "too_long": "ligne trop longue",
     "too_wide": "bloquerait presque tout",
