@@ -1,6 +1,7 @@
 """Writes the two files of filter.bundle, each in one rename."""
 
 import hashlib
+import mmap
 import os
 import struct
 from bisect import bisect_left
@@ -21,6 +22,8 @@ from filter.bundle_header import (
     NameHash,
     Sign,
     SignatureKind,
+    check_content,
+    read_header,
 )
 from filter.bundle_rules import write_rules
 from filter.bundle_sections import ALIGNMENT, SECTION, ListInfo, SectionId, canonical_json
@@ -112,6 +115,28 @@ def write_policy(
         SectionId.POLICY: settings,
     }
     return write_file(out, Kind.POLICY, sections, serial, compiled_at, Shape(), sign)
+
+
+def write_again(old: Path, out: Path, *, serial: int, compiled_at: datetime, sign: Sign | None = None) -> Written:
+    """The content of a names file under a new serial: going back to it. Raise BundleRefused for a damaged file."""
+    with (
+        old.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as data,
+    ):
+        header = read_header(data, Kind.NAMES)
+        check_content(data, header, None)
+        seconds = int(compiled_at.astimezone(UTC).timestamp())
+        signature_kind = SignatureKind.NONE if sign is None else SignatureKind.ED25519
+        fields = header._replace(serial=serial, seconds=seconds, signature_kind=signature_kind)
+        signed = struct.pack(SIGNED_PART, *fields[: -len(UNSIGNED)])
+        with data[HEADER.size :] as content:
+            replace_file(out, [finish_header(signed, sign), content])
+    return Written(header.length, header.digest.hex())
+
+
+UNSIGNED = ("key_id", "signature", "check")
+"""The last fields of a header, which the signature does not cover."""
 
 
 def fanout_bits(names: int) -> int:

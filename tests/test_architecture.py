@@ -15,8 +15,22 @@ MAY_IMPORT = {
     "fleet": {"fleet", "agent.protocol", "agent.packaging"}
     | {
         f"filter.{m}"
-        for m in ("bundle", "lists", "compiler", "policy", "settings", "names", "domains", "clients", "signing")
-    },
+        for m in (
+            "addresses",
+            "bundle",
+            "bundle_writer",
+            "clients",
+            "compiler",
+            "delta",
+            "domains",
+            "lists",
+            "names",
+            "policy",
+            "services",
+            "settings",
+            "signing",
+        )
+    },  # fmt: skip
     # Pages show the contract's plain data as it is, and call a category what the page of a blocked site calls it.
     "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
