@@ -31,6 +31,10 @@ class Action(StrEnum):
     MANAGE_DEVICE = "device.manage"
     CONFIGURE = "configuration.edit"
     PUBLISH_FILTER = "filtering.publish"
+    EDIT_FILTER = "filtering.edit"
+    RUN_LESSON = "lesson.run"
+    ASK_UNBLOCK = "unblock.ask"
+    ANSWER_UNBLOCK = "unblock.answer"
     MANAGE_ACCOUNT = "account.manage"
 
 
@@ -43,6 +47,10 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.MANAGE_DEVICE: STAFF,
     Action.CONFIGURE: STAFF,
     Action.PUBLISH_FILTER: STAFF,
+    Action.EDIT_FILTER: STAFF,
+    Action.RUN_LESSON: STAFF | {Role.SCHOOL_LEAD},
+    Action.ASK_UNBLOCK: STAFF | {Role.SCHOOL_LEAD},
+    Action.ANSWER_UNBLOCK: STAFF,
     Action.MANAGE_ACCOUNT: frozenset({Role.ADMIN}),
 }
 

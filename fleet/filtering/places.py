@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from fleet.collectivities import service as collectivities
@@ -110,7 +110,7 @@ def on_visible_node(
         return rows
     seen_schools = visible_to(viewer, select(School.id), collectivity=School.collectivity_id, school=School.id)
     seen_collectivities = visible_to(viewer, select(Collectivity.id), collectivity=Collectivity.id)
-    doors = [school.in_(seen_schools), collectivity.in_(seen_collectivities)]
+    doors: list[ColumnElement[bool]] = [school.in_(seen_schools), collectivity.in_(seen_collectivities)]
     if operators_too:
         doors.append(school.is_(None) & collectivity.is_(None))
     return rows.where(or_(*doors))

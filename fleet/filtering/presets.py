@@ -26,7 +26,7 @@ DEFAULT_SLUG = "elementaire"
 WHITE_CATEGORIES = ("child", "educational_games", "liste_blanche", "liste_bu", "sexual_education")
 """UT1 lists that their authors mean to stay reachable at school."""
 NEVER_AT_SCHOOL = ("adult", "agressif", "malware", "phishing", "stalkerware")
-"""Locked for pupils: no school and no room opens them. A single name may still be allowed, by somebody, for a reason."""
+"""Locked for pupils: no school and no room opens them. A single name may still be allowed, for a reason."""
 LEISURE = ("audio-video", "celebrity", "chat", "dating", "forums", "games", "manga", "social_networks", "sports")
 BUYING = ("arjel", "bitcoin", "marketingware", "publicite", "shopping")
 AROUND = ("dynamic-dns", "filehosting", "remote-control", "shortener")
@@ -43,7 +43,7 @@ YOUNG_SERVICES = (
     "twitch",
     "x",
 )
-"""Services that pupils under fifteen have no use for in class; those that the catalogue lacks are left out."""
+"""Services that pupils under fifteen have no use for in class."""
 CLASS_HOURS = "temps-scolaire"
 
 
@@ -58,7 +58,7 @@ class Preset:
 
 def pupils(blocked: tuple[str, ...], youtube: YouTube, in_class: tuple[str, ...] = ()) -> LayerSettings:
     """Safe search everywhere, encrypted DNS closed, ``blocked`` always and ``in_class`` during school hours."""
-    always = {*SCHOOL_CATEGORIES, *blocked}
+    always = {*SCHOOL_CATEGORIES, *services("search-unsafe"), *blocked}
     lines = [CategoryLine(c, Verdict.BLOCK, mark=Mark(locked=c in NEVER_AT_SCHOOL)) for c in always]
     lines += [CategoryLine(c, Verdict.BLOCK, schedule=CLASS_HOURS) for c in set(in_class) - always]
     lines += [CategoryLine(c, Verdict.ALLOW) for c in WHITE_CATEGORIES]
@@ -72,8 +72,8 @@ def pupils(blocked: tuple[str, ...], youtube: YouTube, in_class: tuple[str, ...]
 
 
 def services(*slugs: str) -> tuple[str, ...]:
-    """The categories of these services, as far as the catalogue knows them."""
-    return tuple(f"service:{slug}" for slug in slugs if slug in SERVICES)
+    """The categories of these services."""
+    return tuple(SERVICES[slug].category for slug in slugs)
 
 
 STAFF = LayerSettings(
@@ -113,7 +113,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ecrans",
         "Écrans de classe",
-        pupils(("dating", "publicite", "marketingware", "remote-control"), YouTube.MODERATE, in_class=LEISURE[2:3]),
+        pupils(("dating", "publicite", "marketingware", "remote-control"), YouTube.MODERATE, in_class=("chat",)),
     ),
 )
 SCHOOL_WEEK = ScheduleSettings(
@@ -121,6 +121,16 @@ SCHOOL_WEEK = ScheduleSettings(
     name="Temps scolaire",
     weekly=(WeeklyRange((0, 1, 3, 4), time(8), time(17)), WeeklyRange((2,), time(8), time(12))),
 )
+
+
+def ensure_default_profile(session: Session, now: datetime) -> FilterProfile:
+    """The profile of whoever is in no known network; made with the other ready-made ones when there is none."""
+    query = select(FilterProfile).where(FilterProfile.is_default)
+    profile = session.scalar(query)
+    if profile is None:
+        ensure_profiles(session, now)
+        profile = session.scalars(query).one()
+    return profile
 
 
 def ensure_profiles(session: Session, now: datetime) -> None:
