@@ -30,7 +30,7 @@ MAY_IMPORT = {
             "settings",
             "signing",
         )
-    },  # fmt: skip
+    },
     # Pages show the contract's plain data as it is, and call a category what the page of a blocked site calls it.
     "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
