@@ -32,6 +32,11 @@ SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    "fetch the lists that are due": {
+        "task": "fleet.filtering.tasks.sweep_sources",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "compile the lists at night": {
         "task": "fleet.filtering.tasks.publish_nightly",
         "schedule": crontab(hour=2, minute=40),

@@ -16,6 +16,7 @@ from fleet.embedded.supervisor import wait_until
 from fleet.errors import Unauthenticated
 from fleet.files import write_private
 from fleet.filtering import service as filtering
+from fleet.filtering.signing import credential_text, public_keys
 from fleet.migrate import migrate
 from fleet.worker import make_celery
 
@@ -100,13 +101,18 @@ def is_published() -> bool:
 
 def ensure_credential(session: Session, path: Path, now: datetime) -> None:
     """Keep the filter's credential while it opens something, else register the filter anew."""
+    text = ""
     try:
-        filtering.authenticate(session, f"Bearer {path.read_text(encoding='ascii').strip()}")
-    except (OSError, Unauthenticated):
+        text = path.read_text(encoding="ascii")
+        credential = text.partition("\n")[0]
+        filtering.authenticate(session, f"Bearer {credential}")
+    except (OSError, UnicodeDecodeError, Unauthenticated):
         _node, credential = filtering.register_filter(
             session, f"filtre de {socket.gethostname()}", None, now, replace=True
         )
-        write_private(path, f"{credential}\n")
+    wanted = credential_text(credential, public_keys(session))
+    if text != wanted:  # new, or of a version that named no key
+        write_private(path, wanted)
 
 
 def start_machines(installation: Installation) -> None:

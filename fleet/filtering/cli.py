@@ -20,6 +20,8 @@ from fleet.errors import Conflict, Invalid, NotFound
 from fleet.files import write_private
 from fleet.filtering import service
 from fleet.filtering.models import FilterNode, Publication, PublicationState
+from fleet.filtering.publications import DONE
+from fleet.filtering.signing import credential_text, public_keys
 from fleet.operator import open_fleet
 from fleet.schools.models import School
 from fleet.schools.uai import fold_uai
@@ -54,25 +56,26 @@ def register(
     output: Annotated[Path | None, typer.Option(help="Fichier (mode 600) où écrire l’identifiant secret.")] = None,
     replace: Annotated[bool, typer.Option(help="Remplace le secret d’un filtre déjà enregistré.")] = False,
 ) -> None:
-    """Enregistre un filtre et donne son identifiant secret, affiché cette seule fois."""
+    """Enregistre un filtre ; donne son identifiant secret, affiché cette seule fois, et la clé à laquelle il se fie."""
     open_database()
     with SessionFactory.begin() as session:
         node, credential = service.register_filter(
             session, name, find_school(session, school), utc_now(), replace=replace
         )
+        text = credential_text(credential, public_keys(session))
         if output is not None:  # before the commit: a file that cannot be written registers nothing
-            write_credential(output, credential)
+            write_credential(output, text)
     if output is None:
-        typer.echo(credential)
+        typer.echo(text, nl=False)
         typer.echo("Notez-le : il ne sera plus affiché.", err=True)
     else:
         typer.echo(f"Filtre « {node.name} » enregistré, identifiant secret dans {output}.")
 
 
-def write_credential(path: Path, credential: str) -> None:
+def write_credential(path: Path, text: str) -> None:
     """Raise Invalid when the file cannot be written."""
     try:
-        write_private(path, f"{credential}\n")
+        write_private(path, text)
     except OSError as error:
         raise Invalid("filtering.cannot_write", f"Impossible d’écrire {path} : {error.strerror}.") from error
 
@@ -130,7 +133,7 @@ def follow(publication_id: UUID, timeout: float) -> Publication:
     while time.monotonic() < deadline:
         with SessionFactory() as session:
             publication = service.get_publication(session, publication_id)
-        if publication.state in {PublicationState.PUBLISHED, PublicationState.FAILED}:
+        if publication.state in DONE:
             return publication
         if publication.state is not shown:
             shown = publication.state
@@ -143,6 +146,9 @@ def report(publication: Publication) -> None:
     """Say how it went; raise Conflict with the reason when it failed."""
     if publication.state is PublicationState.FAILED:
         raise Conflict("filtering.failed", f"Échec : {publication.error}")
+    if publication.state is PublicationState.UNCHANGED:
+        typer.echo("Sans changement : la publication précédente reste en vigueur.")
+        return
     names = f"{publication.report['names']:,}".replace(",", " ")
     size = (publication.size or 0) / 1e6
     plural = "" if publication.report["names"] == 1 else "s"

@@ -1,10 +1,7 @@
-"""One compile: lists and settings in, a bundle in the database out. No transaction is open while it works."""
+"""One compile: what sources sent in, a signed names file in the database out. No transaction is open while it works."""
 
-import contextlib
 import logging
-import tarfile
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,37 +9,28 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from filter.compiler import CompileReport, compile_bundle
+from filter.bundle import BundleRefused, ListInfo, NamesFile
+from filter.bundle_writer import write_again
+from filter.compiler import CompileReport, compile_names, find_unknown_categories
 from filter.lists.lines import ListRefused
-from filter.lists.ut1 import read_ut1
-from filter.settings import SettingsInvalid
+from filter.settings import SERVICE_PREFIX
+from filter.signing import SigningKey
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
-from fleet.filtering import publications
+from fleet.errors import NotFound
+from fleet.filtering import deltas, policies, profiles, publications, signing
+from fleet.filtering.listing import open_lists
+from fleet.filtering.models import Publication
 from fleet.filtering.publications import Order
+from fleet.filtering.turns import COMPILE_LOCK, turn
 
 log = logging.getLogger(__name__)
-
-SMALL_SET = Path(__file__).parent.parent / "demo" / "data" / "ut1.tar.xz"
-"""Some UT1 categories that ship with Préau: see the licence beside it."""
+REFUSALS = (ListRefused, BundleRefused, NotFound)
 
 
 class NothingToPublish(Exception):
     """The lists hold no name at all: publishing that would open everything."""
-
-
-@contextlib.contextmanager
-def list_directory(config: FleetConfig, workspace: Path) -> Iterator[Path]:
-    """The UT1 tree to read: the configured one, or the small set unpacked in the workspace."""
-    if config.ut1_dir is not None:
-        yield config.ut1_dir
-        return
-    with tarfile.open(SMALL_SET) as archive:
-        # The argument filter= is younger (3.11.4) than the Python of Debian 12 (3.11.2), which ignores this.
-        archive.extraction_filter = getattr(tarfile, "data_filter", None)
-        archive.extractall(workspace)  # noqa: S202 - our own archive
-    yield workspace / "ut1"
 
 
 def compile_publication(publication_id: UUID, config: FleetConfig, engine: Engine) -> bool:
@@ -50,7 +38,7 @@ def compile_publication(publication_id: UUID, config: FleetConfig, engine: Engin
 
     Killed at any moment, it leaves a row that the sweep finds; run twice, it publishes once.
     """
-    with publications.compile_turn(engine) as is_ours:
+    with turn(engine, COMPILE_LOCK) as is_ours:
         if not is_ours:
             return False
         with SessionFactory.begin() as session:
@@ -64,28 +52,78 @@ def compile_publication(publication_id: UUID, config: FleetConfig, engine: Engin
 
 
 def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
-    """Compile in the workspace, then publish or fail in one transaction."""
-    out = workspace / "bundle"
+    """Write the file in the workspace, then publish or fail in one transaction."""
+    out = workspace / "names"
     try:
-        report = compile_order(order, config, workspace, out)
-    except (ListRefused, SettingsInvalid, NothingToPublish) as error:
+        report = write_anew(order, workspace, out) if order.returns_to else compile_lists(order, config, workspace, out)
+    except (*REFUSALS, NothingToPublish) as error:
         give_up(order, str(error))
     except OSError as error:
         give_up(order, f"Fichier illisible ou disque plein : {error}")
     else:
-        with SessionFactory.begin() as session:
-            was_ours = publications.publish(session, order, out, summary(report), utc_now())
-        log.info("compile done", extra={"serial": order.serial, "published": was_ours, "names": report.names})
+        finish(order, out, report, workspace)
+
+
+def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, Any]:
+    """Compile, and tell what people read of it."""
+    return summary(compile_order(order, config, workspace, out))
 
 
 def compile_order(order: Order, config: FleetConfig, workspace: Path, out: Path) -> CompileReport:
-    """Write the bundle of an order; raise what the readers and the compiler refuse, or NothingToPublish."""
-    with list_directory(config, workspace) as directory:
-        lists = read_ut1(directory)
-        report = compile_bundle(lists, order.policy, out, serial=order.serial, compiled_at=utc_now())
-    if report.names == 0:
+    """Write the names file of an order; raise what the readers and the compiler refuse, or NothingToPublish."""
+    key = signing_key()
+    with open_lists(config, workspace) as lists:
+        report = compile_names(lists, out, serial=order.serial, compiled_at=utc_now(), sign=key.sign)
+    if not any(is_from_source(outcome.info) for outcome in report.lists):
         raise NothingToPublish("Les listes ne contiennent aucun nom : rien n’est publié.")
     return report
+
+
+def is_from_source(info: ListInfo) -> bool:
+    """Whether a list blocks or allows anything, the catalogue of services apart, which is always there."""
+    return bool(info.entries or info.rules or info.addresses) and not info.category.startswith(SERVICE_PREFIX)
+
+
+def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, Any]:
+    """The content of an earlier publication under this order's serial; raise NotFound when it was pruned."""
+    key = signing_key()
+    with SessionFactory() as session:
+        earlier = publications.get_publication(session, order.returns_to) if order.returns_to else None
+    if earlier is None:
+        raise NotFound("filtering.content_gone", "Le contenu de cette publication n’est plus là.")
+    publications.copy_names(earlier.id, workspace / "earlier")
+    write_again(workspace / "earlier", out, serial=order.serial, compiled_at=utc_now(), sign=key.sign)
+    return earlier.report | {"returns_to": earlier.serial}
+
+
+def signing_key() -> SigningKey:
+    with SessionFactory.begin() as session:
+        return signing.signing_key(session)
+
+
+def finish(order: Order, out: Path, report: dict[str, Any], workspace: Path) -> None:
+    """Publish what differs from what is published, with the deltas that lead to it."""
+    digest = NamesFile.open(out).digest  # what does not open here would be refused everywhere
+    with SessionFactory() as session:
+        latest = publications.find_latest(session)
+    if is_same(latest, digest):
+        with SessionFactory.begin() as session:
+            publications.leave_unchanged(session, order, digest, report)
+        log.info("compile done: nothing changed", extra={"serial": order.serial})
+        return
+    found = deltas.make_deltas(out, workspace)
+    with SessionFactory.begin() as session:
+        published = publications.publish(session, order, out, digest, report, utc_now())
+        if published is not None:
+            deltas.store(session, published, found)
+            if policies.find_current(session) is None:  # names are worth nothing without one
+                policies.publish(session, None, "Première publication", utc_now())
+    done = {"serial": order.serial, "published": published is not None, "names": report.get("names")}
+    log.info("compile done", extra=done | {"deltas": [len(each.content) for each in found]})
+
+
+def is_same(latest: Publication | None, digest: str) -> bool:
+    return latest is not None and latest.digest == digest
 
 
 def give_up(order: Order, reason: str) -> None:
@@ -96,11 +134,15 @@ def give_up(order: Order, reason: str) -> None:
 
 def summary(report: CompileReport) -> dict[str, Any]:
     """What people read of a compile, as JSON."""
+    with SessionFactory.begin() as session:
+        settings = profiles.policy_settings(session, utc_now())
     return {
         "names": report.names,
+        "rules": report.rules,
+        "addresses": report.addresses,
         "sets": report.sets,
         "seconds": round(report.seconds, 3),
-        "unknown_categories": list(report.unknown_categories),
+        "unknown_categories": list(find_unknown_categories(settings, [outcome.info for outcome in report.lists])),
         "lists": [
             {key: value for key, value in asdict(outcome.info).items() if value}
             | {"warnings": list(outcome.warnings), "examples": outcome.examples}

@@ -37,8 +37,7 @@ def get_content(session: Session, content_id: UUID) -> SourceContent:
 
 def what_is_known(session: Session, source_id: UUID) -> Known:
     """What the source's server need not send again: the newest whole content, and the part of one that was cut."""
-    query = select(SourceContent).where(SourceContent.source_id == source_id, SourceContent.state.in_(WHOLE))
-    whole = session.scalar(query.order_by(SourceContent.fetched_at.desc()).limit(1))
+    whole = find_newest(session, source_id)
     partial = find_content(session, source_id, ContentState.PARTIAL)
     tag = resume_tag(partial) if partial else None
     return Known(
@@ -54,6 +53,18 @@ def resume_tag(partial: SourceContent) -> str | None:
     if partial.etag:
         return None if partial.etag.startswith("W/") else partial.etag
     return partial.last_modified
+
+
+def find_newest(session: Session, source_id: UUID) -> SourceContent | None:
+    """The last whole content that is still of interest."""
+    query = select(SourceContent).where(SourceContent.source_id == source_id, SourceContent.state.in_(WHOLE))
+    return session.scalar(query.order_by(SourceContent.fetched_at.desc()).limit(1))
+
+
+def find_same(session: Session, source_id: UUID, digest: str) -> SourceContent | None:
+    """A content with the same bytes that is in use, waits, or was rejected. One that was replaced may come back."""
+    query = select(SourceContent).where(SourceContent.source_id == source_id, SourceContent.digest == digest)
+    return session.scalar(query.where(SourceContent.state.in_(WHOLE)).limit(1))
 
 
 def count_pieces(session: Session, content_id: UUID) -> int:
@@ -167,3 +178,10 @@ def prune(session: Session, source_id: UUID) -> None:
     """Drop the pieces of contents that are compiled no more."""
     gone = select(SourceContent.id).where(SourceContent.source_id == source_id, SourceContent.state.in_(WITHOUT_PIECES))
     session.execute(delete(ContentChunk).where(ContentChunk.content_id.in_(gone)))
+
+
+def forget_validators(session: Session, source_id: UUID) -> None:
+    """What is here came from another address: the next fetch is unconditional and starts at the beginning."""
+    drop(session, source_id, ContentState.PARTIAL)
+    rows = update(SourceContent).where(SourceContent.source_id == source_id)
+    session.execute(rows.values(etag=None, last_modified=None))

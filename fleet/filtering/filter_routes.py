@@ -1,30 +1,39 @@
-"""What filters ask: the current bundle, whole or from where they were; and what they report."""
+"""What filters ask: the names, whole, from where they were or as a delta; the policy, at once or when it changes; and
+what they report.
+"""
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from fleet.clock import Now
 from fleet.db import DbSession, SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering import nodes, publications, reports
-from fleet.filtering.models import FilterNode
+from fleet.filtering import deltas, nodes, policies, publications, reports
+from fleet.filtering.filter_schemas import ReportIn
+from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.publications import CHUNK
 from fleet.filtering.ranges import Span, Unsatisfiable, is_known, wanted_span
 from fleet.filtering.reports import Count
-from fleet.filtering.schemas import ReportIn
+from fleet.filtering.waiting import bell_of, listening
 
-router = APIRouter(prefix="/filter/v1", tags=["filters"])
+router = APIRouter(prefix="/filter/v1", tags=["filters"], lifespan=listening)
 BYTES = "application/octet-stream"
 MAX_REPORT = 3 * 1024 * 1024
 """Bytes of a report: 20,000 counts, the most that one may hold, fit."""
+LONGEST_WAIT = 30
+"""Seconds that a filter's question may stay open: proxies on the way cut what is silent for a minute."""
 
 
-class BundlePruned(RuntimeError):
-    """Newer bundles pushed this one out while it was on its way; the broken stream is the only way left to say so."""
+class NamesPruned(RuntimeError):
+    """Newer files pushed this one out while it was on its way; the broken stream is the only way left to say so."""
 
 
 def calling_filter(session: DbSession, authorization: Annotated[str | None, Header()] = None) -> FilterNode:
@@ -35,8 +44,8 @@ def calling_filter(session: DbSession, authorization: Annotated[str | None, Head
 CallingFilter = Annotated[FilterNode, Depends(calling_filter)]
 
 
-@router.api_route("/bundle", methods=["GET", "HEAD"], response_class=Response)
-def get_bundle(
+@router.api_route("/names", methods=["GET", "HEAD"], response_class=Response)
+def get_names(
     request: Request,
     node: CallingFilter,
     session: DbSession,
@@ -45,59 +54,164 @@ def get_bundle(
     range_: Annotated[str | None, Header(alias="Range")] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The current bundle; ``ETag`` is its SHA-256, ``X-Preau-Serial`` its serial. 304, 206 and 416 as HTTP has them."""
+    """The current names file; ``ETag`` is ``"<digest>.<serial>"``. 304, 206 and 416 as HTTP has them."""
     node.last_seen_at = now
-    latest = publications.find_latest(session)
-    if latest is None or latest.digest is None or latest.size is None:
-        raise NotFound("filtering.none_published", "Aucune liste n’est encore publiée.")
-    etag = f'"{latest.digest}"'
-    headers = {
-        "ETag": etag,
-        "X-Preau-Serial": str(latest.serial),
-        "Cache-Control": "private, no-cache",
-        "Accept-Ranges": "bytes",
-    }
+    latest = get_latest(session)
+    size = latest.size or 0
+    etag = f'"{latest.etag}"'
+    headers = describe(latest) | {"Accept-Ranges": "bytes"}
     if is_known(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     if request.method == "HEAD":  # a range means nothing here (RFC 9110, 14.2)
-        return Response(headers=headers | {"Content-Length": str(latest.size)}, media_type=BYTES)
+        return Response(headers=headers | {"Content-Length": str(size)}, media_type=BYTES)
     try:
-        span = wanted_span(range_, if_range, etag, latest.size)
+        span = wanted_span(range_, if_range, etag, size)
     except Unsatisfiable:
-        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{latest.size}"})
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
     status = 200 if span is None else 206
     if span is None:
-        span = Span(0, latest.size - 1)
+        span = Span(0, size - 1)
     else:
-        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{latest.size}"
+        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{size}"
     headers["Content-Length"] = str(span.length)
     return StreamingResponse(read_span(latest.id, span), status_code=status, headers=headers, media_type=BYTES)
+
+
+@router.get("/names/delta", response_class=Response)
+def get_delta(
+    node: CallingFilter,
+    session: DbSession,
+    now: Now,
+    from_: Annotated[str, Query(alias="from", max_length=100)],
+) -> Response:
+    """What turns the names file that a filter has (``from``: its tag, without quotes) into the current one.
+
+    ``ETag`` is that of the current file. 404 ``filtering.no_delta``: take the whole.
+    """
+    node.last_seen_at = now
+    latest = get_latest(session)
+    delta = deltas.find_delta(session, latest, from_.strip('"'))
+    if delta is None:
+        raise NotFound("filtering.no_delta", "Aucune différence n’est gardée depuis ce fichier : prenez-le entier.")
+    headers = describe(latest) | {"Content-Length": str(delta.size)}
+    return StreamingResponse(deltas.read_delta(delta.id), headers=headers, media_type=BYTES)
+
+
+def get_latest(session: DbSession) -> Publication:
+    """The current publication; raise NotFound."""
+    latest = publications.find_latest(session)
+    if latest is None or not latest.size:
+        raise NotFound("filtering.none_published", "Aucune liste n’est encore publiée.")
+    return latest
+
+
+def describe(publication: Publication) -> dict[str, str]:
+    """Headers of every answer about a names file."""
+    return {
+        "ETag": f'"{publication.etag}"',
+        "X-Preau-Serial": str(publication.serial),
+        "Cache-Control": "private, no-cache",
+    }
 
 
 def read_span(publication_id: UUID, span: Span) -> Iterator[bytes]:
     """Those bytes, a piece at a time, each read in a transaction of its own: a slow line holds no connection.
 
-    When the bundle is pruned meanwhile the stream breaks off, and the filter asks again for the current one.
+    When the file is pruned meanwhile the stream breaks off, and the filter asks again for the current one.
     """
     for position in range(span.first // CHUNK, span.last // CHUNK + 1):
         with SessionFactory.begin() as session:
             content = publications.read_chunk(session, publication_id, position)
         if content is None:
-            raise BundlePruned(publication_id)
+            raise NamesPruned(publication_id)
         start = position * CHUNK
         yield content[max(0, span.first - start) : span.last + 1 - start]
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What is current: tags with their quotes, "" while there is nothing."""
+
+    policy: str
+    names: str
+
+
+@router.api_route("/policy", methods=["GET", "HEAD"], response_class=Response)
+async def get_policy(
+    request: Request,
+    now: Now,
+    authorization: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+    wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT)] = 0,
+) -> Response:
+    """The current policy; ``X-Preau-Names`` is the tag of the current names file, on 200 and 304.
+
+    With ``wait``, a filter that has this policy already is answered when the policy or the names change, or after so
+    many seconds. It holds no database connection meanwhile.
+    """
+    end = time.monotonic() + wait
+    bell = bell_of(request.app) if wait else None
+    ring = bell.next_ring() if bell else None
+    first = tags = await run_in_threadpool(greet, authorization, now)
+    while bell and ring and tags == first and is_known(if_none_match, tags.policy):
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        await bell.wait(ring, left)
+        ring = bell.next_ring()
+        tags = await run_in_threadpool(look)
+    return await run_in_threadpool(answer, request.method, if_none_match)
+
+
+def greet(authorization: str | None, now: datetime) -> Tags:
+    """Recognise the filter, note that it spoke, and look; raise Unauthenticated."""
+    with SessionFactory.begin() as session:
+        nodes.authenticate(session, authorization).last_seen_at = now
+    return look()
+
+
+def look() -> Tags:
+    """What is current now; raise NotFound while there is no policy."""
+    with SessionFactory.begin() as session:
+        policy, latest = policies.current_etag(session), publications.find_latest(session)
+    if policy is None:
+        raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
+    return Tags(f'"{policy}"', f'"{latest.etag}"' if latest else "")
+
+
+def answer(method: str, if_none_match: str | None) -> Response:
+    """The policy, or that it is the one the filter has; raise NotFound."""
+    with SessionFactory.begin() as session:
+        current, latest = policies.current_policy(session), publications.find_latest(session)
+    if current is None:
+        raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
+    content, tag = current
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
+    if latest is not None:
+        headers["X-Preau-Names"] = f'"{latest.etag}"'
+    if is_known(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    if method == "HEAD":
+        return Response(headers=headers | {"Content-Length": str(len(content))}, media_type=BYTES)
+    return Response(content, headers=headers, media_type=BYTES)
 
 
 @router.post("/reports", status_code=204, max_body_size=MAX_REPORT)
 def report(body: ReportIn, node: CallingFilter, session: DbSession, now: Now) -> None:
     """Keep a filter's health and raise its counts. A report that comes twice changes nothing."""
+    facts = {
+        "bundle_digest": body.bundle_digest,
+        "policy_digest": body.policy_digest,
+        "started_at": body.started_at.isoformat(),
+    }
     reports.record_report(
         session,
         node,
         version=body.version,
         run=body.run,
         bundle_serial=body.bundle_serial,
-        health=body.health | {"bundle_digest": body.bundle_digest, "started_at": body.started_at.isoformat()},
+        policy_serial=body.policy_serial,
+        health=body.health | facts,
         counts=[Count(count.hour, count.action, count.category, count.queries) for count in body.counts],
         now=now,
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Self
+
+from filter.settings import PolicySettings, Verdict
 
 FEW = 200
 """Names below which a list may grow or shrink as it likes: a handful doubles easily."""
@@ -72,6 +73,15 @@ def find_doubts(
             doubts.append(Doubt("popular", entry.slug, after=len(names), names=tuple(names[:MOST_NAMES_TOLD])))
     doubts += [Doubt("suffixes", entry.slug, after=entry.suffixes) for entry in after if entry.suffixes > entry.names]
     return doubts
+
+
+def blocked_categories(settings: PolicySettings) -> frozenset[str]:
+    """Categories that somebody blocks, were it for an hour a week."""
+    rules = (rule for profile in settings.profiles for rule in profile.categories)
+    found = {rule.category for rule in rules if Verdict.BLOCK in (rule.verdict, rule.otherwise)}
+    overrides = (override for profile in settings.profiles for override in profile.overrides)
+    found |= {slug for override in overrides if override.verdict is Verdict.BLOCK for slug in override.categories}
+    return frozenset(found.union(settings.closed_categories))
 
 
 def find_changes(before: Sequence[ListCount], after: Sequence[ListCount], bounds: Bounds) -> list[Doubt]:

@@ -41,12 +41,14 @@ def record_report(
     version: str,
     run: str,
     bundle_serial: int | None,
+    policy_serial: int | None = None,
     health: dict[str, Any],
     counts: Iterable[Count],
     now: datetime,
 ) -> None:
     """Keep the last health and raise the counts. A report that comes twice, or late, changes nothing."""
-    node.version, node.bundle_serial, node.health, node.last_seen_at = version, bundle_serial, health, now
+    node.version, node.health, node.last_seen_at = version, health, now
+    node.bundle_serial, node.policy_serial = bundle_serial, policy_serial
     highest: dict[tuple[datetime, str, str], int] = {}
     for count in counts:
         key = (count.hour, count.action, count.category)

@@ -1,13 +1,12 @@
-"""HTTP shapes of filtering: for people, and for filters."""
+"""HTTP shapes of filtering, for people; those for filters are in filter_schemas.py."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
-from fleet.bodies import STRICT, BodyMoment, BodyUuid
+from fleet.bodies import STRICT, BodyUuid
 from fleet.filtering.models import PublicationState
 
 Categories = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=200)]
@@ -69,6 +68,7 @@ class PublicationOut(FromRow):
     size: int | None
     report: dict[str, Any]
     error: str | None
+    returns_to: UUID | None
 
 
 class FilterOut(FromRow):
@@ -82,6 +82,7 @@ class FilterOut(FromRow):
     last_seen_at: datetime | None
     version: str | None
     bundle_serial: int | None
+    policy_serial: int | None
     health: dict[str, Any]
 
 
@@ -127,50 +128,3 @@ class ExplainedOut(BaseModel):
     decision: DecisionOut
     opinions: list[DecisionOut]
     matches: list[MatchOut]
-
-
-# --- from filters ------------------------------------------------------------------------------------------------
-
-
-def on_the_hour(at: datetime) -> datetime:
-    if (at.minute, at.second, at.microsecond) != (0, 0, 0):
-        raise ValueError("an hour starts at minute 0")
-    return at
-
-
-Hour = Annotated[BodyMoment, AfterValidator(on_the_hour)]
-Word = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-CONTRACT = ConfigDict(strict=True, extra="ignore")
-"""Between programs fields are only added: a filter newer than its controller still reports."""
-MAX_HEALTH = 16 * 1024
-
-
-def storable(health: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """What PostgreSQL keeps as JSON, within bounds: no NaN, no NUL, no half of a character."""
-    text = json.dumps(health, allow_nan=False, ensure_ascii=False)
-    if len(text.encode()) > MAX_HEALTH or "\\u0000" in text:
-        raise ValueError("too much, or a NUL")
-    return health
-
-
-class CountIn(BaseModel):
-    model_config = CONTRACT
-
-    hour: Hour
-    action: Word
-    category: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,64}$")] = ""
-    queries: Annotated[int, Field(ge=0, le=2**53)]
-
-
-class ReportIn(BaseModel):
-    """How a filter is, and its counts by hour since its run began."""
-
-    model_config = CONTRACT
-
-    version: Annotated[str, Field(pattern=r"^[ -~]{1,40}$")]
-    run: Annotated[str, Field(pattern=r"^[0-9a-zA-Z-]{8,64}$")]
-    started_at: BodyMoment
-    bundle_serial: Annotated[int, Field(ge=0, le=2**62)] | None = None
-    bundle_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    health: Annotated[dict[str, JsonValue], AfterValidator(storable)] = {}
-    counts: Annotated[list[CountIn], Field(max_length=20_000)] = []

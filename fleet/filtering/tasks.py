@@ -1,22 +1,43 @@
-"""What happens later in filtering: bundles are compiled."""
+"""What happens later in filtering: lists are fetched, names files compiled, counts forgotten."""
 
 from uuid import UUID
 
 from celery import shared_task
+from sqlalchemy import Engine
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.filtering import compiling, publications, reports
+from fleet.filtering import compiling, fetching, publications, reports
 from fleet.filtering.nights import night_of
 from fleet.worker import worker_config
+
+
+def database() -> Engine:
+    """Where a turn is taken: beside the sessions, in a connection of its own."""
+    with SessionFactory() as session:
+        return session.get_bind().engine
+
+
+@shared_task
+def fetch_source(source_id: str) -> None:
+    """Fetch a source that is due when it is this process's turn; then publish it, if a person waits for it."""
+    if fetching.fetch_source(UUID(source_id), database()):
+        sweep_publications()
+
+
+@shared_task
+def sweep_sources() -> None:
+    """Hand over what is due: by the hour, after a failure, lost by the broker, or left by a killed worker."""
+    with SessionFactory.begin() as session:
+        due = fetching.list_due(session, utc_now())
+    for source_id in due:
+        fetch_source.delay(str(source_id))
 
 
 @shared_task
 def compile_publication(publication_id: str) -> None:
     """Compile what was asked for when it is this process's turn; then hand over what waited meanwhile."""
-    with SessionFactory() as session:
-        engine = session.get_bind().engine
-    if compiling.compile_publication(UUID(publication_id), worker_config(), engine):
+    if compiling.compile_publication(UUID(publication_id), worker_config(), database()):
         sweep_publications()
 
 
@@ -38,7 +59,7 @@ def purge_counts() -> None:
 
 @shared_task
 def publish_nightly() -> None:
-    """Ask for the night's bundle. Run twice in a night, it asks once."""
+    """Ask for the night's names file. Run twice in a night, it asks once."""
     now = utc_now()
     with SessionFactory.begin() as session:
         publications.add_nightly_request(session, night_of(now), now)
