@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -37,6 +37,7 @@ from fleet.filtering.policy_models import (
 from fleet.filtering.resolving import Key, ProfileNode, RoomNode, SchoolNode, Spoken, Tree, distinct
 from fleet.schools.models import School
 
+LATE_CLOCKS = timedelta(minutes=5)
 YEARS_AHEAD = 2
 """How far public holidays and school holidays are written into schedules: gateways may be on their own for long."""
 
@@ -163,9 +164,13 @@ def with_calendar(schedule: ScheduleSettings, today: date) -> ScheduleSettings:
 
 
 def _lessons(session: Session, rooms: set[UUID], now: datetime) -> Iterator[LessonSettings]:
-    """Lessons that have not ended, in rooms that have clients."""
+    """Lessons that have not ended, in rooms that have clients. They are said to start a little earlier than they did:
+    a gateway whose clock is late starts them when it hears of them all the same.
+    """
     le = Lesson
     columns = select(le.id, le.room_id, le.starts, le.ends, le.names, le.title, le.by)
     running = columns.where(le.stopped_at.is_(None), le.ends > now, le.room_id.in_(rooms)).order_by(le.starts, le.id)
     for row in session.execute(running):
-        yield LessonSettings(str(row.id), str(row.room_id), row.starts, row.ends, tuple(row.names), row.title, row.by)
+        yield LessonSettings(
+            str(row.id), str(row.room_id), row.starts - LATE_CLOCKS, row.ends, tuple(row.names), row.title, row.by
+        )

@@ -12,12 +12,10 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session, undefer
 
 from filter.compiler import compile_policy
-from filter.normalising import normalise
-from filter.settings import PolicySettings, SettingsInvalid
-from fleet.errors import Invalid, NotFound
-from fleet.filtering import decisions, events, publications, signing, snapshots, waiting
+from filter.settings import PolicySettings
+from fleet.errors import NotFound
+from fleet.filtering import events, profiles, publications, signing, snapshots, waiting
 from fleet.filtering.policy_models import FilterPolicy
-from fleet.filtering.presets import ensure_default_profile
 from fleet.paging import Listing, Page, paginate
 from fleet.scope import Action, Viewer
 
@@ -28,16 +26,6 @@ SORTABLE = {"id": FilterPolicy.id, "serial": FilterPolicy.serial, "made_at": Fil
 NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(FilterPolicy.__tablename__, "serial"))
 
 
-def policy_settings(session: Session, now: datetime) -> PolicySettings:
-    """All that is decided, as filters read it; raise Invalid when it contradicts itself."""
-    default = ensure_default_profile(session, now)
-    session.flush()
-    try:
-        return normalise(decisions.read_policy(session, default.id, now))
-    except SettingsInvalid as error:
-        raise Invalid("filtering.bad_policy", f"Ces réglages se contredisent : {error}.") from error
-
-
 def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: bool = False) -> FilterPolicy:
     """Make what is decided the current policy, in this transaction; the present one is returned when it says the same,
     unless ``anew``.
@@ -46,7 +34,7 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
     are in the order of the commits.
     """
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POLICY_LOCK})
-    settings = policy_settings(session, now)
+    settings = profiles.policy_settings(session, now)
     settings_digest = hashlib.sha256(settings.to_json()).hexdigest()
     current = find_current(session)
     if current is not None and current.settings_digest == settings_digest and not anew:
@@ -90,7 +78,7 @@ def _compile(session: Session, settings: PolicySettings, by: str | None, why: st
 
 
 def _prune(session: Session, newest: int) -> None:
-    kept = select(FilterPolicy.serial).order_by(FilterPolicy.serial.desc()).limit(KEPT).scalar_subquery()
+    kept = select(FilterPolicy.serial).order_by(FilterPolicy.serial.desc()).limit(KEPT)
     session.execute(delete(FilterPolicy).where(FilterPolicy.serial < newest, FilterPolicy.serial.not_in(kept)))
 
 
