@@ -21,13 +21,13 @@ from filter.lists.records import AAAA, A, read_record
 from filter.lists.refused import RuleRefused
 from filter.lists.source import ListReport
 from filter.lists.suffixes import is_known_suffix
-from filter.names import LABEL, LONGEST
 
 ZERO_NETWORK = ip_network("0.0.0.0/8")
-USUAL = re.compile(rf"\|\|((?:{LABEL}\.)+(?=[a-z]){LABEL})\^".encode(), re.ASCII)
-"""Nearly every line of nearly every list, already clean."""
+USUAL = re.compile(rb"\|\|([a-z0-9_][a-z0-9_.-]*\.[a-z][a-z0-9-]*[a-z0-9])\^").fullmatch
+"""Nearly every line of nearly every list. It lets some wrong names pass, which read_usual finds."""
+LONGEST_LABEL = 63
 MACHINE_WORDS = re.compile(r"ip6-[a-z]+")
-HOSTS = re.compile(r"([0-9][0-9.]*|[0-9a-f:.]*:[0-9a-f:.%]*)\s+([^#]*[^#\s])\s*(?:#.*)?", re.IGNORECASE | re.ASCII)
+ADDRESS = re.compile(r"[0-9][0-9.]*|[0-9a-f:.]*:[0-9a-f:.%]*", re.IGNORECASE)
 LOCAL_NAMES = MACHINE_NAMES | {"localhost", "local", "broadcasthost", "0.0.0.0"}  # noqa: S104 - a name here
 """What hosts files say of the machine they are on."""
 MOST_RULES = 20_000
@@ -44,17 +44,23 @@ def read_adblock(path: Path, report: ListReport) -> Iterator[Entry]:
     plain = frozenset(mask for exception, mask, options in disabled if not exception and not options)
     for number, raw in read_raw_lines(path):
         line = raw.strip()
-        if is_comment(line):
-            continue
-        report.lines += 1
-        found = USUAL.fullmatch(line)
-        if found and len(found[1]) <= LONGEST:
-            name = found[1].decode()
-            if not is_known_suffix(name) and f"||{name}^" not in plain:
-                report.names += 1
-                yield name
-                continue
-        yield from read_unusual(number, line, disabled, report)
+        if (name := read_usual(line)) and not (plain and f"||{name}^" in plain):
+            report.lines += 1
+            report.names += 1
+            yield name
+        elif not is_comment(line):
+            report.lines += 1
+            yield from read_unusual(number, line, disabled, report)
+
+
+def read_usual(line: bytes) -> str:
+    """The name of ``||name^`` where it is written clean and may be blocked, "" for all other lines."""
+    if (found := USUAL(line)) is None:
+        return ""
+    name = found[1].decode()
+    if len(name) > LONGEST_LABEL or ".." in name or ".-" in name or "-." in name or is_known_suffix(name):
+        return ""
+    return name
 
 
 def is_comment(line: bytes) -> bool:
@@ -108,8 +114,9 @@ def parse_rule(text: str) -> tuple[Entry, ...]:
 def read_line(text: str, disabled: Collection[Key] = ()) -> Iterator[Entry | RuleRefused]:
     """What a line comes to; refusals are handed over, as one name of a hosts line does not take the others along."""
     try:
-        if found := HOSTS.fullmatch(text):
-            yield from read_hosts_line(text, found[1], found[2].split())
+        words = text.partition("#")[0].split()
+        if len(words) > 1 and ADDRESS.fullmatch(words[0]):
+            yield from read_hosts_line(text, words[0], words[1:])
             return
         rule = split_rule(text)
         if rule.disables:
