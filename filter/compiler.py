@@ -13,8 +13,11 @@ from filter.bundle import ListInfo, Member, Sign
 from filter.bundle_writer import write_names, write_policy
 from filter.domains import DEFAULT_KEY, hash_name
 from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
+from filter.lists.fast import FastReader
+from filter.lists.lines import read_chunks
 from filter.lists.source import ListReport, ListSource
 from filter.merging import Codes, Column, Numbers, make_numpy_table, make_plain_table, merge_plainly, merge_with_numpy
+from filter.normalising import normalise
 from filter.settings import PolicySettings
 
 COMPILER = "preau 2"
@@ -75,6 +78,9 @@ class Collected:
     addresses: set[tuple[str, int]] = field(default_factory=set)
     """(network, code of a member at position 0)."""
 
+    def add_network(self, entry: AddressEntry) -> None:
+        self.addresses.add((entry.network, Member(0, allows=entry.allows).code))
+
 
 def compile_names(
     lists: Iterable[ListSource],
@@ -96,7 +102,7 @@ def compile_names(
     numpy = import_numpy() if use_numpy else None
     reports = [ListReport() for _ in sources]
     collected = [Collected() for _ in sources]
-    columns = read_columns(sources, reports, collected, key, numpy)
+    columns = read_columns(sources, reports, collected, key, FastReader(numpy, key) if numpy else None)
     merged = merge_with_numpy(numpy, columns) if numpy else merge_plainly(columns)
     addresses = gather_addresses(collected)
     table, networks = make_numpy_table(numpy, merged, addresses) if numpy else make_plain_table(merged, addresses)
@@ -140,12 +146,15 @@ def compile_policy(
     names_digest: str = "",
     sign: Sign | None = None,
 ) -> PolicyReport:
-    """Write a policy file in one rename; ``names_digest`` says which names file it was compiled beside."""
+    """Write a policy file in one rename; ``names_digest`` says which names file it was compiled beside.
+
+    Raises SettingsInvalid for contradictory settings; ``out`` is then left as it was.
+    """
     written = write_policy(
         out,
         serial=serial,
         compiled_at=compiled_at,
-        settings=settings.to_json(),
+        settings=normalise(settings).to_json(),
         names_digest=names_digest,
         compiler=COMPILER,
         sign=sign,
@@ -176,32 +185,41 @@ def read_columns(
     reports: Sequence[ListReport],
     collected: Sequence[Collected],
     key: bytes,
-    numpy: ModuleType | None,
+    fast: FastReader | None,
 ) -> Iterator[Column]:
     """Read the lists, each when its turn comes; hashes are handed over, the rest stays in ``collected``."""
     for position, (source, report, one) in enumerate(zip(sources, reports, collected, strict=True)):
-        collect(source, report, one, key, numpy)
+        if fast and source.plain:
+            collect_plain(source, report, one, fast)
+        else:
+            collect(source, report, one, key)
         for code in sorted(one.hashes):
             yield Column(code | position, one.hashes.pop(code))
 
 
-def collect(
-    source: ListSource, report: ListReport, into: Collected, key: bytes, numpy: ModuleType | None = None
-) -> None:
-    """Read one list."""
-    plain = array("Q")
-    others: dict[int, array[int]] = {0: plain}
+def collect(source: ListSource, report: ListReport, into: Collected, key: bytes) -> None:
+    """Read one list, entry by entry."""
+    names = array("Q")
+    others: dict[int, array[int]] = {0: names}
     for entry in source.read(report):
         if type(entry) is str:
-            plain.append(hash_name(entry.encode(), key))
+            names.append(hash_name(entry.encode(), key))
         elif isinstance(entry, NameEntry):
             code = Member(0, entry.match, entry.allows, entry.important).code
             others.setdefault(code, array("Q")).append(hash_name(entry.name.encode(), key))
         elif isinstance(entry, AddressEntry):
-            into.addresses.add((entry.network, Member(0, allows=entry.allows).code))
+            into.add_network(entry)
         elif isinstance(entry, RuleEntry):
             into.rules.append(entry)
     into.hashes.update(others)
+
+
+def collect_plain(source: ListSource, report: ListReport, into: Collected, fast: FastReader) -> None:
+    """Read a list of plain files, to what ``source.read`` would have led to."""
+    source.prepare(report)
+    into.hashes[0] = fast.join(
+        piece for path in source.plain for piece in fast.read(read_chunks(path), report, path, into.add_network)
+    )
 
 
 def gather_addresses(collected: Sequence[Collected]) -> dict[str, Codes]:
