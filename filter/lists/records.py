@@ -121,7 +121,7 @@ def write_binding(fields: Sequence[str]) -> str:
 
 def write_parameter(text: str) -> str:
     found = PARAMETER.fullmatch(text)
-    if found is None or UNSAFE.search(text):
+    if found is None or not (text.isascii() and text.isprintable()) or UNSAFE.search(text):
         raise RuleRefused("bad_record")
     key, value = found[1], found[2]
     if (value is None) != (key == "no-default-alpn"):

@@ -122,7 +122,7 @@ def join_lines(lines: Iterable[tuple[int, bytes]]) -> Iterator[Line | Refusal]:
             continue
         text = raw.decode("utf-8", "surrogateescape").rstrip()
         if first is None:
-            first = Line(number, text.strip(), text[:1].isspace(), ())
+            first = Line(number, raw.decode("utf-8", "replace").strip(), text[:1].isspace(), ())
         try:
             if len(raw) > LONGEST_LINE:
                 raise RuleRefused("too_long")
