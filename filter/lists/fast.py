@@ -74,7 +74,7 @@ class FastReader:
         self.numpy = numpy
         self.key = key
         rules = icann_rules()
-        self.suffixes = numpy.array([hash_name(name.encode(), key) for name in sorted(rules.exact)], numpy.uint64)
+        self.suffixes = numpy.array(sorted(hash_name(name.encode(), key) for name in rules.exact), numpy.uint64)
         self.suffix_buckets = numpy.zeros(1 << SUFFIX_BITS, bool)
         self.suffix_buckets[(self.suffixes >> numpy.uint64(64 - SUFFIX_BITS)).astype(numpy.int64)] = True
         self.wildcard_tails = [make_tail(numpy, wildcard) for wildcard in sorted(rules.wildcards)]
@@ -152,7 +152,8 @@ class FastReader:
         np = self.numpy
         found = self.suffix_buckets[(hashes >> np.uint64(64 - SUFFIX_BITS)).astype(np.int64)]
         places = np.flatnonzero(found)
-        found[places] = np.isin(hashes[places], self.suffixes)
+        nearest = np.searchsorted(self.suffixes[:-1], hashes[places])
+        found[places] = self.suffixes[nearest] == hashes[places]
         tails = np.ndarray(len(block.data) - 7, "V8", block.data, strides=(1,))[block.stops[chosen] - 8].view("<u8")
         places = np.flatnonzero(self.wildcard_ends[(tails >> np.uint64(48)).astype(np.int64)])
         for mask, tail in self.wildcard_tails:

@@ -25,7 +25,7 @@ def hash_pieces(
 
     Pieces are taken longest first, so that those that still have a word to mix are always the first ones.
     """
-    order = numpy.argsort(-(lengths >> 3), kind="stable")
+    order = numpy.argsort(-(lengths >> 3).astype(numpy.int16), kind="stable")  # 16 bits: sorted by counting
     starts, lengths = starts[order], lengths[order]
     whole = lengths >> 3
     words = numpy.ndarray(len(data) - 7, "V8", data, strides=(1,))
