@@ -19,10 +19,13 @@ des valeurs séparées par des virgules. L’option l’emporte sur la variable.
 exemples :
   preau-filter compile --ut1 blacklists --out ecole.preau
   preau-filter serve --bundle ecole.preau --listen 127.0.0.1:5300 --upstream 9.9.9.9
+  preau-filter check-list liste.txt
   preau-filter explain --bundle ecole.preau --client 10.2.0.17 www.exemple.fr AAAA
 
 codes de sortie : 0 tout va bien, 1 refusé ou impossible (une phrase dit pourquoi), 2 mauvaise option
 """
+LIST_FORMATS = ("adblock", "addresses", "dnsmasq", "domains", "hosts", "rpz", "wildcards")
+"""The keys of filter.lists.formats.FORMATS, told without reading them."""
 
 
 class Parser(FrenchParser):
@@ -100,6 +103,17 @@ def make_parser(environ: Mapping[str, str] | None = None) -> argparse.ArgumentPa
     question.add_argument("name", metavar="NOM", help="nom demandé")
     question.add_argument("type", metavar="TYPE", nargs="?", default="A", help="A par défaut")
 
+    checking = commands.add_parser(
+        "check-list", help="dire ce que contient une liste, avant de s’y fier", environ=environ
+    )
+    known = ", ".join(LIST_FORMATS)
+    checking.add_argument(
+        "--format", choices=LIST_FORMATS, metavar="FORMAT", help=f"{known} ; sans cette option, d’après le contenu"
+    )
+    checking.add_argument("--json", action="store_true", help="rapport en JSON")
+    arguments = checking.add_argument_group("arguments")
+    arguments.add_argument("file", metavar="FICHIER", help="liste, ou dossier ou archive UT1")
+
     status = commands.add_parser("status", help="demander à un filtre en marche comment il va", environ=environ)
     status.option("--metrics", metavar="ADRESSE:PORT", help="où ce filtre sert ses mesures")
     status.add_argument("--json", action="store_true", help="réponse en JSON")
@@ -120,7 +134,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     """Run a command; the exit status. What cannot be done is one sentence, not a traceback."""
     args = make_parser(environ).parse_args(arguments)
     merge_variables(args)
-    command = import_module(f"filter.commands.{args.command}")  # each brings what it needs, so that help is instant
+    module = args.command.replace("-", "_")
+    command = import_module(f"filter.commands.{module}")  # each brings what it needs, so that help is instant
     try:
         status: int = command.run(args)
     except command.PROBLEMS as error:

@@ -49,3 +49,8 @@ def in_french(message: str) -> str:
             rest = found.groupdict().get("rest")
             return (found.expand(french) + (in_french(rest) if rest else "")).replace("'", "")
     return message
+
+
+def spaced(number: int) -> str:
+    """1234567 as French people write it."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

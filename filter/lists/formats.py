@@ -13,6 +13,7 @@ from filter.lists.dnsmasq import read_dnsmasq
 from filter.lists.domains import TRAILING_COMMENT, clean_listed, read_domains
 from filter.lists.hosts import is_host_address, read_hosts
 from filter.lists.lines import ListRefused, read_raw_lines
+from filter.lists.rpz import read_rpz
 from filter.lists.source import Reader
 from filter.lists.wildcards import read_wildcards
 from filter.names import NameRefused
@@ -23,6 +24,7 @@ FORMATS: Mapping[str, Reader] = {
     "dnsmasq": read_dnsmasq,
     "domains": read_domains,
     "hosts": read_hosts,
+    "rpz": read_rpz,
     "wildcards": read_wildcards,
 }
 SAMPLE = 2000

@@ -31,6 +31,7 @@ REASONS = {
     "pattern_too_large": "motif trop coûteux à appliquer",
     "public_suffix": "suffixe public (com, gouv.fr…)",
     "too_long": "ligne trop longue",
+    "too_many_rules": "règle en trop : la liste en a plus qu’un filtre n’en tient",
     "too_wide": "bloquerait presque tout",
     "unsupported_modifier": "option inconnue ou sans objet pour le DNS",
     "unsupported_syntax": "syntaxe inconnue de ce format",

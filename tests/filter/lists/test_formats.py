@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from filter.lists.formats import examine, recognise
+from filter.lists.formats import FORMATS, examine, recognise
 from filter.lists.lines import ListRefused
 
 ZONE = """\
@@ -50,6 +50,7 @@ def test_a_format_is_recognised(tmp_path: Path, content: str, name: str) -> None
     path.write_bytes(content.encode())
 
     assert recognise(path) == name
+    assert name in FORMATS
     assert "premières lignes" in examine(path).why
 
 
