@@ -38,3 +38,10 @@ def is_private(packed: bytes) -> bool:
     if any(value & mask == network for network, mask in PRIVATE_IPV6):
         return True
     return any(packed[:size] == prefix and is_private(packed[size : size + 4]) for prefix, size in EMBEDDED_IPV4)
+
+
+def readings(packed: bytes) -> tuple[bytes, ...]:
+    """The address, and the IPv4 address that hides in it, if any: lists may name either."""
+    if len(packed) == 4:
+        return (packed,)
+    return (packed, *(packed[size : size + 4] for prefix, size in EMBEDDED_IPV4 if packed[:size] == prefix))

@@ -2,16 +2,18 @@
 
 import struct
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from filter import wire
-from filter.policy import AnswerRecord
+from filter.decisions import AnswerRecord
 from filter.wire import Record, UpstreamAnswer, WireError
 
 LONGEST_TTL = 86_400
 LONGEST_NEGATIVE_TTL = 3_600  # RFC 2308 advises one to three hours
 STALE_SECONDS = 86_400  # RFC 8767 advises one to three days
 STALE_TTL = 30
+ADDRESS_TYPES = frozenset({wire.A, wire.AAAA, wire.HTTPS, wire.SVCB})
 OVERHEAD = 700
 """Bytes that one entry costs beside its message, about."""
 
@@ -44,19 +46,19 @@ class KeptAnswer:
     records: tuple[AnswerRecord, ...]
     """What it leads to, for the review; judged anew each time, so that a new bundle applies at once."""
 
-    def aged(self, seconds: int, stale: bool = False) -> bytes:
-        """The answer and authority sections as they read that many seconds later."""
-        body = bytearray(self.message)
+    def aged(self, seconds: int, stale: bool = False, most: int = LONGEST_TTL) -> bytes:
+        """The whole message as it reads that many seconds later, with no TTL above ``most``."""
+        message = bytearray(self.message)
         for offset, ttl in self.ttls:
-            struct.pack_into("!I", body, offset, STALE_TTL if stale else max(ttl - seconds, 0))
-        return bytes(body[self.body :])
+            struct.pack_into("!I", message, offset, min(STALE_TTL if stale else max(ttl - seconds, 0), most))
+        return bytes(message)
 
 
 def keep(answer: UpstreamAnswer, dnssec_ok: bool) -> KeptAnswer:
     """Cut an answer down; raise WireError when a record that must be judged cannot be read.
 
-    The additional section goes: nobody asked for it, and an address in it would escape the review. The authority
-    stays where a negative answer (SOA) or DNSSEC needs it.
+    The additional section goes: nobody asked for it. The authority stays where a negative answer (SOA) or DNSSEC needs
+    it. Addresses are judged wherever they stood: an answer that hides a private one is not believed in the rest.
     """
     needed = dnssec_ok or any(record.rtype == wire.SOA for record in answer.authorities)
     authorities = answer.authorities if needed else ()
@@ -71,8 +73,15 @@ def keep(answer: UpstreamAnswer, dnssec_ok: bool) -> KeptAnswer:
         authorities=len(authorities),
         ttls=tuple((record.ttl_offset, clamp(record.ttl, LONGEST_TTL)) for record in records),
         ttl=find_ttl(answer),
-        records=tuple(describe(answer.data, record) for record in answer.answers),
+        records=(*(describe(answer.data, record) for record in answer.answers), *describe_rest(answer)),
     )
+
+
+def describe_rest(answer: UpstreamAnswer) -> Iterator[AnswerRecord]:
+    """Addresses outside the answer section. Their owners are no names that the answer leads to, and not judged."""
+    for record in (*answer.authorities, *answer.additionals):
+        if record.rtype in ADDRESS_TYPES and (addresses := describe(answer.data, record).addresses):
+            yield AnswerRecord(answer.question.name, (), addresses)
 
 
 def describe(data: bytes, record: Record) -> AnswerRecord:

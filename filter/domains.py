@@ -1,6 +1,6 @@
-"""DomainIndex: which lists hold a name or one of its parents, looked up in the mapped table of 64-bit hashes."""
+"""DomainIndex: which sets of list entries hold a name or one of its parents, in the mapped table of 64-bit hashes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from siphash24 import siphash13
 
@@ -19,19 +19,25 @@ def hash_name(name: bytes, key: bytes) -> int:
 
 
 class DomainIndex:
-    """Looks names up in a bundle. Every parent costs one more probe; nothing of the table is copied."""
+    """Looks names up in a names file. Every parent costs one more probe; nothing of the table is copied."""
 
-    def __init__(self, bundle: NamesFile) -> None:
-        self.key = bundle.header.key
-        self.find: Callable[[int], int | None] = bundle.find_set
+    def __init__(self, names: NamesFile) -> None:
+        self.key = names.header.key
+        self.find: Callable[[int], int | None] = names.find_set
+
+    def find_sets(self, names: Sequence[str]) -> list[tuple[str, int]]:
+        """Every (suffix, set id) that the lists hold, in the order given: a name, then its parents."""
+        found, key, find = [], self.key, self.find
+        for suffix in names:
+            set_id = find(siphash13(suffix.encode(), key=key).intdigest() & UNSIGNED)
+            if set_id is not None:
+                found.append((suffix, set_id))
+        return found
 
     def find_set(self, name: str) -> int | None:
-        """The set of lists that hold exactly this name."""
+        """The set of entries for exactly this name."""
         return self.find(hash_name(name.encode(), self.key))
 
     def matches(self, name: str) -> Iterator[tuple[str, int]]:
         """Every (suffix, set id) that the lists hold, longest suffix first."""
-        for suffix in suffixes(name):
-            found = self.find_set(suffix)
-            if found is not None:
-                yield suffix, found
+        yield from self.find_sets(tuple(suffixes(name)))

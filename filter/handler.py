@@ -4,12 +4,14 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from filter import replies, wire
+from filter.decisions import Action, Decision, Query
 from filter.lookup import Lookup
 from filter.metrics import Metrics
-from filter.policy import Action, Decision, Policy, Profile, Query, decide, review_answer
+from filter.policy import Policy, Profile, decide, review_answer
 from filter.replies import Address
 from filter.upstream import UpstreamFailed
 from filter.wire import ClientQuery, WireError
@@ -40,14 +42,17 @@ class Handler:
         self.policy: Policy | None = None
         """Replaced in one assignment, between two queries: a query is judged by one policy from end to end."""
 
-    async def answer(self, data: bytes, client: str, over_udp: bool) -> bytes | None:
-        """The reply, or None for what deserves none: a fragment, or a response sent as a query."""
+    async def answer(self, data: bytes, client: str, over_udp: bool, label: str | None = None) -> bytes | None:
+        """The reply, or None for what gets none: a fragment, a response sent as a query, a name that a list drops.
+
+        ``label`` is the device's own, from its DoH path or DoT name.
+        """
         if len(data) < wire.HEADER.size or data[2] & 0x80:
             self.metrics.dropped.labels("no_query").inc()
             return None
         started = time.perf_counter()
         try:
-            reply = await self.reply_to(data, client, over_udp)
+            reply = await self.reply_to(data, client, over_udp, label)
         except Exception as error:  # noqa: BLE001  # whatever fails, the client hears SERVFAIL at once
             log.error("query could not be answered", extra=place_of(error))  # noqa: TRY400  # its text may hold a name
             self.count("failed", "error")
@@ -55,7 +60,7 @@ class Handler:
         self.metrics.answer_seconds.observe(time.perf_counter() - started)
         return reply
 
-    async def reply_to(self, data: bytes, client: str, over_udp: bool) -> bytes:
+    async def reply_to(self, data: bytes, client: str, over_udp: bool, label: str | None) -> bytes | None:
         """Refuse what is no ordinary query; decide the rest."""
         flags = int.from_bytes(data[2:4], "big")
         if wire.opcode(flags):
@@ -76,28 +81,45 @@ class Handler:
         if (policy := self.policy) is None:
             self.count("failed", "not_ready")
             return replies.not_ready(query, limit)
-        return await self.decide(query, limit, policy.profile_for(client))
+        return await self.decide(query, limit, policy.profile_for(client, label), over_udp)
 
-    async def decide(self, query: ClientQuery, limit: int, profile: Profile) -> bytes:
+    async def decide(self, query: ClientQuery, limit: int, profile: Profile, over_udp: bool) -> bytes | None:
         """Answer by decision, or look the answer up and judge where it leads."""
         asked = Query(query.question.name, query.question.qtype)
-        decision = decide(asked, profile, self.now())
-        if decision.action is not Action.ALLOWED:
-            return self.stop(query, limit, decision)
+        decision = lift_truncation(decide(asked, profile, self.now()), over_udp)
+        target = decision.rewrite.target if decision.rewrite is not None and not decision.rewrite.is_final else None
+        if decision.action is not Action.ALLOWED and target is None:
+            return self.stop(query, limit, decision, profile)
+        sent = query if target is None else replies.target_query(query, target)
         try:
-            found = await self.lookup.find(query)
+            found = await self.lookup.find(sent)
         except UpstreamFailed as failure:
             self.count("failed", "upstream")
             return replies.failed(query, limit, failure.rcode, failure.ede)
-        decision = review_answer(asked, decision, profile, found.answer.records, self.now())
-        if decision.action is not Action.ALLOWED:
-            return self.stop(query, limit, decision)
+        led_to = asked if target is None else Query(target, asked.qtype)
+        reviewed = lift_truncation(
+            review_answer(led_to, decision, profile, found.answer.records, self.now()), over_udp, decision
+        )
+        if reviewed is not decision:
+            return self.stop(query, limit, reviewed, profile)
         self.count(decision.action, decision.rule, decision.category)
-        return replies.forwarded(query, limit, found)
+        if target is not None:
+            return replies.rewritten(query, limit, decision, found)
+        return replies.forwarded(query, limit, found, decision.ttl)
 
-    def stop(self, query: ClientQuery, limit: int, decision: Decision) -> bytes:
+    def stop(self, query: ClientQuery, limit: int, decision: Decision, profile: Profile) -> bytes | None:
+        """The reply of a decision that needs no upstream."""
         self.count(decision.action, decision.rule, decision.category)
-        return replies.decided(query, limit, decision, self.block_addresses)
+        if decision.action is Action.DROPPED:
+            return None
+        return replies.decided(query, limit, decision, self.block_addresses, profile.block_mode)
 
     def count(self, action: str, rule: str, category: str | None = None) -> None:
         self.metrics.count(self.now(), action, rule, category)
+
+
+def lift_truncation(decision: Decision, over_udp: bool, otherwise: Decision | None = None) -> Decision:
+    """What is to be asked over TCP is answered there: as allowed, or as was decided ``otherwise``."""
+    if decision.action is not Action.TRUNCATED or over_udp:
+        return decision
+    return otherwise or replace(decision, action=Action.ALLOWED)

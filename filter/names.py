@@ -53,6 +53,16 @@ def suffixes(name: str) -> Iterator[str]:
         _, _, name = name.partition(".")
 
 
+def name_and_parents(name: str) -> tuple[str, ...]:
+    """All of suffixes() at once, for those who look through them several times."""
+    if not name:
+        return ()
+    found = [name]
+    while (dot := name.find(".") + 1) and (name := name[dot:]):
+        found.append(name)
+    return tuple(found)
+
+
 def longest_suffix(name: str, known: frozenset[str]) -> str | None:
     """The longest of the name and its parents that is known."""
     if not known:

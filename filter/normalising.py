@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from filter.clients import NetworkInvalid, parse_network
 from filter.names import NameRefused, clean_name
+from filter.safesearch import ENGINES
 from filter.schedules import problems as problems_of_schedule
 from filter.settings import (
     LabelSettings,
@@ -122,6 +123,7 @@ def clean_profile(profile: ProfileSettings, schedules: set[str], problems: list[
     for rule in categories:
         if rule.schedule is not None and rule.schedule not in schedules:
             problems.append(f"{where} : plage inconnue : {rule.schedule}")
+    problems += [f"{where} : moteur inconnu : {slug}" for slug in sorted(set(profile.safe_search) - set(ENGINES))]
     problems += [f"{where} : dérogation en double : {key}" for key in twice([o.id for o in profile.overrides])]
     return replace(
         profile,

@@ -1,277 +1,280 @@
-"""What happens to a query: Query, Profile, Decision, the table of RULES, decide() and review_answer(). Pure."""
+"""What happens to a query: the table of RULES, decide() and review_answer(), and the Policy of a pair of open files."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
+from typing import NamedTuple
 
-from filter.addresses import is_private
-from filter.bundle import Bundle, BundleRefused, ListInfo
+from filter.addresses import is_private, readings
+from filter.bundle import BundleRefused, NamesFile, PolicyFile
+from filter.bypass import BYPASS_NAMES
 from filter.clients import NetworkInvalid, Networks
-from filter.domains import DomainIndex
-from filter.names import longest_suffix, suffixes
-from filter.settings import PolicySettings, ProfileSettings, SettingsInvalid
+from filter.decisions import (
+    ALLOWED_BY_DEFAULT,
+    LESSON_TTL,
+    Action,
+    AnswerRecord,
+    Decision,
+    Query,
+    Rewrite,
+)
+from filter.lists.entries import ReplyRecord
+from filter.names import name_and_parents
+from filter.profiles import Clocks, Moment, Profile, Shelf, make_profile
+from filter.safesearch import rewrite_for
+from filter.schedules import problems
+from filter.settings import (
+    LabelSettings,
+    LessonSettings,
+    NetworkSettings,
+    OverrideSettings,
+    PolicySettings,
+    SettingsInvalid,
+    Verdict,
+    hash_label,
+)
+from filter.special import CANARIES, is_public, special_action
+from filter.verdicts import NamesIndex
 
-QTYPE_ANY = 255
+__all__ = [
+    "ALLOWED_BY_DEFAULT", "LESSON_TTL", "REWRITES", "RULES", "Action", "AnswerRecord", "Case", "Decision", "Policy",
+    "Profile", "Query", "Rewrite", "decide", "make_case", "review_answer",
+]  # fmt: skip
+
+A, AAAA, QTYPE_ANY = 1, 28, 255
+MOST_DECIDED = 2048
+"""Decisions remembered by a policy; some 500 bytes each."""
+CLOSED_NAMES = CANARIES | BYPASS_NAMES
+VERDICTS = {Verdict.ALLOW: (Action.ALLOWED, "own_allow"), Verdict.BLOCK: (Action.BLOCKED, "own_deny")}
 
 
-class Action(StrEnum):
-    ALLOWED = "allowed"
-    BLOCKED = "blocked"
-    """Answered by the block page's address, or by NXDOMAIN when there is none."""
-    NXDOMAIN = "nxdomain"
-    NODATA = "nodata"
-    LOOPBACK = "loopback"
-    """``localhost`` is the machine that asks."""
-    MINIMAL = "minimal"
-    """ANY is answered by one small record (RFC 8482)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One question: a name as filter.names compares them, and a record type's number."""
+class Case(NamedTuple):
+    """A query with everything that rules look at."""
 
     name: str
-    qtype: int = 1
+    qtype: int
+    suffixes: tuple[str, ...]
+    """The name, then its parents."""
+    profile: Profile
+    moment: Moment
+    """What holds for the profile now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is done and which rule said so."""
-
-    action: Action
-    rule: str
-    category: str | None = None
-    """Slug of the category that denied or allowed."""
-    suffix: str | None = None
-    """The name or parent that matched."""
-    lists: tuple[str, ...] = ()
-    """Titles of the lists that hold it."""
-    via: str | None = None
-    """The name that the answer led to, when it is that one which was judged."""
+Rule = Callable[[Case], Decision | None]
 
 
-ALLOWED_BY_DEFAULT = Decision(Action.ALLOWED, "default")
+def answer_any_minimally(case: Case) -> Decision | None:
+    return Decision(Action.MINIMAL, "any") if case.qtype == QTYPE_ANY else None
 
 
-@dataclass(frozen=True, eq=False)  # compared by identity: a new bundle makes new profiles, and cached verdicts lapse
-class Profile:
-    """What one group of clients may reach, ready for look-ups in one bundle."""
-
-    slug: str
-    name: str
-    index: DomainIndex
-    lists: tuple[ListInfo, ...]
-    sets: tuple[tuple[int, ...], ...]
-    blocked_lists: frozenset[int]
-    allowed_lists: frozenset[int]
-    denied_names: frozenset[str]
-    allowed_names: frozenset[str]
-    private_names: frozenset[str]
-    verdicts: tuple[Decision | None, ...]
-    """Set id -> what this profile says of a name in exactly these lists; None: nothing."""
+def answer_special_name(case: Case) -> Decision | None:
+    found = special_action(case.suffixes, case.qtype, case.profile.private_names)
+    return None if found is None else Decision(found[0], "special_name", suffix=found[1])
 
 
-Rule = Callable[[Query, Profile, datetime], Decision | None]
-
-SPECIAL_NAMES: dict[str, Action] = {
-    "use-application-dns.net": Action.NXDOMAIN,  # Firefox then leaves its own DoH off
-    "mask.icloud.com": Action.NXDOMAIN,  # iCloud Private Relay then says it is unavailable here
-    "mask-h2.icloud.com": Action.NXDOMAIN,
-    "mask-canary.icloud.com": Action.NXDOMAIN,
-    "resolver.arpa": Action.NODATA,  # discovery of encrypted resolvers (RFC 9462): none is offered
-    "localhost": Action.LOOPBACK,  # RFC 6761: asking an upstream would tell it nothing good
-    "invalid": Action.NXDOMAIN,  # RFC 6761
-    "onion": Action.NXDOMAIN,  # RFC 7686
-}
-LOCAL_SUFFIXES = frozenset({"local", "lan", "home.arpa", "internal", "localhost", "localdomain", "intranet"})
-"""Names that are not public: they may have private addresses."""
-
-
-def answer_any_minimally(query: Query, _profile: Profile, _now: datetime) -> Decision | None:
-    return Decision(Action.MINIMAL, "any") if query.qtype == QTYPE_ANY else None
-
-
-def answer_special_name(query: Query, _profile: Profile, _now: datetime) -> Decision | None:
-    suffix = next((s for s in suffixes(query.name) if s in SPECIAL_NAMES), None)
-    return None if suffix is None else Decision(SPECIAL_NAMES[suffix], "special_name", suffix=suffix)
-
-
-def allow_own_name(query: Query, profile: Profile, _now: datetime) -> Decision | None:
-    """A name that a person allowed, unless the same person denied one that is more precise."""
-    allowed = longest_suffix(query.name, profile.allowed_names)
-    if allowed is None:
+def close_bypass(case: Case) -> Decision | None:
+    """Other people's encrypted DNS and relays: a negative answer, which makes software stay with this resolver."""
+    if not case.profile.closes_bypass:
         return None
-    denied = longest_suffix(query.name, profile.denied_names)
-    if denied is not None and len(denied) > len(allowed):
+    if CLOSED_NAMES.isdisjoint(case.suffixes):
         return None
-    return Decision(Action.ALLOWED, "own_allow", suffix=allowed)
+    suffix = next(name for name in case.suffixes if name in CLOSED_NAMES)
+    return Decision(Action.NXDOMAIN, "special_name" if suffix in CANARIES else "bypass", suffix=suffix)
 
 
-def deny_own_name(query: Query, profile: Profile, _now: datetime) -> Decision | None:
-    denied = longest_suffix(query.name, profile.denied_names)
-    return None if denied is None else Decision(Action.BLOCKED, "own_deny", suffix=denied)
+def keep_to_lesson(case: Case) -> Decision | None:
+    """A name of the lesson goes on to the rules that follow; every other is blocked."""
+    lesson = case.moment.lesson
+    if lesson is None or not case.moment.lesson_names.isdisjoint(case.suffixes):
+        return None
+    return Decision(Action.BLOCKED, "lesson", reason=lesson.title, until=lesson.ends, ttl=LESSON_TTL)
 
 
-def judge_lists(query: Query, profile: Profile, _now: datetime) -> Decision | None:
-    """The most precise entry of a list that the profile blocks or allows; allowed wins over blocked for one entry."""
-    for suffix, set_id in profile.index.matches(query.name):
-        if (verdict := profile.verdicts[set_id]) is not None:
-            return replace(verdict, suffix=suffix)
-    return None
+def apply_override(case: Case) -> Decision | None:
+    known = case.moment.overrides
+    if not known or (suffix := next((name for name in case.suffixes if name in known), None)) is None:
+        return None
+    override = known[suffix]
+    action = Action.ALLOWED if override.verdict is Verdict.ALLOW else Action.BLOCKED
+    return Decision(
+        action, "override", suffix=suffix, layer=override.layer, reason=override.reason, until=override.ends
+    )
+
+
+def judge_own_name(case: Case) -> Decision | None:
+    known = case.profile.names
+    if not known or (suffix := next((name for name in case.suffixes if name in known), None)) is None:
+        return None
+    own = known[suffix]
+    action, rule = VERDICTS[own.verdict]
+    return Decision(action, rule, suffix=suffix, layer=own.layer, reason=own.reason)
+
+
+def judge_lists(case: Case) -> Decision | None:
+    return case.moment.verdicts.judge(case.name, case.qtype, case.suffixes)
 
 
 RULES: tuple[Rule, ...] = (
     answer_any_minimally,  # cheapest, needs no profile; one small record leads nowhere
-    answer_special_name,  # safety: no list and nobody can switch encrypted DNS around the filter back on
-    allow_own_name,  # a person's word beats every list
-    deny_own_name,
-    judge_lists,
+    answer_special_name,  # safety: what is no public name never leaves, and nobody can say otherwise
+    close_bypass,  # before any allowance: a way around the filter would make every rule below pointless
+    keep_to_lesson,  # before overrides and own names: while it runs, only its names; it can narrow but never open
+    apply_override,  # a dated exception is there to change what the profile says, so it comes before it
+    judge_own_name,  # a person's word beats every list; the longer name beats the shorter
+    judge_lists,  # last, and dearest: a probe for each parent of the name
 )
+"""Whether a name may be reached. The first rule that speaks wins."""
+JUDGING_TARGETS: tuple[Rule, ...] = tuple(rule for rule in RULES if rule not in (answer_any_minimally, keep_to_lesson))
+"""For where an answer leads. Not the lesson: it speaks of what is asked, and sites of a lesson stand on servers with
+other names."""
+
+
+def rewrite_by_hand(case: Case) -> Decision | None:
+    found = case.profile.rewrites.find(case.name, case.qtype)
+    if found is None:
+        return None
+    pattern, rewrite = found
+    if rewrite.target is None and not rewrite.records:
+        return Decision(Action.NODATA, "rewrite", suffix=pattern)
+    return Decision(Action.REWRITTEN, "rewrite", suffix=pattern, rewrite=rewrite)
+
+
+def enforce_safe_search(case: Case) -> Decision | None:
+    """Types other than addresses have no data: an HTTPS record, say, would lead around the safe variant."""
+    safe = rewrite_for(case.name, case.profile.safe_search, case.profile.youtube)
+    if safe is None:
+        return None
+    records = tuple(ReplyRecord(AAAA if ":" in each else A, each) for each in safe.addresses)
+    rewrite = Rewrite(safe.target or None, tuple(r for r in records if r.qtype == case.qtype), not safe.target)
+    if case.qtype not in (A, AAAA) or not (rewrite.target or rewrite.records):
+        return Decision(Action.NODATA, "safe_search", suffix=case.name)
+    return Decision(Action.REWRITTEN, "safe_search", suffix=case.name, rewrite=rewrite)
+
+
+REWRITES: tuple[Rule, ...] = (
+    rewrite_by_hand,  # a person's own answer first: it is more precise than what all schools share
+    enforce_safe_search,  # after RULES, so that nothing that allows a search engine leads around its safe variant
+)
+"""Where an allowed name leads. The first that speaks wins; none: to what the upstream says."""
 
 
 def decide(query: Query, profile: Profile, now: datetime) -> Decision:
-    """The first rule that speaks wins."""
-    return next((d for rule in RULES if (d := rule(query, profile, now)) is not None), ALLOWED_BY_DEFAULT)
+    """What happens to a query. The same names are asked for again and again: the last answers are remembered."""
+    moment = profile.moment(now)
+    key = moment, query.name, query.qtype
+    known = profile.shelf.decided
+    if (decision := known.get(key)) is None:
+        if len(known) >= MOST_DECIDED:
+            known.clear()
+        decision = known[key] = judge(make_case(query, profile, now))
+    return decision
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRecord:
-    """What one record of an answer leads to."""
+def judge(case: Case) -> Decision:
+    """RULES, then REWRITES for what is allowed."""
+    decision = first(RULES, case) or ALLOWED_BY_DEFAULT
+    if decision.action is Action.ALLOWED:
+        decision = first(REWRITES, case) or decision
+    return decision if case.moment.lesson is None else replace(decision, ttl=LESSON_TTL)
 
-    owner: str
-    targets: tuple[str, ...] = ()
-    """Names: of a CNAME, a DNAME, or a service binding (HTTPS, SVCB)."""
-    addresses: tuple[bytes, ...] = ()
-    """Of A and AAAA records and of address hints, in network order."""
+
+def make_case(query: Query, profile: Profile, now: datetime) -> Case:
+    return Case(query.name, query.qtype, name_and_parents(query.name), profile, profile.moment(now))
+
+
+def first(rules: Iterable[Rule], case: Case) -> Decision | None:
+    for rule in rules:
+        if (decision := rule(case)) is not None:
+            return decision
+    return None
 
 
 def review_answer(
     query: Query, decision: Decision, profile: Profile, records: Iterable[AnswerRecord], now: datetime
 ) -> Decision:
-    """Judge where an allowed query's answer leads; return its decision, or the one that stops it.
+    """Judge where an answer leads; return its decision, or the one that stops it.
 
-    Names on the way are judged like queries, unless a person allowed the name that was asked for. A public name with a
-    private address is answered by nothing, whoever allowed it.
+    Names on the way are judged like queries and addresses by IP lists, unless a person allowed the name that was asked
+    for. A public name with a private address is answered by nothing, whoever allowed it. For a rewritten name ``query``
+    is about its target.
     """
+    case = make_case(query, profile, now)
+    may_be_private = not is_public(case.suffixes, profile.private_names)
+    trusted = decision.rule in {"own_allow", "override"} and decision.category is None
     seen = {query.name}
     for record in records:
-        if any(map(is_private, record.addresses)) and is_public(query.name, profile):
-            return Decision(Action.NODATA, "rebinding", via=record.owner)
-        for name in (record.owner, *record.targets):
-            if name in seen or decision.rule == "own_allow":
-                continue
-            seen.add(name)
-            judged = decide(Query(name), profile, now)
-            if judged.action is not Action.ALLOWED:
-                return replace(judged, action=Action.BLOCKED, via=name)
+        if not may_be_private and any(map(is_private, record.addresses)):
+            return Decision(Action.NODATA, "rebinding", via=record.owner, ttl=decision.ttl)
+        if not trusted and (stopped := judge_record(record, case, seen)) is not None:
+            return replace(stopped, ttl=decision.ttl)
     return decision
 
 
-def is_public(name: str, profile: Profile) -> bool:
-    """Whether private addresses are refused for this name."""
-    return "." in name and longest_suffix(name, LOCAL_SUFFIXES | profile.private_names) is None
-
-
-class Policy:
-    """The profiles and networks of an open bundle."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        """Precompute what each profile says of each set of lists; raise BundleRefused for a policy that is unusable."""
-        self.bundle = bundle
-        try:
-            settings = PolicySettings.from_json(bundle.policy)
-            self.profiles = {p.slug: make_profile(p, settings, bundle) for p in settings.profiles}
-            self.networks = Networks(
-                [(network.cidr, self.profiles[network.profile]) for network in settings.networks],
-                self.profiles[settings.default_profile],
-            )
-        except (SettingsInvalid, NetworkInvalid, KeyError) as error:
-            raise BundleRefused("invalid", f"politique inutilisable : {error}") from error
-
-    def profile_for(self, address: str | None) -> Profile:
-        """The profile of a client's address; None: of an unknown client."""
-        return self.networks.default if address is None else self.networks.find(address)
-
-
-def make_profile(settings: ProfileSettings, policy: PolicySettings, bundle: Bundle) -> Profile:
-    """Turn category names into one verdict for each set of lists."""
-    blocked = lists_of(settings.blocked_categories, bundle.lists)
-    allowed = lists_of(settings.allowed_categories, bundle.lists)
-    return Profile(
-        slug=settings.slug,
-        name=settings.name,
-        index=DomainIndex(bundle),
-        lists=bundle.lists,
-        sets=bundle.sets,
-        blocked_lists=blocked,
-        allowed_lists=allowed,
-        denied_names=frozenset(settings.denied_names),
-        allowed_names=frozenset(settings.allowed_names),
-        private_names=frozenset(policy.private_names),
-        verdicts=tuple(make_verdict(members, blocked, allowed, bundle.lists) for members in bundle.sets),
-    )
-
-
-def lists_of(categories: Iterable[str], lists: tuple[ListInfo, ...]) -> frozenset[int]:
-    """Positions of the lists of these categories."""
-    wanted = set(categories)
-    return frozenset(position for position, info in enumerate(lists) if info.category in wanted)
-
-
-def make_verdict(
-    members: tuple[int, ...], blocked: frozenset[int], allowed: frozenset[int], lists: tuple[ListInfo, ...]
-) -> Decision | None:
-    """What a profile says of a name that is in exactly these lists."""
-    for action, rule, chosen in (
-        (Action.ALLOWED, "category_allow", allowed),
-        (Action.BLOCKED, "category_deny", blocked),
-    ):
-        if speaking := [lists[member] for member in members if member in chosen]:
-            return Decision(action, rule, speaking[0].category, lists=tuple(info.title for info in speaking))
+def judge_record(record: AnswerRecord, case: Case, seen: set[str]) -> Decision | None:
+    """What stands against the names and addresses of one record; ``seen`` are names that were judged before."""
+    for name in (record.owner, *record.targets):
+        if name in seen:
+            continue
+        seen.add(name)
+        judged = first(JUDGING_TARGETS, case._replace(name=name, suffixes=name_and_parents(name)))
+        if judged is not None and judged.action is not Action.ALLOWED:
+            return replace(judged, action=action_for_target(judged), via=name)
+    for address in record.addresses:
+        for reading in readings(address):
+            if (judged := case.moment.verdicts.judge_address(reading)) is not None:
+                return replace(judged, rule="address_deny", via=record.owner)
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A name or parent that lists hold, and what the profile makes of each of them."""
-
-    suffix: str
-    lists: tuple[ListInfo, ...]
-    blocked: tuple[str, ...]
-    """Slugs, among ``lists``, that the profile blocks."""
-    allowed: tuple[str, ...]
+def action_for_target(judged: Decision) -> Action:
+    """A list's own reply holds for what leads to its name, too, unless it needs another look-up."""
+    is_alias = judged.rewrite is not None and judged.rewrite.target is not None
+    return Action.BLOCKED if judged.category is None or is_alias else judged.action
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The live decision on a query, with every rule that would speak and every list that knows the name."""
+class Policy:
+    """The profiles and networks of a policy file, judging by a names file. Either may be newer than the other."""
 
-    query: Query
-    client: str | None
-    profile: Profile
-    decision: Decision
-    opinions: tuple[Decision, ...]
-    """What each rule says by itself, in the order of RULES; the first one is the decision."""
-    matches: tuple[Match, ...]
+    def __init__(self, names: NamesFile, policy: PolicyFile) -> None:
+        """Make ready; raise BundleRefused for a policy that is unusable. Verdicts of lists are worked out when met."""
+        self.names = names
+        self.file = policy
+        try:
+            self.settings = PolicySettings.from_json(policy.settings)
+            shelf = Shelf(NamesIndex(names))
+            self.profiles = make_profiles(self.settings, Clocks(self.settings.schedules), shelf)
+            self.networks = Networks(
+                [(each.cidr, self.profiles[each.profile, each.room]) for each in self.settings.networks],
+                self.profiles[self.settings.default_profile, ""],
+            )
+            self.labels = {each.hash: self.profiles[each.profile, each.room] for each in self.settings.labels}
+            check_times(self.settings)
+        except (SettingsInvalid, NetworkInvalid, KeyError) as error:
+            raise BundleRefused("invalid", f"politique inutilisable : {error}") from error
+
+    def profile_for(self, address: str | None, label: str | None = None) -> Profile:
+        """The profile of a device's label, else of its address's network, else the default."""
+        if label is not None and (known := self.labels.get(hash_label(label))) is not None:
+            return known
+        return self.networks.default if address is None else self.networks.find(address)
 
 
-def explain(policy: Policy, query: Query, client: str | None, now: datetime) -> Explanation:
-    """Decide as the server does and tell everything that was found on the way."""
-    profile = policy.profile_for(client)
-    opinions = tuple(d for rule in RULES if (d := rule(query, profile, now)) is not None)
-    return Explanation(
-        query, client, profile, decide(query, profile, now), opinions, tuple(find_matches(query, profile))
-    )
+def make_profiles(settings: PolicySettings, clocks: Clocks, shelf: Shelf) -> Mapping[tuple[str, str], Profile]:
+    """(slug, room) -> profile, for every room that clients are in; room "" for those that are in none."""
+    known = {profile.slug: profile for profile in settings.profiles}
+    clients: list[NetworkSettings | LabelSettings] = [*settings.networks, *settings.labels]
+    wanted = {(each.profile, each.room) for each in clients} | {(slug, "") for slug in known}
+    return {(slug, room): make_profile(known[slug], room, settings, clocks, shelf) for slug, room in sorted(wanted)}
 
 
-def find_matches(query: Query, profile: Profile) -> Iterator[Match]:
-    """Every entry of every list for the name and its parents."""
-    for suffix, set_id in profile.index.matches(query.name):
-        members = profile.sets[set_id]
-        yield Match(
-            suffix,
-            tuple(profile.lists[member] for member in members),
-            tuple(profile.lists[member].slug for member in members if member in profile.blocked_lists),
-            tuple(profile.lists[member].slug for member in members if member in profile.allowed_lists),
-        )
+def check_times(settings: PolicySettings) -> None:
+    """Raise SettingsInvalid for schedules and dates that every query would fail on."""
+    wrong = [text for schedule in settings.schedules for text in problems(schedule)]
+    known = {schedule.slug for schedule in settings.schedules}
+    named = {rule.schedule for profile in settings.profiles for rule in profile.categories if rule.schedule is not None}
+    wrong += [f"plage inconnue : {slug}" for slug in sorted(named - known)]
+    dated: list[OverrideSettings | LessonSettings] = list(settings.lessons)
+    dated += [override for profile in settings.profiles for override in profile.overrides]
+    wrong += [f"{each.id} : date sans fuseau" for each in dated if None in (each.starts.tzinfo, each.ends.tzinfo)]
+    if wrong:
+        raise SettingsInvalid(" ; ".join(wrong))

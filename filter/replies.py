@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from filter import wire
-from filter.cache import STALE_TTL, Found
-from filter.policy import Action, Decision
-from filter.wire import ClientQuery
+from filter.cache import LONGEST_TTL, STALE_TTL, Found
+from filter.decisions import Action, Decision, Rewrite
+from filter.lists.titles import TITLES
+from filter.rdata import RecordInvalid, pack_name, pack_record
+from filter.settings import BlockMode
+from filter.wire import ClientQuery, Question
 
 UDP_SIZE = 1232  # what passes every network unfragmented (DNS flag day 2020)
 SMALLEST_UDP = 512
 LARGEST = 65_535
 BLOCKED_TTL = 10
+REWRITTEN_TTL = 60
+"""Short as well: what leads elsewhere here leads to its own place once the device is at home."""
 ANY_TTL = 3_600
 EDNS_VERSION = 0
 
@@ -87,9 +92,9 @@ def pack_opt(query: ClientQuery, rcode: int, extra: Extra | None) -> bytes:
     return struct.pack("!BHHIH", 0, wire.OPT, UDP_SIZE, ttl, len(option)) + option
 
 
-def record(rtype: int, ttl: int, rdata: bytes) -> bytes:
-    """A record owned by the name that was asked for."""
-    return QUESTION_NAME + struct.pack("!HHIH", rtype, wire.IN, ttl, len(rdata)) + rdata
+def record(rtype: int, ttl: int, rdata: bytes, owner: bytes = QUESTION_NAME) -> bytes:
+    """A record, by default owned by the name that was asked for."""
+    return owner + struct.pack("!HHIH", rtype, wire.IN, ttl, len(rdata)) + rdata
 
 
 def start_of_authority() -> bytes:
@@ -98,20 +103,60 @@ def start_of_authority() -> bytes:
     return record(wire.SOA, BLOCKED_TTL, AUTHORITY_NAME + AUTHORITY_NAME + numbers)
 
 
-def forwarded(query: ClientQuery, limit: int, found: Found) -> bytes:
-    """An upstream's answer as ours."""
+def forwarded(query: ClientQuery, limit: int, found: Found, most_ttl: int | None = None) -> bytes:
+    """An upstream's answer as ours, to be remembered for ``most_ttl`` seconds at most."""
     answer = found.answer
     wants_ad = query.dnssec_ok or query.flags & wire.AD
+    most = LONGEST_TTL if most_ttl is None else most_ttl
     return reply(
         query,
         limit,
         answer.rcode,
-        body=answer.aged(found.age, stale=found.is_stale),
+        body=answer.aged(found.age, found.is_stale, most)[answer.body :],
         answers=answer.answers,
         authorities=answer.authorities,
         extra=Extra(EDE_STALE, f"réponse de plus de {STALE_TTL} s, faute de résolveur") if found.is_stale else None,
         flags=wire.RA | (wire.AD if answer.authenticated and wants_ad else 0),
     )
+
+
+def target_query(query: ClientQuery, target: str) -> ClientQuery:
+    """The same question about the name that a rewrite leads to; without DNSSEC, which cannot vouch for the alias."""
+    raw = pack_name(target) + query.question.raw[-4:]
+    question = Question(raw, target, query.question.qtype, query.question.qclass)
+    return ClientQuery(query.id, wire.RD, question, None)
+
+
+def rewritten(query: ClientQuery, limit: int, decision: Decision, found: Found | None) -> bytes:
+    """A local answer: the alias if there is one, then its target's records, ours or those that were looked up.
+
+    Names are written out: offsets of the target's own answer mean nothing behind another question.
+    """
+    rewrite = decision.rewrite or Rewrite()
+    ttl = min(REWRITTEN_TTL, decision.ttl or REWRITTEN_TTL)
+    owner, aliases = QUESTION_NAME, []
+    if rewrite.target is not None:
+        owner = pack_name(rewrite.target)
+        aliases = [record(wire.CNAME, ttl, owner)]
+    try:
+        own = [record(each.qtype, ttl, pack_record(each), owner) for each in rewrite.records]
+    except RecordInvalid:  # no reader lets such a record in
+        own = []
+    if found is None:
+        if not aliases and not own:
+            return negative(query, limit, wire.NOERROR, explain(decision))
+        return reply(query, limit, body=b"".join(aliases + own), answers=len(aliases + own))
+    answer = found.answer
+    message = answer.aged(found.age, found.is_stale, ttl)
+    theirs, _ = wire.read_records(message, answer.body, answer.answers + answer.authorities)
+    body = aliases + [record(e.rtype, e.ttl, wire.unpack_rdata(message, e), wire.write_name(e.owner)) for e in theirs]
+    answers = len(aliases) + answer.answers
+    return reply(query, limit, answer.rcode, body=b"".join(body), answers=answers, authorities=answer.authorities)
+
+
+def truncated(query: ClientQuery) -> bytes:
+    """Nothing but the wish to be asked again over TCP."""
+    return reply(query, LARGEST, flags=wire.RA | wire.TC)
 
 
 def addresses(query: ClientQuery, limit: int, known: Sequence[Address], ttl: int, extra: Extra | None) -> bytes:
@@ -130,10 +175,17 @@ def negative(query: ClientQuery, limit: int, rcode: int, extra: Extra | None) ->
 
 
 LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+NO_ADDRESS = (IPv4Address("0.0.0.0"), IPv6Address("::"))  # noqa: S104  # nothing is bound
 
 
-def decided(query: ClientQuery, limit: int, decision: Decision, block_addresses: Sequence[Address]) -> bytes:
-    """The reply that a decision other than ALLOWED makes."""
+def decided(
+    query: ClientQuery,
+    limit: int,
+    decision: Decision,
+    block_addresses: Sequence[Address],
+    block_mode: BlockMode = BlockMode.PAGE,
+) -> bytes:
+    """The reply that a decision makes by itself: every one but those that need an upstream or no reply at all."""
     extra = explain(decision)
     match decision.action:
         case Action.MINIMAL:
@@ -142,7 +194,15 @@ def decided(query: ClientQuery, limit: int, decision: Decision, block_addresses:
             return addresses(query, limit, LOOPBACK, BLOCKED_TTL, None)
         case Action.NODATA:
             return negative(query, limit, wire.NOERROR, extra)
-        case Action.BLOCKED if block_addresses:
+        case Action.REFUSED:
+            return reply(query, limit, wire.REFUSED, extra=extra)
+        case Action.TRUNCATED:
+            return truncated(query)
+        case Action.REWRITTEN:
+            return rewritten(query, limit, decision, None)
+        case Action.BLOCKED if block_mode is BlockMode.ZERO:
+            return addresses(query, limit, NO_ADDRESS, BLOCKED_TTL, extra)
+        case Action.BLOCKED if block_mode is BlockMode.PAGE and block_addresses:
             return addresses(query, limit, block_addresses, BLOCKED_TTL, extra)
         case _:
             return negative(query, limit, wire.NXDOMAIN, extra)
@@ -150,17 +210,40 @@ def decided(query: ClientQuery, limit: int, decision: Decision, block_addresses:
 
 def explain(decision: Decision) -> Extra:
     """Why, for whoever reads it with kdig or in a browser that shows it. No name: the client knows what it asked."""
-    match decision.rule:
-        case "rebinding":
-            return Extra(EDE_BLOCKED, "adresse privée pour un nom public")
-        case "own_deny":
-            return Extra(EDE_FILTERED, "nom bloqué par l’école")
-        case "special_name":
-            return Extra(EDE_BLOCKED, "nom réservé")
-        case _:
-            titles = ", ".join(decision.lists)
-            way = " (par un autre nom)" if decision.via else ""
-            return Extra(EDE_FILTERED, f"catégorie : {titles}{way}")
+    known = REASONS.get(decision.rule)
+    if known is not None:
+        code, text = known
+        return Extra(code, f"{text} : {decision.reason}" if decision.reason else text)
+    return Extra(EDE_FILTERED, explain_category(decision))
+
+
+REASONS = {
+    "rebinding": (EDE_BLOCKED, "adresse privée pour un nom public"),
+    "special_name": (EDE_BLOCKED, "nom réservé"),
+    "bypass": (EDE_BLOCKED, "service qui contourne le filtre"),
+    "own_deny": (EDE_FILTERED, "nom bloqué par l’école"),
+    "lesson": (EDE_FILTERED, "hors de la leçon en cours"),
+    "rewrite": (EDE_FILTERED, "réponse locale"),
+    "safe_search": (EDE_FILTERED, "recherche protégée"),
+}
+"""Rule -> number and words. Lists and overrides are told by explain_category()."""
+
+
+def explain_category(decision: Decision) -> str:
+    """The category, its lists where their titles say more, how the name came to be judged, and by whom."""
+    if decision.category is None:
+        return f"nom bloqué par dérogation : {decision.reason}".removesuffix(" : ")
+    title = TITLES.get(decision.category)
+    others = ", ".join(each for each in decision.lists if each != title)
+    way = " (par son adresse)" if decision.rule == "address_deny" else " (par un autre nom)" if decision.via else ""
+    parts = [f"catégorie : {title or others or decision.category}{way}"]
+    for word, value in (
+        ("liste", others if title else ""),
+        ("plage", decision.schedule),
+        ("dérogation", decision.reason),
+    ):
+        parts += [f"{word} : {value}"] if value else []
+    return " ; ".join(parts)
 
 
 def not_ready(query: ClientQuery, limit: int) -> bytes:

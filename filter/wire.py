@@ -11,7 +11,7 @@ MOST_RECORDS = 512
 
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
-A, NS, CNAME, SOA, AAAA, DNAME, OPT, SVCB, HTTPS = 1, 2, 5, 6, 28, 39, 41, 64, 65
+A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, DNAME, OPT, SVCB, HTTPS = 1, 2, 5, 6, 12, 15, 28, 33, 39, 41, 64, 65
 IXFR, AXFR, ANY = 251, 252, 255
 IN = 1
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -202,6 +202,7 @@ class UpstreamAnswer:
     authorities: tuple[Record, ...]
     extended_rcode: int
     """The OPT record's share of the response code."""
+    additionals: tuple[Record, ...] = ()
 
     @property
     def rcode(self) -> int:
@@ -226,7 +227,7 @@ def read_answer(data: bytes) -> UpstreamAnswer:
     authority_records, offset = read_records(data, offset, authorities)
     more, _ = read_records(data, offset, additionals)
     extended = next((record.ttl >> 24 for record in more if record.rtype == OPT), 0)
-    return UpstreamAnswer(data, flags, question, answer_records, authority_records, extended)
+    return UpstreamAnswer(data, flags, question, answer_records, authority_records, extended, more)
 
 
 def read_target(data: bytes, record: Record) -> str:
@@ -235,6 +236,28 @@ def read_target(data: bytes, record: Record) -> str:
     if end > record.end:
         raise WireError("name beyond its record")
     return dotted(labels)
+
+
+NAMES_IN = {NS: (0, 1), CNAME: (0, 1), SOA: (0, 2), PTR: (0, 1), MX: (2, 1), SRV: (6, 1), DNAME: (0, 1)}
+"""Types whose names may be compressed (RFC 3597) -> bytes before the first name, and how many names there are."""
+
+
+def unpack_rdata(data: bytes, record: Record) -> bytes:
+    """A record's data as it may stand in any other message: its names written out."""
+    before, names = NAMES_IN.get(record.rtype, (0, 0))
+    offset = record.rdata + before
+    parts = [data[record.rdata : offset]]
+    for _ in range(names):
+        labels, offset = read_name(data, offset)
+        parts.append(write_name(labels))
+    if offset > record.end:
+        raise WireError("name beyond its record")
+    return b"".join(parts) + data[offset : record.end]
+
+
+def write_name(labels: tuple[bytes, ...]) -> bytes:
+    """A name, uncompressed."""
+    return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
 def read_service(data: bytes, record: Record) -> tuple[str, tuple[bytes, ...]]:

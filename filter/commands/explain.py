@@ -3,12 +3,15 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from filter.bundle import Bundle
+from filter.decisions import Action, Decision, Query
+from filter.explaining import Effect, Explanation, Match, ScheduleState, explain
 from filter.names import NameRefused, clean_name
-from filter.policy import Action, Decision, Explanation, Policy, Query, explain
+from filter.pair import open_pair
 
 TYPES = {
     "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "SVCB": 64,
@@ -21,21 +24,38 @@ ACTIONS = {
     Action.NODATA: "RÉPONSE : rien à ce nom",
     Action.LOOPBACK: "RÉPONSE : la machine elle-même",
     Action.MINIMAL: "RÉPONSE : minimale",
+    Action.REFUSED: "RÉPONSE : refus",
+    Action.DROPPED: "SANS RÉPONSE",
+    Action.TRUNCATED: "À REDEMANDER PAR TCP, puis permis",
+    Action.REWRITTEN: "RÉPONSE LOCALE",
 }
 RULES = {
     "any": "les requêtes ANY reçoivent un seul enregistrement (RFC 8482)",
     "special_name": "nom réservé, qui servirait à contourner le filtre ou n’est pas public",
+    "bypass": "service qui contourne le filtre (DNS chiffré d’un tiers, relais)",
+    "lesson": "nom étranger à la leçon en cours",
+    "override": "dérogation",
     "own_allow": "nom permis par l’école ou la collectivité",
     "own_deny": "nom bloqué par l’école ou la collectivité",
     "category_deny": "catégorie bloquée par le profil",
     "category_allow": "catégorie toujours permise par le profil",
+    "address_deny": "adresse d’une liste bloquée par le profil",
+    "rewrite": "réponse locale choisie par l’école ou la collectivité",
+    "safe_search": "recherche protégée",
     "default": "aucune règle ne s’y oppose",
     "rebinding": "nom public qui mène à une adresse privée",
 }
+EFFECTS = {
+    Effect.BLOCKS: "bloquée",
+    Effect.ALLOWS: "permise",
+    Effect.LIFTS: "exception, lève le blocage",
+    Effect.NONE: "ignorée",
+}
+LOCAL = ZoneInfo("Europe/Paris")
 
 
 class QuestionInvalid(ValueError):
-    """The name or type cannot be asked."""
+    """The name, the type or the moment cannot be asked about."""
 
 
 PROBLEMS = (QuestionInvalid,)
@@ -45,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     if args.bundle is None:
         raise QuestionInvalid("il faut --bundle FICHIER")
     query = Query(read_name(args.name), read_type(args.type))
-    explanation = explain(Policy(Bundle.open(Path(args.bundle))), query, args.client, datetime.now(UTC))
+    now = read_moment(args.at)
+    pair = open_pair(Path(args.bundle), None if args.policy is None else Path(args.policy))
+    explanation = explain(pair.policy, query, args.client, now, args.label)
     sys.stdout.write(as_json(explanation) if args.json else as_text(explanation))
     return 0
 
@@ -66,40 +88,72 @@ def read_type(text: str) -> int:
     return number
 
 
+def read_moment(text: str | None) -> datetime:
+    """An ISO date and time; without an offset the wall clock of metropolitan France. None: now."""
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise QuestionInvalid(f"--at {text} : attendu AAAA-MM-JJTHH:MM") from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=LOCAL)
+
+
 def as_values(decision: Decision) -> dict[str, object]:
+    rewrite = decision.rewrite
     return {
         "action": decision.action.value,
         "rule": decision.rule,
         "category": decision.category,
         "suffix": decision.suffix,
+        "entry": decision.entry,
         "lists": list(decision.lists),
+        "layer": decision.layer,
+        "schedule": decision.schedule,
+        "reason": decision.reason,
+        "until": None if decision.until is None else decision.until.isoformat(),
+        "via": decision.via,
+        "target": None if rewrite is None else rewrite.target,
+        "records": [] if rewrite is None else [{"type": r.qtype, "value": r.value} for r in rewrite.records],
+    }
+
+
+def match_values(match: Match) -> dict[str, object]:
+    return {
+        "suffix": match.suffix,
+        "entry": match.entry,
+        "list": {"slug": match.list.slug, "title": match.list.title, "category": match.list.category},
+        "effect": match.effect.value,
+        "important": match.important,
+        "layer": match.layer,
+        "override": match.override,
+        "schedule": None if match.schedule is None else schedule_values(match.schedule),
+    }
+
+
+def schedule_values(schedule: ScheduleState) -> dict[str, object]:
+    changes_at = schedule.changes_at
+    return {
+        "slug": schedule.slug,
+        "name": schedule.name,
+        "active": schedule.active,
+        "changes_at": None if changes_at is None else changes_at.isoformat(),
     }
 
 
 def as_json(explanation: Explanation) -> str:
+    profile, lesson = explanation.profile, explanation.lesson
     values = {
         "name": explanation.query.name,
         "type": explanation.query.qtype,
         "client": explanation.client,
-        "profile": {"slug": explanation.profile.slug, "name": explanation.profile.name},
+        "label": explanation.label,
+        "at": None if explanation.at is None else explanation.at.isoformat(),
+        "profile": {"slug": profile.slug, "name": profile.name, "room": profile.room},
+        "lesson": None if lesson is None else {"title": lesson.title, "ends": lesson.ends.isoformat()},
         "decision": as_values(explanation.decision),
         "opinions": [as_values(opinion) for opinion in explanation.opinions],
-        "matches": [
-            {
-                "suffix": match.suffix,
-                "lists": [
-                    {
-                        "slug": info.slug,
-                        "title": info.title,
-                        "category": info.category,
-                        "blocked": info.slug in match.blocked,
-                        "allowed": info.slug in match.allowed,
-                    }
-                    for info in match.lists
-                ],
-            }
-            for match in explanation.matches
-        ],
+        "matches": [match_values(match) for match in explanation.matches],
     }
     return json.dumps(values, ensure_ascii=False, indent=2) + "\n"
 
@@ -107,19 +161,58 @@ def as_json(explanation: Explanation) -> str:
 def as_text(explanation: Explanation) -> str:
     """In French: the verdict, the rule, then everything that knows the name."""
     decision, profile = explanation.decision, explanation.profile
-    category = f" « {', '.join(decision.lists)} »" if decision.lists else ""
-    suffix = f", par « {decision.suffix} »" if decision.suffix and decision.suffix != explanation.query.name else ""
     lines = [
-        f"{explanation.query.name} : {ACTIONS[decision.action]}",
-        f"  règle   : {RULES[decision.rule]}{category}{suffix}",
-        f"  profil  : {profile.name} ({profile.slug}), client {explanation.client or 'inconnu : profil par défaut'}",
+        f"{explanation.query.name} : {ACTIONS[decision.action]}{tell_target(decision)}",
+        f"  règle   : {tell_rule(decision, explanation.query.name)}",
+        f"  profil  : {profile.name} ({profile.slug}){tell_client(explanation)}",
     ]
-    lines += [f"  aussi   : {RULES[other.rule]}" for other in explanation.opinions if other.rule != decision.rule]
+    if (lesson := explanation.lesson) is not None:
+        lines.append(f"  leçon   : {lesson.title or lesson.id}, jusqu’au {in_french(lesson.ends)}")
+    others = [other for other in explanation.opinions if other != decision]
+    lines += [f"  aussi   : {tell_rule(other, explanation.query.name)}" for other in others]
     if not explanation.matches:
         lines.append("  listes  : aucune ne connaît ce nom, ni ce qui est au-dessus de lui")
-    for match in explanation.matches:
-        for info in match.lists:
-            state = "bloquée" if info.slug in match.blocked else "permise" if info.slug in match.allowed else "ignorée"
-            source = ", ".join(part for part in (info.source, info.licence, info.date) if part)
-            lines.append(f"  liste   : {match.suffix} est dans « {info.title} » ({state} ; {source})")
+    lines += (line for match in explanation.matches for line in tell_match(match))
     return "\n".join(lines) + "\n"
+
+
+def tell_rule(decision: Decision, name: str) -> str:
+    """One rule, with everything that it rests on."""
+    lists = f" « {', '.join(decision.lists)} »" if decision.lists else ""
+    suffix = f", par « {decision.suffix} »" if decision.suffix and decision.suffix != name else ""
+    layer = f", posée par {decision.layer}" if decision.layer else ""
+    schedule = f", plage « {decision.schedule} »" if decision.schedule else ""
+    until = f", jusqu’au {in_french(decision.until)}" if decision.until is not None else ""
+    reason = f" : {decision.reason}" if decision.reason else ""
+    return f"{RULES[decision.rule]}{lists}{suffix}{layer}{schedule}{until}{reason}"
+
+
+def tell_target(decision: Decision) -> str:
+    if decision.rewrite is None:
+        return ""
+    told = [decision.rewrite.target or "", *(record.value for record in decision.rewrite.records)]
+    return f" : {', '.join(each for each in told if each)}"
+
+
+def tell_client(explanation: Explanation) -> str:
+    known = [explanation.client or "", f"étiquette {explanation.label}" if explanation.label else ""]
+    client = ", ".join(each for each in known if each) or "inconnu : profil par défaut"
+    room = f", salle {explanation.profile.room}" if explanation.profile.room else ""
+    return f", client {client}{room}"
+
+
+def tell_match(match: Match) -> Iterator[str]:
+    """One entry of one list, and the schedule that decides about its category."""
+    info = match.list
+    source = ", ".join(part for part in (info.source, info.licence, info.date) if part)
+    layer = f", par {match.layer}" if match.layer else ""
+    state = f"{EFFECTS[match.effect]}{layer}{', par dérogation' if match.override else ''}"
+    entry = f" : {match.entry}" if match.entry != match.suffix else ""
+    yield f"  liste   : {match.suffix} est dans « {info.title} » ({state} ; {source}){entry}"
+    if (schedule := match.schedule) is not None:
+        changes = f" jusqu’au {in_french(schedule.changes_at)}" if schedule.changes_at is not None else ""
+        yield f"  plage   : « {schedule.name} » {'active' if schedule.active else 'inactive'}{changes}"
+
+
+def in_french(moment: datetime) -> str:
+    return f"{moment.astimezone(LOCAL):%d/%m/%Y à %H:%M}"
