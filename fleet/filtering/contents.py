@@ -75,7 +75,8 @@ def count_pieces(session: Session, content_id: UUID) -> int:
 class StoredBody:
     """Takes a download, a piece at a time, each in a transaction of its own: a killed worker loses one piece at most.
 
-    A Sink of fleet.filtering.downloading. Pieces are whole but for the last one, which `close` writes.
+    A Sink of fleet.filtering.downloading. Pieces are full ones; `complete` alone stores the rest, so that a part always
+    ends where the next try begins.
     """
 
     def __init__(self, source_id: UUID, now: datetime) -> None:
@@ -107,25 +108,49 @@ class StoredBody:
             del self.rest[:CHUNK]
 
     def store(self, piece: bytes) -> None:
-        """One piece, in a transaction of its own."""
+        """One full piece, in a transaction of its own."""
         row = ContentChunk(content_id=self.content_id, position=self.position, content=zlib.compress(piece, 6))
         with SessionFactory.begin() as session:
             session.add(row)
         self.position += 1
+
+    def read(self) -> Iterator[bytes]:
+        """All that came so far."""
+        if self.content_id is not None:
+            yield from read_pieces(self.content_id)
+            yield bytes(self.rest)
 
     def forget(self) -> None:
         """Drop the part that is here."""
         with SessionFactory.begin() as session:
             drop(session, self.source_id, ContentState.PARTIAL)
 
-    def close(self) -> UUID:
-        """The body is whole: write its last piece and give the content's id."""
-        if self.rest:
-            self.store(bytes(self.rest))
-            self.rest.clear()
-        if self.content_id is None:
-            raise RuntimeError("closed before it began")
-        return self.content_id
+    def complete(self, digest: str, size: int) -> UUID | None:
+        """The body is whole and right: give the content's id. None, and forget it, when the same is here already: a
+        server that knows no ETag sends it again and again.
+        """
+        with SessionFactory.begin() as session:
+            content = get_content(session, self.content_id) if self.content_id else None
+            if content is None:
+                return None
+            if (same := find_same(session, self.source_id, digest)) is not None:
+                renew(session, same, content)
+                return None
+            if self.rest:
+                row = ContentChunk(content_id=content.id, position=self.position, content=zlib.compress(self.rest, 6))
+                session.add(row)
+            drop(session, self.source_id, ContentState.FETCHED)
+            content.state, content.digest, content.size = ContentState.FETCHED, digest, size
+            return content.id
+
+
+def renew(session: Session, same: SourceContent, again: SourceContent) -> None:
+    """The same bytes came once more: what the server calls them now is what is asked with from now on."""
+    same.etag, same.last_modified, same.fetched_at = again.etag, again.last_modified, again.fetched_at
+    session.delete(again)
+    if same.state is ContentState.GOOD:  # the source took back what was doubtful
+        replace_state(session, same.source_id, ContentState.HELD)
+        prune(session, same.source_id)
 
 
 def drop(session: Session, source_id: UUID, state: ContentState) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -11,11 +11,13 @@ from typing import Protocol
 import httpx2
 
 from fleet.filtering.models import FetchOutcome
-from fleet.filtering.reaching import Forbidden, Unreachable, check_url, resolve
+from fleet.filtering.reaching import Forbidden, Unreachable, check_url
 
 MOST_REDIRECTS = 5
 AGENT = "Preau (DNS filter lists for schools)"
 PIECE = 64 * 1024
+Resolve = Callable[[str, int], list[str]]
+"""Host and port -> the addresses that may be connected to; raises Unreachable or Forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,12 @@ class FetchFailed(Exception):
         self.retry_after = retry_after
 
 
-def download(url: str, known: Known, sink: Sink, *, is_internal: bool, limits: Limits = LIMITS) -> bool:
+def download(url: str, known: Known, sink: Sink, resolve: Resolve, limits: Limits = LIMITS) -> bool:
     """Bring the body to the sink; False when the server says that it has not changed. Raise FetchFailed.
 
     Whatever came before a failure stays in the sink.
     """
-    with conversation(url, conditions(known), is_internal=is_internal, limits=limits) as response:
+    with conversation(url, conditions(known), resolve, limits) as response:
         if response.status_code == httpx2.codes.NOT_MODIFIED:
             return False
         resumes = check_status(response, known, sink)
@@ -85,10 +87,10 @@ def download(url: str, known: Known, sink: Sink, *, is_internal: bool, limits: L
         return True
 
 
-def read_small(url: str, *, is_internal: bool, limits: Limits = LIMITS, most_bytes: int = 256 * 1024) -> bytes:
+def read_small(url: str, resolve: Resolve, limits: Limits = LIMITS, most_bytes: int = 256 * 1024) -> bytes:
     """The whole of a small file; raise FetchFailed."""
     small = Limits(most_bytes, limits.connect_seconds, limits.read_seconds, limits.total_seconds)
-    with conversation(url, {}, is_internal=is_internal, limits=small) as response:
+    with conversation(url, {}, resolve, small) as response:
         if response.status_code != httpx2.codes.OK:
             raise refusal(response)
         return b"".join(bounded(response, 0, small))
@@ -152,15 +154,13 @@ def bounded(response: httpx2.Response, received: int, limits: Limits) -> Iterato
 
 
 @contextlib.contextmanager
-def conversation(
-    url: str, headers: Mapping[str, str], *, is_internal: bool, limits: Limits
-) -> Iterator[httpx2.Response]:
+def conversation(url: str, headers: Mapping[str, str], resolve: Resolve, limits: Limits) -> Iterator[httpx2.Response]:
     """The answer behind redirects, its body still to be read; what breaks, here or while it is read, is FetchFailed."""
     timeout = httpx2.Timeout(limits.read_seconds, connect=limits.connect_seconds)
     sent = {"User-Agent": AGENT, "Accept-Encoding": "identity", **headers}
     try:
         with httpx2.Client(timeout=timeout, trust_env=False, headers=sent) as client, contextlib.ExitStack() as opened:
-            yield follow(client, opened, url, is_internal=is_internal)
+            yield follow(client, opened, url, resolve)
     except Forbidden as error:
         raise FetchFailed(FetchOutcome.FORBIDDEN_ADDRESS, str(error)) from error
     except (Unreachable, httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -173,10 +173,10 @@ def conversation(
         raise FetchFailed(FetchOutcome.BAD_ANSWER, f"réponse incompréhensible : {error}") from error
 
 
-def follow(client: httpx2.Client, opened: contextlib.ExitStack, url: str, *, is_internal: bool) -> httpx2.Response:
+def follow(client: httpx2.Client, opened: contextlib.ExitStack, url: str, resolve: Resolve) -> httpx2.Response:
     """The first answer that is no redirect, left open on the stack."""
     for _ in range(MOST_REDIRECTS + 1):
-        response = ask(client, httpx2.URL(check_url(url)), is_internal=is_internal)
+        response = ask(client, httpx2.URL(check_url(url)), resolve)
         if not response.has_redirect_location:
             opened.callback(response.close)
             return response
@@ -188,11 +188,11 @@ def follow(client: httpx2.Client, opened: contextlib.ExitStack, url: str, *, is_
     raise Forbidden(f"plus de {MOST_REDIRECTS} redirections")
 
 
-def ask(client: httpx2.Client, url: httpx2.URL, *, is_internal: bool) -> httpx2.Response:
+def ask(client: httpx2.Client, url: httpx2.URL, resolve: Resolve) -> httpx2.Response:
     """Connect to an address that was checked, and to no other; the certificate is still that of the name."""
     port = url.port or (443 if url.scheme == "https" else 80)
     failed: httpx2.ConnectError | httpx2.ConnectTimeout | None = None
-    for address in resolve(url.host, port, is_internal=is_internal):
+    for address in resolve(url.host, port):
         request = client.build_request(
             "GET",
             url.copy_with(host=address),

@@ -19,10 +19,11 @@ from fleet.clock import utc_now
 from fleet.db import SessionFactory
 from fleet.filtering import contents, profiles, publications
 from fleet.filtering.contents import StoredBody
-from fleet.filtering.downloading import LIMITS, FetchFailed, Known, Limits, download, read_small
+from fleet.filtering.downloading import LIMITS, FetchFailed, Known, Limits, Resolve, download, read_small
 from fleet.filtering.holds import Bounds, Doubt, ListCount, blocked_categories, find_doubts
 from fleet.filtering.inspecting import Description, Inspection, inspect
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, SourceContent
+from fleet.filtering.reaching import resolve, resolve_public
 from fleet.filtering.timetable import after_failure, is_quiet, next_polite
 from fleet.filtering.turns import fetch_lock, turn
 
@@ -45,6 +46,11 @@ class Order:
     known: Known
     fetched: UUID | None
     """A content that came whole before its worker died: it only has to be judged."""
+
+    @property
+    def resolve(self) -> Resolve:
+        """Where it may be fetched from."""
+        return resolve if self.is_internal else resolve_public
 
 
 def list_due(session: Session, now: datetime) -> list[UUID]:
@@ -117,27 +123,26 @@ def carry_out(order: Order, limits: Limits, clock: Callable[[], datetime]) -> bo
 def bring(order: Order, limits: Limits, now: datetime) -> UUID | None:
     """Download and verify; the id of a content that is new here, or None. Raise FetchFailed."""
     body = StoredBody(order.source_id, now)
-    if not download(order.url, order.known, body, is_internal=order.is_internal, limits=limits):
+    if not download(order.url, order.known, body, order.resolve, limits):
         return None
-    content_id = body.close()
     digest, weak_sum, size = sha256(), md5(usedforsecurity=False), 0
-    for piece in contents.read_pieces(content_id):
+    for piece in body.read():
         digest.update(piece)
         weak_sum.update(piece)
         size += len(piece)
     if order.checksum_url is not None:
-        check_sum(order, weak_sum.hexdigest(), content_id, limits)
-    return complete(order.source_id, content_id, digest.hexdigest(), size)
+        check_sum(order, weak_sum.hexdigest(), body, limits)
+    return body.complete(digest.hexdigest(), size)
 
 
-def check_sum(order: Order, received: str, content_id: UUID, limits: Limits) -> None:
-    """Compare with the sum that the source publishes; raise FetchFailed, the content being worth nothing then."""
-    text = read_small(order.checksum_url or "", is_internal=order.is_internal, limits=limits).decode("utf-8", "replace")
+def check_sum(order: Order, received: str, body: StoredBody, limits: Limits) -> None:
+    """Compare with the sum that the source publishes; raise FetchFailed, and forget what came when it differs."""
+    text = read_small(order.checksum_url or "", order.resolve, limits).decode("utf-8", "replace")
     expected = find_sum(text, unquote(urlsplit(order.url).path.rpartition("/")[2]))
     if expected is None:
         raise FetchFailed(FetchOutcome.WRONG_CHECKSUM, "aucune somme de contrôle pour ce fichier")
     if expected != received:
-        forget(content_id)
+        body.forget()
         raise FetchFailed(FetchOutcome.WRONG_CHECKSUM, f"la source annonce {expected}, le fichier reçu a {received}")
 
 
@@ -153,26 +158,6 @@ def find_sum(text: str, file_name: str) -> str | None:
 def forget(content_id: UUID) -> None:
     with SessionFactory.begin() as session:
         session.delete(contents.get_content(session, content_id))
-
-
-def complete(source_id: UUID, content_id: UUID, digest: str, size: int) -> UUID | None:
-    """Note that a content is whole; None, and forget it, when it is one that is here already.
-
-    A server that knows no ETag sends the same again and again.
-    """
-    with SessionFactory.begin() as session:
-        content = contents.get_content(session, content_id)
-        same = contents.find_same(session, source_id, digest)
-        if same is not None:
-            same.etag, same.last_modified, same.fetched_at = content.etag, content.last_modified, content.fetched_at
-            if same.state is ContentState.GOOD:  # what was doubtful is no more
-                contents.replace_state(session, source_id, ContentState.HELD)
-                contents.prune(session, source_id)
-            session.delete(content)
-            return None
-        contents.drop(session, source_id, ContentState.FETCHED)
-        content.state, content.digest, content.size = ContentState.FETCHED, digest, size
-        return content_id
 
 
 def judge(source_id: UUID, content_id: UUID, inspection: Inspection, now: datetime) -> bool:

@@ -29,20 +29,24 @@ def check_url(url: str) -> str:
     return url.strip()
 
 
-def resolve(host: str, port: int, *, is_internal: bool) -> list[str]:
+def resolve_public(host: str, port: int) -> list[str]:
     """Addresses to connect to, in the system's order; raise Unreachable, or Forbidden when one leads inside.
 
     Connect to these and to no other: a second look-up might answer something else.
     """
+    addresses = resolve(host, port)
+    if inside := [address for address in addresses if is_inside(address)]:
+        raise Forbidden(f"{host} mène à une adresse interne ({inside[0]})")
+    return addresses
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Addresses of a host, wherever they lead; raise Unreachable."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise Unreachable(f"le nom {host} est introuvable") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    inside = [address for address in addresses if is_inside(address)]
-    if inside and not is_internal:
-        raise Forbidden(f"{host} mène à une adresse interne ({inside[0]})")
-    return addresses
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def is_inside(address: str) -> bool:
