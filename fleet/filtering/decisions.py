@@ -23,7 +23,7 @@ from filter.settings import (
 from fleet.collectivities.models import Collectivity
 from fleet.devices.models import Device
 from fleet.filtering.layers import LayerSettings
-from fleet.filtering.places import OPERATOR, Place
+from fleet.filtering.places import OPERATOR, Found, Place
 from fleet.filtering.policy_models import (
     FilterLabel,
     FilterLayer,
@@ -91,10 +91,19 @@ def read_tree(session: Session, now: datetime, school_ids: Iterable[UUID] = ()) 
     return Tree(
         profiles={row[0]: ProfileNode(*row[1:]) for row in profiles},
         schools=schools,
-        collectivities=dict(collectivities.tuples()),
+        collectivities={row[0]: row[1] for row in collectivities},
         rooms={row[0]: RoomNode(*row[1:]) for row in room_rows},
         spoken=spoken,
     )
+
+
+def tree_with(session: Session, found: Found, now: datetime) -> Tree:
+    """The tree, in which this node has its place though nobody says anything there."""
+    place = found.place
+    tree = read_tree(session, now, [place.school_id] if place.school_id else [])
+    if place.collectivity_id is not None and found.collectivity is not None:
+        tree.collectivities = {**tree.collectivities, place.collectivity_id: found.collectivity.name}
+    return tree
 
 
 def _spoken(session: Session, now: datetime) -> dict[Key, Spoken]:
