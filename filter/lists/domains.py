@@ -96,7 +96,7 @@ def clean_listed(text: str) -> str:
     """
     name = text.strip().lower().removesuffix(".").removeprefix("*.").removeprefix(".")
     if not name.isascii():
-        name = to_ascii(name)
+        name = to_ascii(name).removesuffix(".")
     if len(name) > LONGEST:
         raise NameRefused("url" if "/" in name else "too_long")
     if LISTED.fullmatch(name) is None and VALID.fullmatch(name) is None:
