@@ -197,6 +197,8 @@ def read_hosts_name(text: str, address: str | None, word: str) -> Entry | RuleRe
     if word.lower() in LOCAL_NAMES or MACHINE_WORDS.fullmatch(word.lower()):
         return RuleRefused("local_name")
     try:
+        if word.startswith(("*", ".")):
+            return RuleRefused("invalid_name")
         name = read_name(word.lower())
         if is_known_suffix(name):
             return RuleRefused("public_suffix")
@@ -229,7 +231,8 @@ def has_badfilter(path: Path) -> bool:
     """Whether the word is anywhere in the file."""
     tail = b""
     for chunk in read_chunks(path):
-        if b"badfilter" in tail + chunk:
+        tail += chunk
+        if b"badfilter" in tail:
             return True
-        tail = chunk[-len(b"badfilter") :]
+        tail = tail[-len(b"badfilter") :]
     return False

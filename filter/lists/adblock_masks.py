@@ -152,10 +152,11 @@ def read_anchor(mask: Mask, exception: bool) -> Subject | None:
 def read_name(text: str) -> str:
     """One whole name; a single label will do. Raises RuleRefused."""
     try:
-        return clean_name(text)
+        name = text if text.isascii() else to_ascii(text)
+        return clean_name(name)
     except NameRefused as refusal:
         if refusal.reason == "bare_label":
-            return text if text.isascii() else to_ascii(text)
+            return name.removesuffix(".")
         raise RuleRefused(refusal.reason) from refusal
 
 
