@@ -1,56 +1,66 @@
-"""Why is it blocked? The live decision code, run on the current bundle."""
+"""Why is it blocked? The live decision code, run on the current names and policy; and who set the line that decided."""
 
 import functools
-import hashlib
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
-from uuid import UUID
 
 from dnslib import QTYPE
 from sqlalchemy.orm import Session
 
-from filter import policy
-from filter.bundle import Bundle
-from filter.names import NameRefused, clean_name
-from filter.policy import Explanation, Policy, Query
+from filter import explaining
+from filter.bundle import NamesFile, PolicyFile
+from filter.explaining import Explanation
+from filter.policy import Decision, Policy, Query
 from fleet.errors import Invalid, NotFound
-from fleet.filtering import publications
+from fleet.filtering import decisions, policies, publications
+from fleet.filtering.cleaning import clean_host
+from fleet.filtering.layers import Mark
 from fleet.filtering.models import Publication
+from fleet.filtering.resolving import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who set the line that decided, and when; at the operator's, of the ready-made profiles: nobody."""
+
+    layer: str
+    by: str
+    at: datetime | None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What the current bundle says of a query, and which bundle that is."""
+    """What the current files say of a query, which files these are, and who decided."""
 
     serial: int
+    policy_serial: int
     explanation: Explanation
+    author: Author | None
 
 
-def explain(session: Session, name: str, qtype: str, client: str | None, now: datetime) -> Explained:
-    """Decide as the filters do. ``qtype`` is "A", "AAAA", "HTTPS"… or a number; ``client`` an address or None.
+def explain(
+    session: Session, name: str, qtype: str, client: str | None, now: datetime, label: str | None = None
+) -> Explained:
+    """Decide as the filters do. ``qtype`` is "A", "AAAA", "HTTPS"… or a number; ``client`` an address or None,
+    ``label`` a device's.
 
     Raise Invalid for what is no name, type or address, NotFound when nothing was published yet.
     """
-    query = Query(clean(name), type_number(qtype))
+    query = Query(clean_host(name), type_number(qtype))
     if client is not None:
         client = clean_address(client)
-    publication = publications.find_latest(session)
-    if publication is None or publication.digest is None:
+    latest, current = publications.find_latest(session), policies.current_policy(session)
+    if latest is None or current is None:
         raise NotFound("filtering.none_published", "Aucune liste n’est encore publiée.")
-    return Explained(publication.serial, policy.explain(open_policy(session, publication), query, client, now))
-
-
-def clean(name: str) -> str:
-    """The name as the filter compares it; also what a person copies: an address of a page, a dot at the end."""
-    host = name.strip().removeprefix("https://").removeprefix("http://").partition("/")[0]
-    try:
-        return clean_name(host)
-    except NameRefused as error:
-        raise Invalid("filtering.bad_name", f"« {name[:80]} » n’est pas un nom de domaine.") from error
+    content, tag = current
+    policy = open_policy(latest, content, tag)
+    explanation = explaining.explain(policy, query, client, now, label)
+    author = find_author(decisions.read_tree(session, now), explanation.profile.slug, explanation.decision)
+    return Explained(latest.serial, policy.file.serial, explanation, author)
 
 
 def type_number(qtype: str) -> int:
@@ -69,6 +79,27 @@ def clean_address(client: str) -> str:
         raise Invalid("filtering.bad_address", f"« {client[:60]} » n’est pas une adresse.") from error
 
 
+def find_author(tree: Tree, slug: str, decision: Decision) -> Author | None:
+    """Who set what decided for a flat profile; None when no line of a person did."""
+    where = tree.find_node(slug)
+    if where is None:
+        return None
+    merged = tree.merged_for(*where)
+    if decision.rule == "override" or (decision.until is not None and decision.rule != "lesson"):
+        for override in merged.overrides:
+            if decision.suffix in override.names or decision.category in override.categories:
+                return Author(override.layer, override.by, override.starts)
+    said = merged.names.get(decision.suffix or "") if decision.rule.startswith("own_") else None
+    if said is not None:
+        return _author(said.layer, said.line.mark)
+    category = merged.categories.get(decision.category or "")
+    return None if category is None else _author(category.layer, category.line.mark)
+
+
+def _author(layer: str, mark: Mark) -> Author:
+    return Author(layer, mark.by, mark.at, mark.locked)
+
+
 @functools.cache
 def cache_directory() -> tempfile.TemporaryDirectory[str]:
     """A folder of this process alone, removed when it ends."""
@@ -76,41 +107,42 @@ def cache_directory() -> tempfile.TemporaryDirectory[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenNames:
+    etag: str
+    names: NamesFile
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPolicy:
-    digest: str
+    etags: tuple[str, str]
     policy: Policy
 
 
-_last: OpenPolicy | None = None
+_names: OpenNames | None = None
+_policy: OpenPolicy | None = None
 
 
-def open_policy(session: Session, publication: Publication) -> Policy:
-    """The bundle of a publication, mapped. The last one stays open: most questions are about the same bundle."""
-    global _last
-    last = _last
-    if last is None or last.digest != publication.digest:
-        path = copy_bundle(session, publication)
-        last = _last = OpenPolicy(publication.digest or "", Policy(Bundle.open(path)))
-        path.unlink()  # the mapping keeps the file alive as long as somebody reads it
+def open_policy(publication: Publication, content: bytes, tag: str) -> Policy:
+    """The current pair, mapped. The last one stays open: most questions are about the same files."""
+    global _policy
+    last, etags = _policy, (publication.etag, tag)
+    if last is None or last.etags != etags:
+        with tempfile.TemporaryDirectory(dir=cache_directory().name) as directory:
+            path = Path(directory) / "policy"
+            path.write_bytes(content)
+            policy = Policy(open_names(publication), PolicyFile.open(path))
+        last = _policy = OpenPolicy(etags, policy)
     return last.policy
 
 
-def copy_bundle(session: Session, publication: Publication) -> Path:
-    """Write the pieces of a bundle to a file of our own; raise NotFound when they are not all there."""
-    digest = hashlib.sha256()
-    with tempfile.NamedTemporaryFile(dir=cache_directory().name, delete=False) as file:
-        for content in pieces(session, publication.id):
-            digest.update(content)
-            file.write(content)
-    if digest.hexdigest() != publication.digest:
-        Path(file.name).unlink()
-        raise NotFound("filtering.content_gone", "Le contenu de cette publication n’est plus là.")
-    return Path(file.name)
-
-
-def pieces(session: Session, publication_id: UUID) -> Iterator[bytes]:
-    """The content of a bundle, one mebibyte at a time."""
-    position = 0
-    while (content := publications.read_chunk(session, publication_id, position)) is not None:
-        yield content
-        position += 1
+def open_names(publication: Publication) -> NamesFile:
+    """The names file of a publication, mapped; raise NotFound when its content was pruned."""
+    global _names
+    last = _names
+    if last is None or last.etag != publication.etag:
+        with tempfile.TemporaryDirectory(dir=cache_directory().name) as directory:
+            path = Path(directory) / "names"
+            publications.copy_names(publication.id, path)
+            names = NamesFile.open(path)  # the mapping keeps the file alive as long as somebody reads it
+        last = _names = OpenNames(publication.etag, names)
+    return last.names

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from fleet.devices.models import Device
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import cleaning, events, name_lists
+from fleet.filtering import cleaning, events, name_lists, policies
 from fleet.filtering.places import Found, find_place
 from fleet.filtering.policy_models import FilterLabel, FilterNetwork, FilterRoom, Lesson
 from fleet.paging import Listing, Page, paginate
@@ -33,7 +33,7 @@ def start_lesson(
     title: str = "",
     now: datetime,
 ) -> Lesson:
-    """Let a room reach only these names, and those of a saved list, for some minutes. Callers publish.
+    """Let a room reach only these names, and those of a saved list, for some minutes.
 
     Raise NotFound for a room the viewer does not see, NotAllowed, Invalid for no name or a wrong duration, Conflict
     when the room is in a lesson already or nothing is known to be in it.
@@ -63,6 +63,7 @@ def start_lesson(
     session.add(lesson)
     session.flush()
     _note(session, viewer, "lesson.start", found, lesson, now, after={"names": wanted, "ends": lesson.ends})
+    policies.publish(session, viewer.name, f"Leçon : {found.label}", now)
     return lesson
 
 
@@ -95,7 +96,7 @@ def find_running(session: Session, room_id: UUID, now: datetime) -> Lesson | Non
 
 
 def prolong_lesson(session: Session, viewer: Viewer, lesson: Lesson, minutes: int, now: datetime) -> Lesson:
-    """Let it end that many minutes later, at most LONGEST from now. Callers publish. Raise Conflict when it is over."""
+    """Let it end that many minutes later, at most LONGEST from now. Raise Conflict when it is over."""
     found = _running(session, viewer, lesson, now)
     ends = lesson.ends + timedelta(minutes=minutes)
     if minutes < 1 or ends - now > timedelta(minutes=LONGEST):
@@ -103,15 +104,17 @@ def prolong_lesson(session: Session, viewer: Viewer, lesson: Lesson, minutes: in
     before, lesson.ends = {"ends": lesson.ends}, ends
     session.flush()
     _note(session, viewer, "lesson.prolong", found, lesson, now, before=before, after={"ends": ends})
+    policies.publish(session, viewer.name, f"Leçon prolongée : {found.label}", now)
     return lesson
 
 
 def stop_lesson(session: Session, viewer: Viewer, lesson: Lesson, now: datetime) -> Lesson:
-    """End it now. Callers publish. Raise Conflict when it is over."""
+    """End it now. Raise Conflict when it is over."""
     found = _running(session, viewer, lesson, now)
     lesson.stopped_at, lesson.stopped_by = now, viewer.name
     session.flush()
     _note(session, viewer, "lesson.stop", found, lesson, now, before={"ends": lesson.ends}, after={"ends": now})
+    policies.publish(session, viewer.name, f"Leçon arrêtée : {found.label}", now)
     return lesson
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from filter.settings import OverrideSettings, Verdict
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import cleaning, events, profiles
+from fleet.filtering import cleaning, editing, events, policies
 from fleet.filtering.layers import without_locked
 from fleet.filtering.places import Found, on_visible_node
 from fleet.filtering.policy_models import FilterOverride, FilterProfile
@@ -37,7 +37,7 @@ class Wish:
 def add_override(
     session: Session, viewer: Viewer, found: Found, profile: FilterProfile | None, wish: Wish, now: datetime
 ) -> FilterOverride:
-    """An override for the clients of a profile (None: of all) on a node and below. Callers publish.
+    """An override for the clients of a profile (None: of all) on a node and below.
 
     Raise NotAllowed, or Invalid for what is no name, no reason or no period, and for what a node above locked.
     """
@@ -58,6 +58,7 @@ def add_override(
         session, viewer.name, "override.add", subject_of(override), now, subject_id=override.id,
         after=told(override, found, profile), collectivity_id=place.collectivity_id, school_id=place.school_id,
     )  # fmt: skip
+    policies.publish(session, viewer.name, f"Dérogation : {subject_of(override)}", now)
     return override
 
 
@@ -88,7 +89,7 @@ def _checked(wish: Wish, now: datetime) -> FilterOverride:
 def _check_locks(
     session: Session, found: Found, profile: FilterProfile | None, override: FilterOverride, now: datetime
 ) -> None:
-    above = profiles.voices_above(session, found, profile, now)
+    above = editing.voices_above(session, found, profile, now)
     says = OverrideSettings(
         "", override.verdict, override.starts, override.ends, tuple(override.names), tuple(override.categories)
     )
@@ -151,7 +152,7 @@ def get_override(session: Session, viewer: Viewer, override_id: UUID) -> FilterO
 
 
 def revoke_override(session: Session, viewer: Viewer, override: FilterOverride, now: datetime) -> FilterOverride:
-    """Take it back before its end. Callers publish. Raise Conflict when it has ended."""
+    """Take it back before its end. Raise Conflict when it has ended."""
     viewer.must(Action.EDIT_FILTER)
     if override.revoked_at is not None or override.ends <= now:
         raise Conflict("filtering.override_ended", "Cette dérogation est déjà finie.")
@@ -162,4 +163,5 @@ def revoke_override(session: Session, viewer: Viewer, override: FilterOverride, 
         before={"ends": override.ends}, after={"ends": now},
         collectivity_id=override.collectivity_id, school_id=override.school_id,
     )  # fmt: skip
+    policies.publish(session, viewer.name, f"Fin de dérogation : {subject_of(override)}", now)
     return override

@@ -184,7 +184,7 @@ def allow_request(
     answer: str,
     now: datetime,
 ) -> FilterOverride:
-    """Open the name on a node, for a profile (None: all), until then. Callers publish. Raise Conflict when answered."""
+    """Open the name on a node, for a profile (None: all), until then. Raise Conflict when answered."""
     _must_move(session, viewer, request, RequestStatus.ALLOWED)
     told = _short(answer)
     reason = f"Demande de {request.contact or 'déblocage'} : {told or request.reason or 'sans commentaire'}"[:400]

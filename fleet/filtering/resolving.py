@@ -120,6 +120,15 @@ class Tree:
         )
         return shared if shared is not None and says_the_same(own, shared) else own
 
+    def find_node(self, slug: str) -> tuple[UUID, Place] | None:
+        """The profile and the node that a flat profile's slug stands for."""
+        base, at, _ = slug.partition("@")
+        profile_id = next((key for key, profile in self.profiles.items() if profile.slug == base), None)
+        if profile_id is None or not at:
+            return None if profile_id is None else (profile_id, OPERATOR)
+        places = {place for _, place in self.spoken}
+        return next(((profile_id, place) for place in places if base + self._suffix_of(place) == slug), None)
+
     def _suffix_of(self, place: Place) -> str:
         """What tells a node's profile from the operator's: ``@0020001A``, with the room's number behind a slash."""
         if place.collectivity_id is not None:

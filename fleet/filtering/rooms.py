@@ -12,7 +12,7 @@ from filter.clients import NetworkInvalid, parse_network
 from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import cleaning, events
+from fleet.filtering import cleaning, events, policies
 from fleet.filtering.places import Found, find_place, get_room
 from fleet.filtering.policy_models import FilterLabel, FilterNetwork, FilterProfile, FilterRoom
 from fleet.schools.models import School
@@ -46,7 +46,7 @@ def add_room(session: Session, viewer: Viewer, school: School, name: str, now: d
 
 
 def remove_room(session: Session, viewer: Viewer, room_id: UUID, now: datetime) -> None:
-    """Its networks and devices stay, in no room; what was said of it goes. Callers publish. Raise NotFound."""
+    """Its networks and devices stay, in no room; what was said of it goes. Raise NotFound."""
     found = find_place(session, viewer, room_id=room_id)
     found.must(viewer, Action.EDIT_FILTER)
     room = get_room(session, viewer, room_id)
@@ -56,6 +56,7 @@ def remove_room(session: Session, viewer: Viewer, room_id: UUID, now: datetime) 
     )  # fmt: skip
     session.delete(room)
     session.flush()
+    policies.publish(session, viewer.name, f"Salle enlevée : {found.label}", now)
 
 
 def list_networks(session: Session, viewer: Viewer | None = None) -> list[FilterNetwork]:
@@ -70,7 +71,7 @@ def list_networks(session: Session, viewer: Viewer | None = None) -> list[Filter
 def add_network(
     session: Session, viewer: Viewer, cidr: str, profile: FilterProfile, found: Found, now: datetime
 ) -> FilterNetwork:
-    """Give the clients of a network a profile, as that school or room has it (or the operator). Callers publish.
+    """Give the clients of a network a profile, as that school or room has it (or the operator).
 
     Raise Invalid for what is no network or no such node, Conflict for a known network.
     """
@@ -91,14 +92,12 @@ def add_network(
         session, viewer.name, "network.add", cidr, now, subject_id=network.id,
         after={"profile": profile.slug, "place": found.label}, school_id=place.school_id,
     )  # fmt: skip
+    policies.publish(session, viewer.name, f"Réseau {cidr}", now)
     return network
 
 
-def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: datetime) -> str:
-    """Its clients get the next larger network's profile, or the default one. Callers publish. Raise NotFound.
-
-    Returns the network.
-    """
+def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: datetime) -> None:
+    """Its clients get the next larger network's profile, or the default one. Raise NotFound."""
     viewer.must(Action.EDIT_FILTER)
     network = session.get(FilterNetwork, network_id, options=[joinedload(FilterNetwork.profile)])
     if network is None:
@@ -109,7 +108,7 @@ def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: date
     )  # fmt: skip
     session.delete(network)
     session.flush()
-    return network.cidr
+    policies.publish(session, viewer.name, f"Réseau {network.cidr} enlevé", now)
 
 
 def list_labels(
@@ -132,7 +131,7 @@ def set_label(
     room_id: UUID | None,
     now: datetime,
 ) -> tuple[FilterLabel, Device]:
-    """Give a device a profile wherever it is, and a room of its own school. Callers publish."""
+    """Give a device a profile wherever it is, and a room of its own school."""
     viewer.must(Action.EDIT_FILTER)
     device = devices.get_device(session, viewer, device_id)
     if room_id is not None and get_room(session, viewer, room_id).school_id != device.school_id:
@@ -148,11 +147,12 @@ def set_label(
         session, viewer.name, "label.set", device.asset_tag, now, subject_id=device.id,
         before=told, after=after, school_id=device.school_id,
     )  # fmt: skip
+    policies.publish(session, viewer.name, f"Appareil {device.asset_tag}", now)
     return label, device
 
 
 def remove_label(session: Session, viewer: Viewer, device_id: UUID, now: datetime) -> Device:
-    """The device goes by its network again. Callers publish. Raise NotFound when it had no profile of its own."""
+    """The device goes by its network again. Raise NotFound when it had no profile of its own."""
     viewer.must(Action.EDIT_FILTER)
     device = devices.get_device(session, viewer, device_id)
     label = session.get(FilterLabel, device.id)
@@ -164,4 +164,5 @@ def remove_label(session: Session, viewer: Viewer, device_id: UUID, now: datetim
     )  # fmt: skip
     session.delete(label)
     session.flush()
+    policies.publish(session, viewer.name, f"Appareil {device.asset_tag} sans profil à lui", now)
     return device

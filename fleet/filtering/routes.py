@@ -1,49 +1,37 @@
-"""HTTP of filtering: for people here, for filters in filter_routes.py; `router` holds both."""
+"""HTTP of filtering: profiles, publications, filters, explain; `router` holds this and all that is beside it."""
 
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
-from fleet.accounts.access import CurrentViewer
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.errors import NotAllowed
-from fleet.filtering import filter_routes, service
-from fleet.filtering.models import FilterNetwork, FilterNode, FilterProfile, Publication
+from fleet.filtering import (
+    exception_routes,
+    filter_routes,
+    layer_routes,
+    lesson_routes,
+    room_routes,
+    service,
+    source_routes,
+)
+from fleet.filtering.access import OperatorViewer, PublishingViewer
+from fleet.filtering.models import FilterNode, FilterProfile, Publication
 from fleet.filtering.reports import Total
 from fleet.filtering.schemas import (
     ExplainedOut,
     FilterOut,
-    NetworkIn,
-    NetworkOut,
+    NewProfileIn,
     ProfileIn,
     ProfileOut,
     PublicationOut,
     TotalOut,
 )
 from fleet.paging import ListingOut, WantedPage, listing_out
-from fleet.schools import service as schools
-from fleet.scope import Action, Viewer
 
-
-def operator_viewer(viewer: CurrentViewer) -> Viewer:
-    """Filtering is the operator's: others see what concerns them elsewhere."""
-    if not viewer.sees_all:
-        raise NotAllowed("filtering.operator_only", "Le filtrage est réglé par l’ADICA.")
-    return viewer
-
-
-def publishing_viewer(viewer: CurrentViewer) -> Viewer:
-    """Whoever may change what filters do."""
-    viewer.must(Action.PUBLISH_FILTER)
-    return viewer
-
-
-OperatorViewer = Annotated[Viewer, Depends(operator_viewer)]
-PublishingViewer = Annotated[Viewer, Depends(publishing_viewer)]
 people = APIRouter(prefix="/api/v1/filtering", tags=["filtering"])
 
 
@@ -51,6 +39,12 @@ people = APIRouter(prefix="/api/v1/filtering", tags=["filtering"])
 def list_profiles(session: DbSession, _viewer: OperatorViewer) -> list[FilterProfile]:
     """Every profile, the default one first."""
     return service.list_profiles(session)
+
+
+@people.post("/profiles", response_model=ProfileOut, status_code=201)
+def add_profile(body: NewProfileIn, session: DbSession, viewer: PublishingViewer, now: Now) -> FilterProfile:
+    """A profile of which nothing is said yet."""
+    return service.add_profile(session, viewer, body.slug, body.name, now)
 
 
 @people.get("/profiles/{profile_id}", response_model=ProfileOut)
@@ -63,27 +57,8 @@ def get_profile(profile_id: UUID, session: DbSession, _viewer: OperatorViewer) -
 def update_profile(
     profile_id: UUID, body: ProfileIn, session: DbSession, viewer: PublishingViewer, now: Now
 ) -> FilterProfile:
-    """Change a profile; a bundle that says so is asked for at once."""
+    """Change what the operator says of a profile, and publish it."""
     return service.update_profile(session, viewer, profile_id, **body.model_dump(), now=now)
-
-
-@people.get("/networks", response_model=list[NetworkOut])
-def list_networks(session: DbSession, _viewer: OperatorViewer) -> list[FilterNetwork]:
-    """Which networks get which profile."""
-    return service.list_networks(session)
-
-
-@people.post("/networks", response_model=NetworkOut, status_code=201)
-def add_network(body: NetworkIn, session: DbSession, viewer: PublishingViewer, now: Now) -> FilterNetwork:
-    """Give a network's clients a profile; a bundle that says so is asked for at once."""
-    school = schools.get_school(session, viewer, body.school_id) if body.school_id else None
-    return service.add_network(session, viewer, body.cidr, body.profile_id, school, now)
-
-
-@people.delete("/networks/{network_id}", status_code=204)
-def remove_network(network_id: UUID, session: DbSession, viewer: PublishingViewer, now: Now) -> None:
-    """Take it back; a bundle that says so is asked for at once."""
-    service.remove_network(session, viewer, network_id, now)
 
 
 @people.get("/publications", response_model=ListingOut[PublicationOut])
@@ -94,7 +69,7 @@ def list_publications(session: DbSession, _viewer: OperatorViewer, page: WantedP
 
 @people.post("/publications", response_model=PublicationOut, status_code=202)
 def request_publication(session: DbSession, viewer: PublishingViewer, now: Now) -> Publication:
-    """Ask for a bundle of what is decided now."""
+    """Ask for a names file of what the lists hold now."""
     return service.request_publication(session, viewer.name, now)
 
 
@@ -118,21 +93,25 @@ def explain(
     name: Annotated[str, Query(min_length=1, max_length=400)],
     qtype: Annotated[str, Query(max_length=20)] = "A",
     client: Annotated[str | None, Query(max_length=64)] = None,
+    label: Annotated[str | None, Query(max_length=64)] = None,
 ) -> ExplainedOut:
-    """What the filters answer to this query by the current bundle, and why."""
-    explained = service.explain(session, name, qtype, client, now)
-    found = explained.explanation
+    """What the filters answer to this query by the current names and policy, why, and who decided that."""
+    explained = service.explain(session, name, qtype, client, now, label)
     return ExplainedOut.model_validate(
         {
             "serial": explained.serial,
-            "name": found.query.name,
-            "qtype": found.query.qtype,
-            "client": found.client,
-            "profile": found.profile.slug,
-            "decision": asdict(found.decision),
-            "opinions": [asdict(opinion) for opinion in found.opinions],
-            "matches": [asdict(match) for match in found.matches],
-        }
+            "policy_serial": explained.policy_serial,
+            "author": explained.author,
+            "name": explained.explanation.query.name,
+            "qtype": explained.explanation.query.qtype,
+            "client": explained.explanation.client,
+            "profile": explained.explanation.profile.slug,
+            "lesson": explained.explanation.lesson,
+            "decision": asdict(explained.explanation.decision),
+            "opinions": [asdict(opinion) for opinion in explained.explanation.opinions],
+            "matches": [asdict(match) for match in explained.explanation.matches],
+        },
+        from_attributes=True,
     )
 
 
@@ -145,5 +124,7 @@ def totals(
 
 
 router = APIRouter()
-router.include_router(people)
+for part in (people, layer_routes.router, room_routes.router, exception_routes.router, lesson_routes.router):
+    router.include_router(part)
+router.include_router(source_routes.router)
 router.include_router(filter_routes.router)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from filter import schedules as clock
 from filter.settings import ScheduleSettings
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import cleaning, events
+from fleet.filtering import cleaning, events, policies
 from fleet.filtering.decisions import with_calendar
 from fleet.filtering.policy_models import FilterLayer, FilterSchedule
 from fleet.scope import Action, Viewer
@@ -62,13 +62,14 @@ def add_schedule(
     session.add(schedule)
     session.flush()
     events.note(session, viewer.name, "schedule.add", says.name, now, subject_id=schedule.id, after=schedule.content)
+    policies.publish(session, viewer.name, f"Nouvelle plage {says.name}", now)
     return schedule
 
 
 def change_schedule(
     session: Session, viewer: Viewer, schedule: FilterSchedule, says: ScheduleSettings, *, zone_b: bool, now: datetime
 ) -> None:
-    """Say something else under the same slug. Callers publish. Raise Invalid with all that is wrong."""
+    """Say something else under the same slug. Raise Invalid with all that is wrong."""
     viewer.must(Action.EDIT_FILTER)
     says = check(replace(says, slug=schedule.slug), zone_b=zone_b, now=now)
     before = schedule.content | {"zone_b": schedule.zone_b}
@@ -78,6 +79,7 @@ def change_schedule(
         session, viewer.name, "schedule.change", says.name, now, subject_id=schedule.id,
         before=before, after=schedule.content | {"zone_b": zone_b},
     )  # fmt: skip
+    policies.publish(session, viewer.name, f"Plage {says.name}", now)
 
 
 def remove_schedule(session: Session, viewer: Viewer, schedule: FilterSchedule, now: datetime) -> None:
@@ -91,6 +93,7 @@ def remove_schedule(session: Session, viewer: Viewer, schedule: FilterSchedule, 
     )
     session.delete(schedule)
     session.flush()
+    policies.publish(session, viewer.name, f"Plage {schedule.name} enlevée", now)
 
 
 def check(says: ScheduleSettings, *, zone_b: bool, now: datetime) -> ScheduleSettings:

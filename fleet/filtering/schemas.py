@@ -25,6 +25,13 @@ class ProfileIn(BaseModel):
     allowed_names: Names | None = None
 
 
+class NewProfileIn(BaseModel):
+    model_config = STRICT
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+
+
 class FromRow(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -47,6 +54,7 @@ class NetworkIn(BaseModel):
     cidr: Annotated[str, Field(min_length=1, max_length=64)]
     profile_id: BodyUuid
     school_id: BodyUuid | None = None
+    room_id: BodyUuid | None = None
 
 
 class NetworkOut(FromRow):
@@ -54,6 +62,7 @@ class NetworkOut(FromRow):
     cidr: str
     profile_id: UUID
     school_id: UUID | None
+    room_id: UUID | None
 
 
 class PublicationOut(FromRow):
@@ -98,6 +107,13 @@ class DecisionOut(FromRow):
     category: str | None
     suffix: str | None
     lists: list[str]
+    via: str | None
+    layer: str
+    schedule: str
+    reason: str
+    until: datetime | None
+    ttl: int | None
+    entry: str
 
 
 class ListBrief(FromRow):
@@ -108,23 +124,54 @@ class ListBrief(FromRow):
     licence: str
 
 
+class ScheduleStateOut(FromRow):
+    slug: str
+    name: str
+    active: bool
+    changes_at: datetime | None
+
+
 class MatchOut(FromRow):
-    """An entry that lists hold for the name or a parent, and which of them the profile blocks or allows."""
+    """An entry that a list holds for the name or a parent, and what it does in this profile now."""
 
     suffix: str
-    lists: list[ListBrief]
-    blocked: list[str]
-    allowed: list[str]
+    entry: str
+    list: ListBrief
+    effect: str
+    allows: bool
+    important: bool
+    layer: str
+    schedule: ScheduleStateOut | None
+    override: str
+
+
+class LessonBrief(FromRow):
+    id: str
+    room: str
+    title: str
+    ends: datetime
+
+
+class AuthorOut(FromRow):
+    """Whose line decided: the layer, the person, and when it was written."""
+
+    layer: str
+    by: str
+    at: datetime | None
+    locked: bool
 
 
 class ExplainedOut(BaseModel):
-    """What the filters answer, and everything found on the way; the first opinion is the decision."""
+    """What the filters answer, and everything found on the way; the first opinion mostly is the decision."""
 
     serial: int
+    policy_serial: int
     name: str
     qtype: int
     client: str | None
     profile: str
     decision: DecisionOut
+    author: AuthorOut | None
+    lesson: LessonBrief | None
     opinions: list[DecisionOut]
     matches: list[MatchOut]

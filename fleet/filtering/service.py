@@ -1,35 +1,49 @@
-"""Filtering, the controller's side: profiles are edited, bundles asked for, filters registered, verdicts explained."""
+"""Filtering, the controller's side: profiles are edited, lists and policies published, filters registered, verdicts
+explained. What other features and the portal call; the rest is in the modules beside it.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from filter.settings import Verdict
 from fleet.db import after_commit
-from fleet.errors import Invalid
-from fleet.filtering import profiles, publications, tasks
+from fleet.filtering import editing, profiles, publications, rooms, tasks
+from fleet.filtering.editing import OPERATOR_FOUND
+from fleet.filtering.editing import add_profile as add_profile
 from fleet.filtering.explaining import Explained as Explained
 from fleet.filtering.explaining import explain as explain
-from fleet.filtering.models import FilterNetwork, FilterProfile, Publication
+from fleet.filtering.layers import CategoryLine, LayerSettings, NameLine
+from fleet.filtering.models import FilterProfile, Publication
 from fleet.filtering.nodes import authenticate as authenticate
 from fleet.filtering.nodes import list_filters as list_filters
 from fleet.filtering.nodes import register_filter as register_filter
 from fleet.filtering.nodes import revoke_filter as revoke_filter
+from fleet.filtering.places import find_place
+from fleet.filtering.policies import find_current as find_current_policy
+from fleet.filtering.policies import publish as publish_policy
+from fleet.filtering.policy_models import FilterNetwork
 from fleet.filtering.profiles import ensure_default_profile as ensure_default_profile
 from fleet.filtering.profiles import get_profile as get_profile
-from fleet.filtering.profiles import list_networks as list_networks
 from fleet.filtering.profiles import list_profiles as list_profiles
 from fleet.filtering.publications import find_latest as find_latest
 from fleet.filtering.publications import get_publication as get_publication
 from fleet.filtering.publications import list_publications as list_publications
 from fleet.filtering.reports import totals as totals
+from fleet.filtering.rooms import list_networks as list_networks
+from fleet.filtering.rooms import remove_network as remove_network
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
 
+__all__ = ["find_current_policy", "publish_policy"]
+
 
 def request_publication(session: Session, by: str | None, now: datetime) -> Publication:
-    """Ask for a bundle of what is decided now. Callers check the right; ``by`` is the name that the history shows.
+    """Ask for a names file of what the lists hold now. Callers check the right; ``by`` is the name that the history
+    shows.
 
     What was asked for and not started yet serves both: the row returned is then that one.
     """
@@ -50,47 +64,49 @@ def update_profile(
     allowed_names: Sequence[str] | None = None,
     now: datetime,
 ) -> FilterProfile:
-    """Change what is given and ask for a bundle that says so; None leaves alone.
+    """Change what the operator says of a profile, and publish it; None leaves alone.
 
-    Raise NotAllowed, NotFound, or Invalid naming each name and category that is none.
+    A line that stays keeps its schedule and its lock. Raise NotAllowed, NotFound, or Invalid naming each name and
+    category that is none.
     """
-    viewer.must(Action.PUBLISH_FILTER)
+    viewer.must(Action.EDIT_FILTER)
     profile = profiles.get_profile(session, profile_id)
     if name is not None:
-        profile.name = _name(name)
+        editing.rename_profile(session, viewer, profile, name, now)
+    says = profile.says
     if blocked_categories is not None:
-        profile.blocked_categories = profiles.clean_categories(blocked_categories)
+        says = _with_categories(says, blocked_categories, Verdict.BLOCK)
     if allowed_categories is not None:
-        profile.allowed_categories = profiles.clean_categories(allowed_categories)
+        says = _with_categories(says, allowed_categories, Verdict.ALLOW)
     if denied_names is not None:
-        profile.denied_names = profiles.clean_names(denied_names)
+        says = _with_names(says, denied_names, Verdict.BLOCK)
     if allowed_names is not None:
-        profile.allowed_names = profiles.clean_names(allowed_names)
-    profile.updated_at = now
-    session.flush()
-    request_publication(session, viewer.name, now)
+        says = _with_names(says, allowed_names, Verdict.ALLOW)
+    if says != profile.says:
+        editing.set_layer(session, viewer, OPERATOR_FOUND, profile, says, now)
     return profile
+
+
+def _with_categories(says: LayerSettings, wanted: Iterable[str], verdict: Verdict) -> LayerSettings:
+    """The layer with exactly these categories under a verdict; one that had the other changes sides."""
+    slugs = profiles.clean_categories(wanted)
+    before = {line.category: line for line in says.categories}
+    kept = [line for line in says.categories if line.verdict is not verdict and line.category not in slugs]
+    same = [before[s] if s in before and before[s].verdict is verdict else CategoryLine(s, verdict) for s in slugs]
+    return replace(says, categories=tuple(sorted([*kept, *same], key=lambda line: line.category)))
+
+
+def _with_names(says: LayerSettings, wanted: Iterable[str], verdict: Verdict) -> LayerSettings:
+    names = profiles.clean_names(wanted)
+    before = {line.name: line for line in says.names}
+    kept = [line for line in says.names if line.verdict is not verdict and line.name not in names]
+    same = [before[n] if n in before and before[n].verdict is verdict else NameLine(n, verdict) for n in names]
+    return replace(says, names=tuple(sorted([*kept, *same], key=lambda line: line.name)))
 
 
 def add_network(
     session: Session, viewer: Viewer, cidr: str, profile_id: UUID, school: School | None, now: datetime
 ) -> FilterNetwork:
-    """Give a network's clients a profile and ask for a bundle that says so; raise Invalid, NotFound or Conflict."""
-    viewer.must(Action.PUBLISH_FILTER)
-    network = profiles.add_network(session, cidr, profiles.get_profile(session, profile_id), school)
-    request_publication(session, viewer.name, now)
-    return network
-
-
-def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: datetime) -> None:
-    """Take a network's profile back and ask for a bundle that says so; raise NotFound."""
-    viewer.must(Action.PUBLISH_FILTER)
-    profiles.remove_network(session, network_id)
-    request_publication(session, viewer.name, now)
-
-
-def _name(typed: str) -> str:
-    name = " ".join(typed.split())
-    if not name or len(name) > 80 or not name.isprintable():
-        raise Invalid("filtering.bad_profile_name", "Donnez au profil un nom de 1 à 80 caractères.")
-    return name
+    """Give a network's clients a profile, as that school has it, and publish it; raise Invalid, NotFound, Conflict."""
+    found = find_place(session, viewer, school_id=school.id if school else None)
+    return rooms.add_network(session, viewer, cidr, profiles.get_profile(session, profile_id), found, now)
