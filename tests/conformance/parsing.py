@@ -1,0 +1,139 @@
+"""Kinds parse, list_parse(_full), hostname_validation, parse_client, parse_ctag: lines through the readers."""
+
+from collections.abc import Iterable
+
+from filter.lists.adblock_syntax import split_rule
+from filter.lists.entries import AddressEntry, Entry, Match, NameEntry, RuleEntry
+from filter.lists.lines import ListRefused
+from filter.lists.refused import RuleRefused
+from filter.names import NameRefused, clean_name
+from tests.conformance.cases import Case, compare, first_of, mapping, texts
+from tests.conformance.engine import read_list
+
+REFUSED_WHOLE = "refused"
+
+
+def names_of(entries: Iterable[Entry]) -> list[str]:
+    """Entries in the notation of case files."""
+    found = []
+    for entry in entries:
+        match entry:
+            case str():
+                found.append(entry)
+            case NameEntry(name, Match.BELOW):
+                found.append(f"*.{name}")
+            case NameEntry(name):
+                found.append(name)
+            case AddressEntry(network):
+                found.append(network.removesuffix("/32").removesuffix("/128"))
+            case RuleEntry():
+                found.append(entry.text)
+    return found
+
+
+def read(text: str, form: str) -> tuple[list[Entry], str]:
+    """The entries, and the first reason why something was left out."""
+    try:
+        entries, report = read_list(text, form)
+    except ListRefused as refusal:
+        return [], f"{REFUSED_WHOLE}: {refusal}"
+    return entries, next(iter(report.skipped), "")
+
+
+def check_parse(case: Case) -> str:
+    """A line is an error when the report names it; it says nothing when it gives no entry and no report."""
+    expect, text, form = case.expect, case.text("line"), case.text("format")
+    if "pattern" in expect:
+        return check_syntax(case)
+    entries, refused = read(f"{text}\n", form)
+    found = sorted(set(names_of(entries)))
+    wanted = sorted({canonical(name) for name in texts(expect.get("names"))})
+    if "names" in expect and form in {"mixed", "wildcard"}:
+        wanted = [name.removeprefix("*.") for name in wanted]
+    if "dns_applicable" in expect:
+        return check_applicable(case, bool(entries) and not refused)
+    if "ignored" in expect:
+        silent = not entries and not refused
+        return compare("ignored", silent, expect["ignored"])
+    if expect.get("error"):
+        return "" if not entries else f"read as {found}, expected an error"
+    if "names" in expect:
+        return compare("names", found, wanted)
+    return compare("refused", refused, "")
+
+
+def canonical(name: str) -> str:
+    return name if name.startswith("/") else name.lower()
+
+
+def check_applicable(case: Case, applicable: bool) -> str:
+    """A ``$badfilter`` gives no entry by itself; it is applicable when the reader takes it for one."""
+    if "badfilter" in case.text("line"):
+        applicable = split_rule(case.text("line")).disables
+    return compare("applicable", applicable, case.expect["dns_applicable"])
+
+
+def check_syntax(case: Case) -> str:
+    """The parts of a rule: exception, mask, modifiers."""
+    try:
+        rule = split_rule(case.text("line"))
+    except RuleRefused as refusal:
+        return f"refused: {refusal.reason}"
+    options = ",".join(name if not value else f"{name}={value}" for name, value in rule.options)
+    return first_of(
+        compare("exception", rule.exception, case.expect["exception"]),
+        compare("pattern", rule.mask, case.expect["pattern"]),
+        compare("options", options, case.expect["options"]),
+    )
+
+
+def check_list(case: Case) -> str:
+    """A whole list: how many rules, whether it is refused, or its entries."""
+    entries, refused = read(case.text("list"), case.text("format"))
+    if "entries" in case.expect:
+        wanted = sorted({canonical(name) for name in texts(case.expect["entries"])})
+        return compare("entries", sorted(set(names_of(entries))), wanted)
+    is_error = refused.startswith(REFUSED_WHOLE)
+    if case.expect.get("error"):
+        return "" if is_error or not entries else f"{len(entries)} entries, expected a refusal"
+    return first_of(
+        compare("refused", refused if is_error else "", ""),
+        compare("rules", len(entries), case.expect["rules"]) if case.expect.get("rules") is not None else "",
+    )
+
+
+def check_list_full(case: Case) -> str:
+    """A golden file: every entry by type."""
+    entries, _ = read(case.text("list"), case.text("format"))
+    found = {name.removeprefix("*.") for name in names_of(entries)}
+    given = case.expect.get("entries")
+    wanted = {plain(mapping(each)) for each in (given if isinstance(given, list) else [])}
+    missing, added = sorted(wanted - found), sorted(found - wanted)
+    return first_of(compare("missing", missing, []), compare("added", added, []))
+
+
+def plain(entry: object) -> str:
+    """``{"type": "regex", "value": …}`` in the notation of names_of(); a dot at the end is no part of a name."""
+    given = mapping(entry)
+    value = str(given.get("value"))
+    return f"/{value}/" if given.get("type") == "regex" else value.removesuffix(".")
+
+
+def check_hostname(case: Case) -> str:
+    """Whether a text is a name: of a list's line, or of what a person writes."""
+    text = case.text("line")
+    if case.text("format") == "list-entry":
+        entries, refused = read(f"{text}\n", "list-entry")
+        return compare(f"valid ({refused})", bool(entries), case.expect["valid"])
+    try:
+        clean_name(text)
+    except NameRefused as refusal:
+        return compare(f"valid ({refusal.reason})", False, case.expect["valid"])
+    return compare("valid", True, case.expect["valid"])
+
+
+def check_clients(case: Case) -> str:
+    """``$client`` and ``$ctag``: the reader reports the rule as not applicable, whatever their value."""
+    option = "ctag" if case.kind == "parse_ctag" else "client"
+    entries, refused = read(f"||example.org^${option}={case.text('line')}\n", "adblock")
+    return f"not applicable here ({refused}), {len(entries)} entries"
