@@ -3,8 +3,9 @@
 Within a zone an exact trigger beats a wildcard, and the longer wildcard the shorter. A bundle has no order of rules
 within a list, so the reader sees to it that of two triggers with different actions only the one that wins matches: a
 wildcard spares (``except_below``) the names of other triggers below it. That is also what zones mean by a wildcard:
-below a name that exists, ``*`` of its parent does not match (RFC 4592). Where both block alike nothing is spared,
-for what hangs below a blocked name would be let through for no reason that a school could follow.
+below a name that exists, ``*`` of its parent does not match (RFC 4592, though a name that exists only because
+something is below it hides nothing here). Where both block alike nothing is spared: what hangs below a blocked name
+would be let through for no reason that a school could follow.
 """
 
 from collections import defaultdict
