@@ -40,7 +40,7 @@ def ensure_local_source(session: Session, now: datetime) -> None:
     """The controller's own folder is a source like others: made once, then a person may disable it."""
     row = insert(FilterSource).values(
         slug=LOCAL, title="Dossier du contrôleur (UT1)", format=UT1, category="", categories={}, licence="",
-        is_internal=False, every_hours=24, shrink_percent=50, growth_percent=200, popular_limit=0, is_enabled=True,
+        is_internal=False, every_hours=24, shrink_percent=50, growth_percent=200, popular_limit=3, is_enabled=True,
         added_at=now, is_wanted=False, reason="", failures=0,
     )  # fmt: skip
     session.execute(row.on_conflict_do_nothing(index_elements=["slug"]))

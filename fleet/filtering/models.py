@@ -159,7 +159,7 @@ class FilterSource(HasId, Base):
     every_hours: Mapped[int] = mapped_column(default=24)
     shrink_percent: Mapped[int] = mapped_column(default=50)  # a list with less than this of its last good one is held
     growth_percent: Mapped[int] = mapped_column(default=200)
-    popular_limit: Mapped[int] = mapped_column(default=0)  # more popular names newly blocked than this, and it is held
+    popular_limit: Mapped[int] = mapped_column(default=3)  # more popular names newly blocked than this, and it is held
     is_enabled: Mapped[bool] = mapped_column(default=True)
     added_at: Mapped[datetime]
     due_at: Mapped[datetime | None]  # next fetch; None: never

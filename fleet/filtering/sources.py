@@ -56,7 +56,7 @@ class Terms:
     every_hours: int = 24
     shrink_percent: int = 50
     growth_percent: int = 200
-    popular_limit: int = 0
+    popular_limit: int = 3
     is_enabled: bool = True
 
 
