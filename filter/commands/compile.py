@@ -1,46 +1,106 @@
-"""`preau-filter compile`: UT1 lists -> bundle, and a report that a person can read."""
+"""`preau-filter compile`: lists -> names file and, beside it, a policy that blocks them; and a report to be read."""
 
 import argparse
 import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
-from filter.compiler import CompileReport, compile_bundle
+from filter.bundle import Sign
+from filter.compiler import CompileReport, PolicyReport, compile_names, compile_policy, find_unknown_categories
+from filter.french import spaced
+from filter.lists.formats import FORMATS, recognise
 from filter.lists.lines import ListRefused
-from filter.lists.source import REASONS
+from filter.lists.source import REASONS, ListSource
 from filter.lists.titles import TITLES
 from filter.lists.ut1 import read_ut1
-from filter.settings import SCHOOL_CATEGORIES, PolicySettings, ProfileSettings, SettingsInvalid
+from filter.settings import SCHOOL_CATEGORIES, PolicySettings, ProfileSettings, SettingsInvalid, category_rules
+from filter.signing import KeyInvalid, SigningKey
 
 
 class OptionMissing(ValueError):
     """The command cannot start; the text names the option."""
 
 
-PROBLEMS = (ListRefused, SettingsInvalid, OptionMissing)
+PROBLEMS = (ListRefused, SettingsInvalid, OptionMissing, KeyInvalid)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.ut1 is None or args.out is None:
-        raise OptionMissing("il faut --ut1 DOSSIER et --out FICHIER")
+    if args.out is None or (args.ut1 is None and not args.list):
+        raise OptionMissing("il faut --out FICHIER, et --ut1 DOSSIER ou --list FICHIER")
     categories = [slug.strip() for given in args.category for slug in given.split(",") if slug.strip()]
-    lists = read_ut1(Path(args.ut1), categories or None, read_date(args.published))
-    blocked = tuple(source.category for source in lists) if categories else SCHOOL_CATEGORIES
-    profile = ProfileSettings("ecole", "École", blocked_categories=blocked)
-    moment = datetime.now(UTC).replace(microsecond=0)
-    report = compile_bundle(
-        lists,
-        PolicySettings((profile,), profile.slug),
-        Path(args.out),
-        serial=read_serial(args.serial),
-        compiled_at=moment,
+    published = read_date(args.published)
+    tree = [] if args.ut1 is None else read_ut1(Path(args.ut1), categories or None, published)
+    files = read_files(args.list, published)
+    blocked = {source.category for source in files} | (
+        {source.category for source in tree} if categories else set(SCHOOL_CATEGORIES if tree else ())
     )
-    sys.stdout.write(as_json(report) if args.json else as_text(report, Path(args.out), blocked))
+    out, serial, sign = Path(args.out), read_serial(args.serial), read_key(args.sign)
+    moment = datetime.now(UTC).replace(microsecond=0)
+    names = compile_names([*tree, *files], out, serial=serial, compiled_at=moment, sign=sign)
+    settings = block(blocked)
+    policy = compile_policy(
+        settings, policy_beside(out), serial=serial, compiled_at=moment, names_digest=names.digest, sign=sign
+    )
+    unknown = find_unknown_categories(settings, (outcome.info for outcome in names.lists))
+    tell = as_json if args.json else partial(as_text, out=out, blocked=blocked)
+    sys.stdout.write(tell(names, policy, unknown))
     return 0
+
+
+def policy_beside(names: Path) -> Path:
+    """Where the policy lies when nobody says otherwise: ``FILE.policy``."""
+    return names.with_name(f"{names.name}.policy")
+
+
+def block(categories: Iterable[str]) -> PolicySettings:
+    """One profile for everybody, that blocks these."""
+    profile = ProfileSettings("ecole", "École", categories=category_rules(blocked=categories))
+    return PolicySettings((profile,), profile.slug)
+
+
+def read_files(given: Iterable[str], published: date | None) -> list[ListSource]:
+    """The lists of ``--list FILE[:category[:format]]``; raise ListRefused, OptionMissing."""
+    sources: list[ListSource] = []
+    for text in given:
+        name, _, rest = text.partition(":")
+        path = Path(name)
+        category, _, kind = rest.partition(":")
+        slug = make_slug(path, [source.slug for source in sources])
+        sources.append(read_file(path, slug, category or slug, kind, published))
+    return sources
+
+
+def make_slug(path: Path, taken: list[str]) -> str:
+    """The file's name without its ending; with a number when several have the same."""
+    slug = path.name.partition(".")[0] or path.name
+    return next(s for n in range(1, len(taken) + 2) if (s := slug if n == 1 else f"{slug}-{n}") not in taken)
+
+
+def read_file(path: Path, slug: str, category: str, kind: str, published: date | None) -> ListSource:
+    """One file as a list, in the format given or in the one that its content shows."""
+    if kind and kind not in FORMATS:
+        raise OptionMissing(f"--list {path} : format « {kind} » inconnu (connus : {', '.join(FORMATS)})")
+    kind = kind or recognise(path)
+    return ListSource(
+        slug=slug,
+        title=TITLES.get(category, path.name),
+        category=category,
+        read=partial(FORMATS[kind], path),
+        source=path.name,
+        published=published,
+        plain=(path,) if kind == "domains" else (),
+    )
+
+
+def read_key(file: str | None) -> Sign | None:
+    """What signs, from a private key's file; raise KeyInvalid, or OSError when it cannot be read."""
+    return None if file is None else SigningKey.from_pem(Path(file).read_bytes()).sign
 
 
 def read_serial(text: str | None) -> int:
@@ -58,13 +118,9 @@ def read_date(text: str | None) -> date | None:
         raise OptionMissing(f"--published {text} : attendu AAAA-MM-JJ") from error
 
 
-def as_json(report: CompileReport) -> str:
-    return json.dumps(asdict(report), ensure_ascii=False, indent=2, default=str) + "\n"
-
-
-def spaced(number: int) -> str:
-    """1234567 as French people write it."""
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+def as_json(names: CompileReport, policy: PolicyReport, unknown: tuple[str, ...]) -> str:
+    report = {**asdict(names), "policy": asdict(policy), "unknown_categories": unknown}
+    return json.dumps(report, ensure_ascii=False, indent=2, default=str) + "\n"
 
 
 def decimal(number: float) -> str:
@@ -72,12 +128,16 @@ def decimal(number: float) -> str:
     return f"{number:.1f}".replace(".", ",")
 
 
-def as_text(report: CompileReport, out: Path, blocked: tuple[str, ...]) -> str:
+def as_text(
+    report: CompileReport, policy: PolicyReport, unknown: tuple[str, ...], *, out: Path, blocked: set[str]
+) -> str:
     """The report in French, one list a line."""
     per_name = f", {decimal(report.size / report.names)} octets par nom" if report.names else ""
     lines = [
         f"{out} : {spaced(report.names)} noms, {spaced(report.size)} octets{per_name}, en {decimal(report.seconds)} s",
+        f"{policy_beside(out)} : {spaced(policy.size)} octets",
         f"{len(report.lists)} listes, {spaced(report.lines)} lignes lues ; publication n° {report.serial}",
+        *tell_others(report),
         "",
         f"{'':2}{'liste':24}{'noms':>10}{'écartées':>10}{'hors DNS':>10}  titre",
     ]
@@ -91,9 +151,15 @@ def as_text(report: CompileReport, out: Path, blocked: tuple[str, ...]) -> str:
     lines += ["", "✗ : bloquée par défaut. « hors DNS » : pages et expressions, qu’aucun filtre DNS ne peut appliquer."]
     lines += tell_skipped(report)
     lines += [f"Attention, {o.info.slug} : {warning}." for o in report.lists for warning in o.warnings]
-    if report.unknown_categories:
-        lines.append(f"Catégories bloquées sans liste ici : {', '.join(map(with_title, report.unknown_categories))}.")
+    if unknown:
+        lines.append(f"Catégories bloquées sans liste ici : {', '.join(map(with_title, unknown))}.")
     return "\n".join(lines) + "\n"
+
+
+def tell_others(report: CompileReport) -> Iterator[str]:
+    """What is there besides names."""
+    if report.rules or report.addresses:
+        yield f"{spaced(report.rules)} règles, {spaced(report.addresses)} réseaux"
 
 
 def with_title(slug: str) -> str:
