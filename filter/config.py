@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+from filter.namecounts import DEFAULT_DAYS, MOST_DAYS
 from filter.replies import Address
+from filter.signing import KeyInvalid, read_public_keys
 
 DNS_PORT = 53
 MEBIBYTE = 1 << 20
@@ -67,9 +69,22 @@ class Controller:
     credential: str
     """``<filter id>.<secret>``."""
     data_dir: Path
-    """Where the last good bundle stays."""
+    """Where the last good files stay."""
+    trusted_keys: tuple[str, ...]
+    """Public keys of which one must have signed what comes, hexadecimal."""
     ca_file: Path | None = None
     interval: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """What is served without a controller."""
+
+    names: Path
+    policy: Path | None = None
+    """None: beside the names."""
+    trusted_keys: tuple[str, ...] = ()
+    """Empty: signatures are not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +93,11 @@ class FilterConfig:
 
     listen: tuple[Endpoint, ...]
     upstreams: tuple[Endpoint, ...]
-    bundle: Path | None = None
+    files: LocalFiles | None = None
     controller: Controller | None = None
+    data_dir: Path | None = None
+    """Where this filter keeps what it needs after a restart; None: it counts no names."""
+    name_counts_days: int = DEFAULT_DAYS
     block_page: Endpoint | None = None
     block_addresses: tuple[Address, ...] = ()
     metrics: Endpoint | None = None
@@ -94,11 +112,14 @@ class Given:
     listen: Sequence[str]
     upstream: Sequence[str]
     bundle: Path | None
+    policy: Path | None
+    trusted_key: Sequence[str]
     controller: str | None
     credential_file: Path | None
     ca_file: Path | None
     data_dir: Path | None
     interval: str
+    name_counts_days: str
     block_page: str | None
     block_address: Sequence[str]
     metrics: str | None
@@ -129,11 +150,15 @@ def check(given: Given) -> FilterConfig:
     problems += [
         f"{each} est à la fois --listen et --upstream : une boucle" for each in sorted({*listen} & {*upstreams})
     ]
-    controller = check_controller(given, problems)
+    keys = read_keys(given.trusted_key, problems)
+    controller = check_controller(given, keys, problems)
+    days = read_days(given.name_counts_days, problems)
     if given.bundle is None and given.controller is None:
         problems.append("--bundle ou --controller manque : d’où viennent les listes")
     if given.bundle is not None and given.controller is not None:
         problems.append("--bundle et --controller s’excluent : avec un contrôleur, les listes viennent de lui")
+    if given.policy is not None and given.bundle is None:
+        problems.append("--policy accompagne --bundle")
     addresses = []
     for text in given.block_address:
         if is_address(text.strip()):
@@ -148,8 +173,10 @@ def check(given: Given) -> FilterConfig:
     return FilterConfig(
         listen=tuple(listen),
         upstreams=tuple(upstreams),
-        bundle=given.bundle,
+        files=None if given.bundle is None else LocalFiles(given.bundle, given.policy, keys),
         controller=controller,
+        data_dir=given.data_dir,
+        name_counts_days=days,
         block_page=block_page,
         block_addresses=tuple(addresses),
         metrics=metrics,
@@ -158,7 +185,7 @@ def check(given: Given) -> FilterConfig:
     )
 
 
-def check_controller(given: Given, problems: list[str]) -> Controller | None:
+def check_controller(given: Given, keys: tuple[str, ...], problems: list[str]) -> Controller | None:
     """What is needed to speak to a controller, when one is named."""
     if given.controller is None:
         return None
@@ -166,13 +193,16 @@ def check_controller(given: Given, problems: list[str]) -> Controller | None:
         problems.append(f"--controller {given.controller} : attendu https://hôte[:port]")
     if given.data_dir is None:
         problems.append("--data-dir manque : où garder les dernières listes reçues")
-    credential = read_credential(given.credential_file, problems)
+    credential, own_keys = read_credential(given.credential_file, problems)
+    if credential and not (own_keys or keys):
+        problems.append(f"--credential-file {given.credential_file} : aucune clé de confiance (ligne « ed25519 CLÉ »)")
     interval = read_number("--interval", given.interval, problems)
     if given.ca_file is not None and not given.ca_file.is_file():
         problems.append(f"--ca-file {given.ca_file} n’existe pas")
     if problems or given.data_dir is None:
         return None
-    return Controller(given.controller.rstrip("/"), credential, given.data_dir, given.ca_file, interval)
+    url = given.controller.rstrip("/")
+    return Controller(url, credential, given.data_dir, (*own_keys, *keys), given.ca_file, interval)
 
 
 def read_number(option: str, text: str, problems: list[str]) -> float:
@@ -187,15 +217,35 @@ def read_number(option: str, text: str, problems: list[str]) -> float:
     return number
 
 
-def read_credential(path: Path | None, problems: list[str]) -> str:
+def read_days(text: str, problems: list[str]) -> int:
+    """A number of whole days, 0 for none."""
+    if text.isdecimal() and int(text) <= MOST_DAYS:
+        return int(text)
+    problems.append(f"--name-counts-days {text} : attendu un nombre de jours, de 0 (rien n’est compté) à {MOST_DAYS}")
+    return 0
+
+
+def read_keys(texts: Sequence[str], problems: list[str]) -> tuple[str, ...]:
+    """Public keys, hexadecimal."""
+    try:
+        read_public_keys(texts)
+    except KeyInvalid as error:
+        problems.append(f"clé de confiance : {error}")
+    return tuple(text.strip().lower() for text in texts)
+
+
+def read_credential(path: Path | None, problems: list[str]) -> tuple[str, tuple[str, ...]]:
+    """Line 1 is ``<id>.<secret>``; each further line ``ed25519 <hex>`` is a key to trust."""
     if path is None:
         problems.append("--credential-file manque : le fichier qui contient l’identifiant de ce filtre")
-        return ""
+        return "", ()
     try:
-        credential = path.read_text("utf-8").strip()
+        first, *others = path.read_text("utf-8").strip().splitlines() or [""]
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"--credential-file {path} : illisible ({error})")
-        return ""
+        return "", ()
+    credential = first.strip()
     if "." not in credential or not credential.isascii() or not credential.isprintable():
         problems.append(f"--credential-file {path} : attendu une ligne <identifiant>.<secret>")
-    return credential
+    keys = [words[1] for line in others if len(words := line.split()) == 2 and words[0] == "ed25519"]
+    return credential, read_keys(keys, problems)

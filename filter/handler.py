@@ -18,6 +18,9 @@ from filter.wire import ClientQuery, WireError
 
 log = logging.getLogger("filter")
 
+Observe = Callable[[str, int, str, str], None]
+"""(name, type, profile, client: its label or address)"""
+
 
 def place_of(error: Exception) -> dict[str, object]:
     """What went wrong and where, without the message: a queried name may be in it."""
@@ -41,6 +44,8 @@ class Handler:
         self.block_addresses = tuple(block_addresses)
         self.policy: Policy | None = None
         """Replaced in one assignment, between two queries: a query is judged by one policy from end to end."""
+        self.observe: Observe | None = None
+        """Told of every query that is decided, when names are counted (filter.namecounts)."""
 
     async def answer(self, data: bytes, client: str, over_udp: bool, label: str | None = None) -> bytes | None:
         """The reply, or None for what gets none: a fragment, a response sent as a query, a name that a list drops.
@@ -81,11 +86,15 @@ class Handler:
         if (policy := self.policy) is None:
             self.count("failed", "not_ready")
             return replies.not_ready(query, limit)
-        return await self.decide(query, limit, policy.profile_for(client, label), over_udp)
+        return await self.decide(query, limit, policy.profile_for(client, label), over_udp, label or client)
 
-    async def decide(self, query: ClientQuery, limit: int, profile: Profile, over_udp: bool) -> bytes | None:
+    async def decide(
+        self, query: ClientQuery, limit: int, profile: Profile, over_udp: bool, client: str
+    ) -> bytes | None:
         """Answer by decision, or look the answer up and judge where it leads."""
         asked = Query(query.question.name, query.question.qtype)
+        if self.observe is not None:
+            self.observe(asked.name, asked.qtype, profile.slug, client)
         decision = lift_truncation(decide(asked, profile, self.now()), over_udp)
         target = decision.rewrite.target if decision.rewrite is not None and not decision.rewrite.is_final else None
         if decision.action is not Action.ALLOWED and target is None:
@@ -94,7 +103,7 @@ class Handler:
         try:
             found = await self.lookup.find(sent)
         except UpstreamFailed as failure:
-            self.count("failed", "upstream")
+            self.count("failed", "upstream", school=profile.school)
             return replies.failed(query, limit, failure.rcode, failure.ede)
         led_to = asked if target is None else Query(target, asked.qtype)
         reviewed = lift_truncation(
@@ -102,20 +111,20 @@ class Handler:
         )
         if reviewed is not decision:
             return self.stop(query, limit, reviewed, profile)
-        self.count(decision.action, decision.rule, decision.category)
+        self.count(decision.action, decision.rule, decision.category, profile.school)
         if target is not None:
             return replies.rewritten(query, limit, decision, found)
         return replies.forwarded(query, limit, found, decision.ttl)
 
     def stop(self, query: ClientQuery, limit: int, decision: Decision, profile: Profile) -> bytes | None:
         """The reply of a decision that needs no upstream."""
-        self.count(decision.action, decision.rule, decision.category)
+        self.count(decision.action, decision.rule, decision.category, profile.school)
         if decision.action is Action.DROPPED:
             return None
         return replies.decided(query, limit, decision, self.block_addresses, profile.block_mode)
 
-    def count(self, action: str, rule: str, category: str | None = None) -> None:
-        self.metrics.count(self.now(), action, rule, category)
+    def count(self, action: str, rule: str, category: str | None = None, school: str = "") -> None:
+        self.metrics.count(self.now(), action, rule, category, school)
 
 
 def lift_truncation(decision: Decision, over_udp: bool, otherwise: Decision | None = None) -> Decision:

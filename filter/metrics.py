@@ -31,22 +31,35 @@ class Metrics:
         self.cache_entries = Gauge("filter_cache_entries", "Answers kept.", registry=self.registry)
         self.cache_bytes = Gauge("filter_cache_bytes", "Bytes of answers kept.", registry=self.registry)
         self.tcp_connections = Gauge("filter_tcp_connections", "TCP connections open.", registry=self.registry)
-        self.ready = Gauge("filter_ready", "1 when a bundle is open.", registry=self.registry)
-        self.bundle_serial = Gauge("filter_bundle_serial", "Serial of the open bundle.", registry=self.registry)
-        self.bundle_names = Gauge("filter_bundle_names", "Names in the open bundle.", registry=self.registry)
+        self.ready = Gauge("filter_ready", "1 when names and policy are open.", registry=self.registry)
+        self.bundle_serial = Gauge("filter_bundle_serial", "Serial of the names in use.", registry=self.registry)
+        self.bundle_names = Gauge("filter_bundle_names", "How many names are in use.", registry=self.registry)
         self.bundle_age = Gauge(
-            "filter_bundle_age_seconds", "Since the open bundle was compiled.", registry=self.registry
+            "filter_bundle_age_seconds", "Since the names in use were compiled.", registry=self.registry
         )
-        self.bundle_updates = Metric(
-            "filter_bundle_updates", "Bundles offered by the controller.", ["outcome"], registry=self.registry
+        self.policy_serial = Gauge("filter_policy_serial", "Serial of the policy in use.", registry=self.registry)
+        self.policy_age = Gauge(
+            "filter_policy_age_seconds", "Since the policy in use was compiled.", registry=self.registry
         )
-        self.reports = Metric("filter_reports", "Reports to the controller.", ["outcome"], registry=self.registry)
+        self.talks = Metric(
+            "filter_talks", "Talks with the controller: policy, names, report, request.", ["talk", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.name_counts_dropped = Metric(
+            "filter_name_counts_dropped", "Queries left out of the store of name counts.", registry=self.registry
+        )
         self.hourly: Counter[tuple[datetime, str, str]] = Counter()
+        """(hour, action, category) -> queries, over all schools."""
+        self.by_school: Counter[tuple[datetime, str, str, str]] = Counter()
+        """(hour, UAI, action, category) -> queries, of profiles that belong to one school."""
 
-    def count(self, now: datetime, action: str, rule: str, category: str | None) -> None:
+    def count(self, now: datetime, action: str, rule: str, category: str | None, school: str = "") -> None:
         """One more query answered."""
         self.queries.labels(action, rule, category or "").inc()
-        self.hourly[now.replace(minute=0, second=0, microsecond=0), action, category or ""] += 1
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        self.hourly[hour, action, category or ""] += 1
+        if school:
+            self.by_school[hour, school, action, category or ""] += 1
 
     def count_cache(self, outcome: str) -> None:
         self.cache_lookups.labels(outcome).inc()
@@ -56,8 +69,9 @@ class Metrics:
 
     def forget_old_hours(self, now: datetime) -> None:
         """Keep the hourly totals bounded when no controller takes them."""
-        for key in [key for key in self.hourly if (now - key[0]).total_seconds() > HOURS_KEPT * 3600]:
-            del self.hourly[key]
+        for counts in (self.hourly, self.by_school):
+            for key in [key for key in counts if (now - key[0]).total_seconds() > HOURS_KEPT * 3600]:
+                del counts[key]
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

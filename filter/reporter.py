@@ -7,10 +7,13 @@ from uuid import uuid4
 
 import httpx2
 
+from filter.controller import check_status, unreachable
 from filter.metrics import Metrics
-from filter.updater import UpdateFailed
+from filter.pair import Pair
 
 PATH = "/filter/v1/reports"
+MOST_COUNTS = 10_000
+"""Lines of each kind in one report, for the controller's limit of bytes; beyond them the oldest hours stay untold."""
 
 
 @dataclass(slots=True)
@@ -25,31 +28,32 @@ class Reporter:
     now: Callable[[], datetime]
     run: str = field(default_factory=lambda: str(uuid4()))
 
-    def compose(self, serial: int | None, digest: str | None) -> dict[str, object]:
-        """The report as JSON values."""
+    def compose(self, pair: Pair | None) -> dict[str, object]:
+        """The report as JSON values. ``counts`` are over all schools, ``school_counts`` the same by school."""
         self.metrics.forget_old_hours(self.now())
         return {
             "version": self.version,
             "run": self.run,
             "started_at": self.started_at.isoformat(),
-            "bundle_serial": serial,
-            "bundle_digest": digest,
+            "bundle_serial": pair and pair.names.serial,
+            "bundle_digest": pair and pair.names.digest,
+            "policy_serial": pair and pair.settings.serial,
+            "policy_digest": pair and pair.settings.digest,
             "health": self.health(),
             "counts": [
                 {"hour": hour.isoformat(), "action": action, "category": category, "queries": queries}
                 for (hour, action, category), queries in sorted(self.metrics.hourly.items())
-            ],
+            ][-MOST_COUNTS:],
+            "school_counts": [
+                {"hour": hour.isoformat(), "school": school, "action": action, "category": category, "queries": queries}
+                for (hour, school, action, category), queries in sorted(self.metrics.by_school.items())
+            ][-MOST_COUNTS:],
         }
 
-    async def send(self, serial: int | None, digest: str | None) -> None:
-        """Post one report; raise UpdateFailed."""
+    async def send(self, pair: Pair | None) -> None:
+        """Post one report; raise TalkFailed."""
         try:
-            response = await self.client.post(PATH, json=self.compose(serial, digest))
+            response = await self.client.post(PATH, json=self.compose(pair))
         except httpx2.HTTPError as error:
-            raise UpdateFailed("unreachable", f"{type(error).__name__}: {error}") from error
-        if response.status_code in {httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN}:
-            raise UpdateFailed(
-                "credential", f"the controller refuses this filter's credential ({response.status_code})"
-            )
-        if not response.is_success:
-            raise UpdateFailed("controller", f"the controller answered {response.status_code}")
+            raise unreachable(error) from error
+        check_status(response, 200, 202, 204)

@@ -1,177 +1,292 @@
-"""Fetch, verify, swap: the controller's bundle comes here; the last good one stays on disk and keeps serving."""
+"""Names and policy from the controller: fetched, verified, swapped in. The last good pair stays, and keeps serving."""
 
 import asyncio
-import hashlib
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
 
-from filter.bundle import Bundle, BundleRefused
-from filter.policy import Policy
+from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
+from filter.controller import TIMEOUT, TalkFailed, check_status, unreachable
+from filter.delta import DeltaRefused, apply_delta
+from filter.downloads import ETAG, Download, read_etag, serial_of, settle
+from filter.pair import File, Pair, check_serial, make_pair, open_newer
 
 log = logging.getLogger("filter")
 
-BUNDLE = "bundle.preau"
-PARTIAL = "bundle.part"
-PARTIAL_DIGEST = "bundle.part.etag"
-LARGEST = 1 << 30
-PATH = "/filter/v1/bundle"
+NAMES, POLICY = "names", "policy"
+NAMES_PATH, DELTA_PATH, POLICY_PATH = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
+LARGEST_POLICY = 64 << 20
+PATIENCE = 15.0
+"""Seconds that a held answer may be late before the line counts as dead."""
 
-Install = Callable[[Policy, str], None]
-"""Takes the policy of a new bundle and the digest of its file."""
+UNFINISHED = (f"{POLICY}.part", f"{NAMES}.made", f"{NAMES}.delta", f"{NAMES}.delta.etag")
+"""What a crash may leave and nobody goes on with; a cut ``names.part`` is resumed."""
 
-
-class UpdateFailed(Exception):
-    """The controller could not be asked, or what came is not used. ``outcome`` is stable: a metric's label."""
-
-    def __init__(self, outcome: str, detail: str) -> None:
-        super().__init__(detail)
-        self.outcome = outcome
+Install = Callable[[Pair], None]
 
 
-def open_policy(path: Path) -> tuple[Policy, str]:
-    """A bundle's policy and the digest of its file; raise BundleRefused or OSError. Reads the file once or twice."""
-    bundle = Bundle.open(path)
-    return Policy(bundle), bundle.digest()
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file that is not used, and why: it is not fetched again and again, and the controller is told."""
+
+    etag: str
+    reason: str
+    at: datetime
 
 
 class Updater:
-    """Keeps one bundle in a folder as new as the controller's."""
+    """Keeps the two files in one folder as new as the controller's.
 
-    def __init__(self, client: httpx2.AsyncClient, data_dir: Path, install: Install) -> None:
+    Each file stands for itself: new names wait for no policy, a new policy for no names, and a folder that a crash
+    left with one old and one new file holds a good pair.
+    """
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        data_dir: Path,
+        verify: Verify,
+        install: Install,
+        now: Callable[[], datetime],
+    ) -> None:
         """``client`` has the controller as its base URL and carries the filter's credential."""
         self.client = client
         self.data_dir = data_dir
+        self.verify = verify
         self.install = install
-        self.serial = 0
-        self.digest: str | None = None
-        self.refused: str | None = None
-        """Digest of a bundle that was refused: it is not fetched again and again."""
+        self.now = now
+        self.names: NamesFile | None = None
+        self.settings: PolicyFile | None = None
+        self.refusals: dict[str, Refusal] = {}
+        self.announced: str | None = None
+        """ETag of the names that the controller has."""
+        self.news = asyncio.Event()
+        """Set when other names are announced than those in use."""
+        self.swapping = asyncio.Lock()
+        """Held while a pair is made: two files that arrive at once do not undo each other."""
 
     async def start(self) -> bool:
-        """Serve the last good bundle; False when there is none that can be used."""
+        """Serve the last good pair; False when there is none that can be used."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        path = self.data_dir / BUNDLE
+        for left in UNFINISHED:
+            (self.data_dir / left).unlink(missing_ok=True)
+        self.names = await self.reopen(NAMES, NamesFile)
+        self.settings = await self.reopen(POLICY, PolicyFile)
+        if self.names is None or self.settings is None:
+            return False
         try:
-            policy, digest = await asyncio.to_thread(open_policy, path)
-        except FileNotFoundError:
-            log.warning("no bundle yet: queries fail until the controller sends one")
+            pair = await asyncio.to_thread(make_pair, self.names, self.settings)
+        except BundleRefused as refused:
+            self.refuse(POLICY, self.settings.etag, refused)
+            self.settings = None
             return False
-        except (BundleRefused, OSError) as error:
-            log.warning(
-                "the bundle kept here cannot be used: queries fail until a new one comes", extra={"error": str(error)}
-            )
-            return False
-        self.adopt(policy, digest)
+        self.use(pair)
         return True
 
-    def adopt(self, policy: Policy, digest: str) -> None:
-        self.serial, self.digest = policy.bundle.serial, digest
-        self.install(policy, digest)
-        log.info("bundle in use", extra={"serial": self.serial, "names": policy.bundle.names, "digest": digest[:16]})
-
-    async def poll(self) -> str:
-        """Ask once; return ``unchanged``, ``none_published`` or ``installed``, or raise UpdateFailed."""
+    async def reopen(self, name: str, kind: type[File]) -> File | None:
+        """A file of the last run, verified anew; None when it is not there or not good."""
         try:
-            return await self.fetch()
-        except httpx2.HTTPError as error:
-            raise UpdateFailed("unreachable", f"{type(error).__name__}: {error}") from error
-        except BundleRefused as error:
-            raise UpdateFailed(error.reason, str(error)) from error
-        except OSError as error:
-            raise UpdateFailed("disk", str(error)) from error
+            return await asyncio.to_thread(kind.open, self.data_dir / name, self.verify)
+        except FileNotFoundError:
+            log.warning("queries fail until the controller sends what is missing", extra={"missing": name})
+        except (BundleRefused, OSError) as error:
+            log.warning("a kept file cannot be used", extra={"file": name, "error": str(error)})
+        return None
 
-    async def fetch(self) -> str:
-        """One conditional request, resumed where the last one was cut."""
-        headers = {"If-None-Match": f'"{self.digest}"'} if self.digest else {}
-        partial, received = self.find_partial()
-        if partial is not None:
-            headers |= {"Range": f"bytes={received}-", "If-Range": f'"{partial}"'}
-        async with self.client.stream("GET", PATH, headers=headers) as response:
+    def use(self, pair: Pair) -> None:
+        self.names, self.settings = pair.names, pair.settings
+        self.install(pair)
+        log.info(
+            "pair in use",
+            extra={"names": pair.names.serial, "policy": pair.settings.serial, "count": pair.names.names},
+        )
+
+    def refuse(self, name: str, etag: str, error: BundleRefused) -> None:
+        self.refusals[name] = Refusal(etag, error.reason, self.now())
+
+    # --- policy: small, and in force within seconds -------------------------------------------------------------------
+
+    async def poll_policy(self, wait: int) -> str:
+        """Ask once, letting the controller hold its answer for ``wait`` seconds while nothing changes.
+
+        Return ``unchanged``, ``none_published`` or ``installed``; raise TalkFailed. Either way the answer tells which
+        names there are, and ``news`` is set when they are others.
+        """
+        async with translated():
+            response = await self.client.get(
+                POLICY_PATH,
+                params={"wait": wait},
+                headers=self.known_policy(),
+                timeout=httpx2.Timeout(TIMEOUT, read=wait + PATIENCE),
+            )
+            self.hear_of_names(response)
+            check_status(response, 200, 304, 404)
+            if response.status_code == httpx2.codes.NOT_FOUND:
+                return "none_published"
             if response.status_code == httpx2.codes.NOT_MODIFIED:
                 return "unchanged"
+            etag = read_etag(response)
+            if etag in {self.settings and self.settings.etag, self.refused_etag(POLICY)}:
+                return "unchanged"
+            await self.take_policy(etag, response.content)
+        return "installed"
+
+    def known_policy(self) -> dict[str, str]:
+        """The last policy that came, refused or not: it need not come again."""
+        etag = self.refused_etag(POLICY) or (self.settings and self.settings.etag)
+        return {"If-None-Match": f'"{etag}"'} if etag else {}
+
+    def refused_etag(self, name: str) -> str | None:
+        refusal = self.refusals.get(name)
+        return None if refusal is None else refusal.etag
+
+    def hear_of_names(self, response: httpx2.Response) -> None:
+        etag = response.headers.get("X-Preau-Names", "").strip('"')
+        if ETAG.fullmatch(f'"{etag}"') is None:
+            return
+        self.announced = etag
+        self.look_again()
+
+    async def take_policy(self, etag: str, content: bytes) -> None:
+        """Verify a policy and judge by it from now on; raise BundleRefused and remember that it was."""
+        part = self.data_dir / f"{POLICY}.part"
+        part.write_bytes(content)
+        try:
+            settings = await asyncio.to_thread(open_newer, PolicyFile, part, etag, self.verify, self.settings)
+            async with self.swapping:
+                pair = await asyncio.to_thread(make_pair, self.names, settings) if self.names else None
+                await asyncio.to_thread(settle, part, self.data_dir / POLICY)
+                self.settings = settings
+                self.refusals.pop(POLICY, None)
+                if pair is not None:
+                    self.use(pair)
+        except BundleRefused as error:
+            self.refuse(POLICY, etag, error)
+            part.unlink(missing_ok=True)
+            raise
+
+    # --- names: large, by delta where one is offered ------------------------------------------------------------------
+
+    async def fetch_names(self) -> str:
+        """Bring the names that were announced; return ``unchanged``, ``none_published``, ``delta`` or ``whole``.
+
+        Raise TalkFailed. What a cut transfer left is gone on with the next time.
+        """
+        self.news.clear()
+        wanted = self.announced
+        if wanted is None or wanted in {self.names and self.names.etag, self.refused_etag(NAMES)}:
+            return "unchanged"
+        async with translated():
+            self.refuse_rollback(wanted)
+            if await self.fetch_delta(wanted):
+                return "delta"
+            return await self.fetch_whole()
+
+    def look_again(self) -> None:
+        """Names that could not be fetched are still wanted, unless they were refused."""
+        if self.announced not in {None, self.names and self.names.etag, self.refused_etag(NAMES)}:
+            self.news.set()
+
+    def refuse_rollback(self, etag: str) -> None:
+        """Do not even fetch what is older than what serves; raise BundleRefused."""
+        try:
+            check_serial(serial_of(etag), self.names)
+        except BundleRefused as error:
+            self.refuse(NAMES, etag, error)
+            raise
+
+    async def fetch_delta(self, wanted: str) -> bool:
+        """Make the new names from the old ones and what changed; False when the whole file must come instead."""
+        if self.names is None or Download(self.part).find()[0] == wanted:
+            return False  # nothing to start from, or most of the file may be here already
+        delta = Download(self.data_dir / f"{NAMES}.delta")
+        delta.forget()
+        async with self.client.stream("GET", DELTA_PATH, params={"from": self.names.etag}) as response:
+            if response.status_code == httpx2.codes.NOT_FOUND:
+                return False
+            check_status(response, 200)
+            etag = read_etag(response)
+            await delta.receive(response, self.names.size)
+        made = self.data_dir / f"{NAMES}.made"
+        try:
+            await asyncio.to_thread(apply_delta, self.data_dir / NAMES, delta.path, made)
+            await self.take_names(made, etag)
+        except (DeltaRefused, BundleRefused) as error:  # a delta that lies costs one whole transfer, no more
+            log.warning("delta not used, the whole file is fetched", extra={"error": str(error)})
+            return False
+        finally:
+            delta.forget()
+            made.unlink(missing_ok=True)
+        return True
+
+    @property
+    def part(self) -> Path:
+        return self.data_dir / f"{NAMES}.part"
+
+    async def fetch_whole(self) -> str:
+        """One request for the file, or for what is missing of it."""
+        download = Download(self.part)
+        async with self.client.stream("GET", NAMES_PATH, headers=download.headers()) as response:
             if response.status_code == httpx2.codes.NOT_FOUND:
                 return "none_published"
             if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
-                self.forget_partial()
-                raise UpdateFailed("range", "the part kept is longer than the bundle; starting over")
-            digest = read_etag(response)
-            if digest in {self.refused, self.digest}:
-                return "unchanged"
-            resumed = await self.download(response, digest, received if digest == partial else 0)
-        await self.verify_and_swap(digest, resumed=resumed)
-        return "installed"
-
-    def find_partial(self) -> tuple[str | None, int]:
-        """Digest of the bundle that a download was cut in, and how many bytes are here."""
+                download.forget()
+                raise TalkFailed("range", "the part kept is longer than the file; starting over")
+            check_status(response, 200, 206)
+            etag = read_etag(response)
+            self.refuse_rollback(etag)
+            resumed = await download.receive(response)
         try:
-            digest = (self.data_dir / PARTIAL_DIGEST).read_text("ascii")
-            return digest, (self.data_dir / PARTIAL).stat().st_size
-        except (OSError, UnicodeDecodeError):
-            return None, 0
-
-    def forget_partial(self) -> None:
-        for name in (PARTIAL_DIGEST, PARTIAL):
-            (self.data_dir / name).unlink(missing_ok=True)
-
-    async def download(self, response: httpx2.Response, digest: str, received: int) -> bool:
-        """Write the body behind what is already here (True), or anew when the controller sends everything."""
-        resumes = response.status_code == httpx2.codes.PARTIAL_CONTENT
-        if resumes and not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
-            raise UpdateFailed("range", "the controller sent another range than the one asked for")
-        if not resumes:
-            received = 0
-            (self.data_dir / PARTIAL_DIGEST).write_text(digest, "ascii")
-        with (self.data_dir / PARTIAL).open("ab" if resumes else "wb") as file:
-            async for chunk in response.aiter_raw():  # as it comes: what a cut leaves is kept
-                received += len(chunk)
-                if received > LARGEST:
-                    self.forget_partial()
-                    raise UpdateFailed("too_large", f"more than {LARGEST} bytes")
-                file.write(chunk)
-        return resumes
-
-    async def verify_and_swap(self, digest: str, *, resumed: bool) -> None:
-        """Use a complete download if it is what was announced, whole, and not older; raise BundleRefused otherwise."""
-        path = self.data_dir / PARTIAL
-        try:
-            policy = await asyncio.to_thread(verify, path, digest, self.serial)  # hashing must not delay queries
+            await self.take_names(self.part, etag)
         except BundleRefused as error:
-            # What a resumed download got wrong may be the part that was here before: then the whole is asked for once.
-            if error.reason != "wrong_digest" or not resumed:
-                self.refused = digest
-            self.forget_partial()
+            if not resumed:  # else what is wrong may be the part that was here before: the whole is asked for once
+                self.refuse(NAMES, etag, error)
             raise
-        path.replace(self.data_dir / BUNDLE)  # the open map stays on the same file
-        self.forget_partial()
-        self.adopt(policy, digest)
+        finally:
+            download.forget()
+        return "whole"
+
+    async def take_names(self, path: Path, etag: str) -> None:
+        """Verify names and judge by them from now on; raise BundleRefused."""
+        names = await asyncio.to_thread(open_newer, NamesFile, path, etag, self.verify, self.names)
+        async with self.swapping:
+            pair = await self.pair_with(names)
+            await asyncio.to_thread(settle, path, self.data_dir / NAMES)
+            self.names = names
+            self.refusals.pop(NAMES, None)
+            if pair is not None:
+                self.use(pair)
+
+    async def pair_with(self, names: NamesFile) -> Pair | None:
+        """The pair that new names make with the policy here; None without one.
+
+        When no names served yet, a policy that does not fit is the one to blame: it is let go, not these names.
+        """
+        if self.settings is None:
+            return None
+        try:
+            return await asyncio.to_thread(make_pair, names, self.settings)
+        except BundleRefused as error:
+            if self.names is not None:
+                raise
+            self.refuse(POLICY, self.settings.etag, error)
+            self.settings = None
+            return None
 
 
-def read_etag(response: httpx2.Response) -> str:
-    """The digest that the controller announces; raise UpdateFailed for a refusal or a missing digest."""
-    if response.status_code in {httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN}:
-        raise UpdateFailed("credential", f"the controller refuses this filter's credential ({response.status_code})")
-    if response.status_code not in {httpx2.codes.OK, httpx2.codes.PARTIAL_CONTENT}:
-        raise UpdateFailed("controller", f"the controller answered {response.status_code}")
-    etag: str = response.headers.get("ETag", "").strip('"').lower()
-    if len(etag) != 64 or not set(etag) <= set("0123456789abcdef"):
-        raise UpdateFailed("controller", "the controller announced no SHA-256 ETag")
-    return etag
-
-
-def verify(path: Path, digest: str, serial: int) -> Policy:
-    """The policy of a bundle that has this digest and is newer than this serial; raise BundleRefused."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())  # before it takes the place of the last good one
-        received = hashlib.file_digest(file, "sha256").hexdigest()
-    if received != digest:
-        raise BundleRefused("wrong_digest", "le fichier reçu n’est pas celui que le contrôleur a annoncé")
-    bundle = Bundle.open(path)
-    if bundle.serial <= serial:
-        raise BundleRefused(
-            "older_serial", f"numéro {bundle.serial}, pas plus récent que {serial} : retour en arrière refusé"
-        )
-    return Policy(bundle)
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Whatever goes wrong in a talk, as TalkFailed with a stable outcome."""
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise unreachable(error) from error
+    except BundleRefused as error:
+        raise TalkFailed(error.reason, str(error)) from error
+    except OSError as error:
+        raise TalkFailed("disk", str(error)) from error

@@ -3,8 +3,8 @@
 import asyncio
 import http
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from filter.config import Endpoint
 from filter.server import PortTaken, describe
@@ -12,7 +12,8 @@ from filter.server import PortTaken, describe
 log = logging.getLogger("filter")
 
 LONGEST_HEAD = 16_384
-HEAD_SECONDS = 5.0
+LONGEST_BODY = 16_384
+READ_SECONDS = 5.0
 WRITE_SECONDS = 5.0
 MOST_CONNECTIONS = 200
 
@@ -24,6 +25,10 @@ class Request:
     host: str
     """The Host header, without a port, lower-case."""
     client: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in lower case."""
+    body: bytes | None = b""
+    """None: one that is too long to be read, or whose length is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Respond = Callable[[Request], Response]
+Respond = Callable[[Request], Awaitable[Response]]
 
 
 class WebServer:
@@ -63,10 +68,9 @@ class WebServer:
         self.open += 1
         try:
             client = str((writer.get_extra_info("peername") or ("",))[0])
-            async with asyncio.timeout(HEAD_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-            request = parse(head, client)
-            response = self.respond(request) if request else Response(400, b"400\n")
+            async with asyncio.timeout(READ_SECONDS):
+                request = await read_request(reader, client)
+            response = await self.respond(request) if request else Response(400, b"400\n")
             writer.write(render(response, with_body=request is None or request.method != "HEAD"))
             async with asyncio.timeout(WRITE_SECONDS):
                 await writer.drain()
@@ -75,6 +79,22 @@ class WebServer:
         finally:
             self.open -= 1
             writer.close()
+
+
+async def read_request(reader: asyncio.StreamReader, client: str) -> Request | None:
+    """Head and body; None when it is not HTTP/1. Raise OSError, EOFError or LimitOverrunError."""
+    request = parse(await reader.readuntil(b"\r\n\r\n"), client)
+    if request is None or (length := length_of_body(request.headers)) == 0:
+        return request
+    return replace(request, body=None if length is None else await reader.readexactly(length))
+
+
+def length_of_body(headers: Mapping[str, str]) -> int | None:
+    """Bytes that follow; None when they are too many, or not told."""
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not length.isdecimal() or len(length) > 9 or int(length) > LONGEST_BODY:
+        return None
+    return int(length)
 
 
 def parse(head: bytes, client: str) -> Request | None:
@@ -87,7 +107,7 @@ def parse(head: bytes, client: str) -> Request | None:
     host = headers.get("host", "").lower()
     if not host.startswith("["):
         host = host.partition(":")[0]
-    return Request(words[0], words[1].partition("?")[0], host, client)
+    return Request(words[0], words[1].partition("?")[0], host, client, headers)
 
 
 def render(response: Response, with_body: bool) -> bytes:

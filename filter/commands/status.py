@@ -54,12 +54,22 @@ def as_text(health: dict[str, object]) -> str:
     state = "prêt" if health.get("ready") else "en attente de ses listes : aucune réponse n’est donnée sans filtrage"
     return (
         f"Filtre {state}\n"
-        f"  publication  : n° {health.get('bundle_serial')}, compilée le {health.get('bundle_compiled_at')}\n"
-        f"  noms         : {health.get('bundle_names')}\n"
+        f"  noms         : n° {health.get('bundle_serial')}, compilés le {health.get('bundle_compiled_at')}, "
+        f"{health.get('bundle_names')} en tout\n"
+        f"  politique    : n° {health.get('policy_serial')}, du {health.get('policy_compiled_at')}\n"
+        f"{describe_refusals(health.get('refused'))}"
         f"  en marche    : depuis {health.get('uptime_seconds')} s\n"
         f"  cache        : {health.get('cache_entries')} réponses, {health.get('cache_bytes')} octets\n"
         f"  résolveurs   : {describe_upstreams(health.get('upstreams'))}\n"
     )
+
+
+def describe_refusals(refused: object) -> str:
+    """A line for each file that the controller offered and this filter does not use."""
+    if not isinstance(refused, dict):
+        return ""
+    what = {"names": "noms", "policy": "politique"}
+    return "".join(f"  refusé       : {what.get(n, n)}, {r['reason']}, le {r['at']}\n" for n, r in refused.items())
 
 
 def describe_upstreams(upstreams: object) -> str:

@@ -1,6 +1,5 @@
-"""A small controller over HTTPS: serves one bundle as the real one does, cuts and lies when told, keeps the reports."""
+"""A small controller over HTTPS that speaks as the real one does, cuts and lies when told, and keeps what it is told."""
 
-import hashlib
 import json
 import re
 import ssl
@@ -10,14 +9,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from filter.bundle import NamesFile, PolicyFile
+
 CREDENTIAL = "5b1c6f0e-0000-4000-8000-000000000001.secret"
+NAMES, DELTA, POLICY = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -40,18 +43,49 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return folder / "ca.pem", folder / "key.pem"
 
 
+class Served(NamedTuple):
+    """One file as it is offered."""
+
+    content: bytes
+    etag: str
+
+
+class Answered(NamedTuple):
+    """One request and what came of it."""
+
+    path: str
+    status: int
+    first: int
+    """Position of the first byte sent."""
+    sent: int
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes = b""
+    etag: str = ""
+    first: int = 0
+
+
 class SmallController:
-    """Started by ``with``. ``publish`` a file; ``cut_after`` bytes, once; announce a ``wrong_etag``; or be ``down``."""
+    """Started by ``with``. ``publish`` a pair or one of its files; ``cut_after`` bytes, once; or be ``down``."""
 
     def __init__(self, folder: Path) -> None:
         self.ca_file, key = make_certificate(folder)
-        self.content: bytes | None = None
+        self.names: Served | None = None
+        self.policy: Served | None = None
+        self.deltas: dict[str, Served] = {}
+        """ETag that a filter has -> the delta from it."""
         self.cut_after: int | None = None
-        self.wrong_etag: str | None = None
         self.refuses = False
-        self.requests: list[tuple[str, int, int, int]] = []
-        """(path, status, first byte, bytes sent) of every request answered."""
+        self.request_status = 204
+        self.holds = True
+        """Whether questions for the policy wait for a change; without, every answer comes at once."""
+        self.stopping = False
+        self.requests: list[Answered] = []
         self.reports: list[dict[str, object]] = []
+        self.asked: list[dict[str, object]] = []
+        """Requests to unblock that were taken."""
         self.changed = threading.Condition()
         controller = self
 
@@ -84,6 +118,9 @@ class SmallController:
         self.stop()
 
     def stop(self) -> None:
+        with self.changed:
+            self.stopping = True
+            self.changed.notify_all()
         if self.thread.is_alive():
             self.server.shutdown()
             self.server.server_close()
@@ -93,68 +130,119 @@ class SmallController:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.server.server_port}"
 
-    @property
-    def etag(self) -> str:
-        return self.wrong_etag or hashlib.sha256(self.content or b"").hexdigest()
+    # --- what it offers -----------------------------------------------------------------------------------------------
 
-    def publish(self, path: Path) -> None:
-        self.content = path.read_bytes()
+    def publish(self, names: Path) -> None:
+        """A names file and the policy beside it."""
+        self.publish_names(names)
+        self.publish_policy(names.with_name(f"{names.name}.policy"))
 
-    def done(self, path: str, status: int, first: int, sent: int) -> None:
+    def publish_names(self, path: Path) -> None:
         with self.changed:
-            self.requests.append((path, status, first, sent))
+            self.names = Served(path.read_bytes(), NamesFile.open(path).etag)
             self.changed.notify_all()
 
-    def wait_for(self, status: int, path: str = "/filter/v1/bundle", times: int = 1) -> None:
-        """Until this many requests were answered so."""
-
-        def enough() -> bool:
-            return sum(1 for asked, given, *_ in self.requests if (asked, given) == (path, status)) >= times
-
+    def publish_policy(self, path: Path) -> None:
         with self.changed:
-            assert self.changed.wait_for(enough, 20), self.requests
+            self.policy = Served(path.read_bytes(), PolicyFile.open(path).etag)
+            self.changed.notify_all()
+
+    def offer(self, names: Served | None = None, policy: Served | None = None) -> None:
+        """Whatever the test wants, whether it is right or not."""
+        with self.changed:
+            self.names, self.policy = names or self.names, policy or self.policy
+            self.changed.notify_all()
+
+    # --- what it was asked --------------------------------------------------------------------------------------------
+
+    def done(self, path: str, answer: Answer, sent: int) -> None:
+        with self.changed:
+            self.requests.append(Answered(path, answer.status, answer.first, sent))
+            self.changed.notify_all()
+
+    def wait_for(self, status: int, path: str = NAMES, times: int = 1) -> None:
+        """Until this many requests were answered so."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.answered(path, status)) >= times, 20), self.requests
+
+    def answered(self, path: str, status: int | None = None) -> list[Answered]:
+        return [each for each in self.requests if each.path == path and status in (None, each.status)]
 
     def forget(self) -> None:
         """Count anew."""
         with self.changed:
             self.requests.clear()
 
+    # --- how it answers -----------------------------------------------------------------------------------------------
+
     def answer_get(self, request: BaseHTTPRequestHandler) -> None:
-        status, first, body = self.choose(request)
-        request.send_response(status)
-        request.send_header("Content-Length", str(len(body)))
-        if self.content is not None:
-            request.send_header("ETag", f'"{self.etag}"')
-        if status == 206:
-            request.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{first + len(body)}")
+        url = urlsplit(request.path)
+        answer = self.choose(request, url.path, parse_qs(url.query))
+        request.send_response(answer.status)
+        request.send_header("Content-Length", str(len(answer.body)))
+        if answer.etag:
+            request.send_header("ETag", f'"{answer.etag}"')
+        if self.names is not None and url.path == POLICY:
+            request.send_header("X-Preau-Names", f'"{self.names.etag}"')
+        if answer.status == 206:
+            end = answer.first + len(answer.body)
+            request.send_header("Content-Range", f"bytes {answer.first}-{end - 1}/{end}")
         request.end_headers()
+        body = answer.body
         if self.cut_after is not None and len(body) > self.cut_after:
             body, self.cut_after = body[: self.cut_after], None
             request.close_connection = True
         request.wfile.write(body)
         request.wfile.flush()
-        self.done(request.path, status, first, len(body))
+        self.done(url.path, answer, len(body))
 
-    def choose(self, request: BaseHTTPRequestHandler) -> tuple[int, int, bytes]:
-        """Status, first byte and body of the bundle's answer."""
-        if self.refuses or request.headers["Authorization"] != f"Bearer {CREDENTIAL}":
-            return 401, 0, b""
-        if request.path != "/filter/v1/bundle" or self.content is None:
-            return 404, 0, b'{"code":"filtering.none_published"}'
-        if request.headers["If-None-Match"] == f'"{self.etag}"':
-            return 304, 0, b""
+    def choose(self, request: BaseHTTPRequestHandler, path: str, query: dict[str, list[str]]) -> Answer:
+        if not self.knows(request):
+            return Answer(401)
+        match path:
+            case "/filter/v1/names" if self.names is not None:
+                return self.send_names(request, self.names)
+            case "/filter/v1/names/delta":
+                found = self.deltas.get(query["from"][0])
+                return Answer(404) if found is None else Answer(200, found.content, found.etag)
+            case "/filter/v1/policy":
+                return self.send_policy(request.headers["If-None-Match"], int(query["wait"][0]))
+            case _:
+                return Answer(404, b'{"code":"filtering.none_published"}')
+
+    def knows(self, request: BaseHTTPRequestHandler) -> bool:
+        return not self.refuses and request.headers["Authorization"] == f"Bearer {CREDENTIAL}"
+
+    def send_names(self, request: BaseHTTPRequestHandler, names: Served) -> Answer:
         wanted = re.fullmatch(r"bytes=(\d+)-", request.headers["Range"] or "")
-        if wanted and request.headers["If-Range"] == f'"{self.etag}"':
+        if wanted and request.headers["If-Range"] == f'"{names.etag}"':
             first = int(wanted[1])
-            return (206, first, self.content[first:]) if first < len(self.content) else (416, 0, b"")
-        return 200, 0, self.content
+            rest = names.content[first:]
+            return Answer(206, rest, names.etag, first) if rest else Answer(416)
+        return Answer(200, names.content, names.etag)
+
+    def send_policy(self, known: str | None, wait: int) -> Answer:
+        """At once when it is another one than the filter knows; else when something changes, or after the wait."""
+        with self.changed:
+            before = self.policy, self.names
+            if self.holds and wait and self.policy is not None and known == f'"{self.policy.etag}"':
+                self.changed.wait_for(lambda: self.stopping or (self.policy, self.names) != before, wait)
+            if self.policy is None:
+                return Answer(404, b'{"code":"filtering.none_published"}')
+            if known == f'"{self.policy.etag}"':
+                return Answer(304, etag=self.policy.etag)
+            return Answer(200, self.policy.content, self.policy.etag)
 
     def answer_post(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["Content-Length"]))
-        is_known = request.headers["Authorization"] == f"Bearer {CREDENTIAL}"
-        if is_known:
-            self.reports.append(json.loads(body))
-        request.send_response(204 if is_known else 401)
+        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        status = 204 if self.knows(request) else 401
+        if status == 204 and request.path.endswith("/reports"):
+            self.reports.append(body)
+        elif status == 204:
+            status = self.request_status
+            if status == 204:
+                self.asked.append(body)
+        request.send_response(status)
         request.send_header("Content-Length", "0")
         request.end_headers()
-        self.done(request.path, 204 if is_known else 401, 0, 0)
+        self.done(request.path, Answer(status), 0)

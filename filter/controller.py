@@ -1,0 +1,42 @@
+"""What every talk with the controller shares: the client, and one way to fail."""
+
+import ssl
+
+import httpx2
+
+from filter.config import Controller
+
+TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
+REFUSED = (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN)
+
+
+class TalkFailed(Exception):
+    """The controller could not be asked, or what it sent is not used. ``outcome`` is stable: a metric's label."""
+
+    def __init__(self, outcome: str, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+
+
+def make_client(controller: Controller) -> httpx2.AsyncClient:
+    """A client of the controller, its certificate verified by the CA given, or by the system's."""
+    return httpx2.AsyncClient(
+        base_url=controller.url,
+        headers={"Authorization": f"Bearer {controller.credential}", "Accept-Encoding": "identity"},
+        verify=ssl.create_default_context(cafile=controller.ca_file),
+        timeout=TIMEOUT,
+        trust_env=False,
+    )
+
+
+def unreachable(error: httpx2.HTTPError) -> TalkFailed:
+    """The failure that an error of the network is."""
+    return TalkFailed("unreachable", f"{type(error).__name__}: {error}")
+
+
+def check_status(response: httpx2.Response, *expected: int) -> None:
+    """Raise TalkFailed for a refused credential, and for any status that is not expected."""
+    if response.status_code in REFUSED:
+        raise TalkFailed("credential", f"the controller refuses this filter's credential ({response.status_code})")
+    if response.status_code not in expected:
+        raise TalkFailed("controller", f"the controller answered {response.status_code}")

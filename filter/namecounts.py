@@ -1,0 +1,233 @@
+"""How often each name was asked, by day and profile: bounded, rotated, on this machine only. No address is ever kept.
+
+Counts gather in memory, where the query path adds to them, and go to a SQLite file every half a minute: a crash loses
+no more than that. How many devices asked is told by SLOTS bits of which each device lights one; which one depends on
+the day's key, the device and the name, so nobody can follow a device from name to name, and a key is forgotten with
+its day.
+"""
+
+import asyncio
+import logging
+import math
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from siphash24 import siphash13
+
+from filter.wire import AAAA, HTTPS, SVCB, A
+
+log = logging.getLogger("filter")
+
+FILE = "name-counts.sqlite"
+DEFAULT_DAYS, MOST_DAYS = 7, 365
+MOST_PENDING = 20_000
+"""Lines in memory between two writes; further names of that half minute are dropped and counted."""
+MOST_ROWS = 1_000_000
+MOST_BYTES = 200 << 20
+PAGE = 4096
+FLUSH_SECONDS = 30.0
+FEW = 3
+"""Names asked by fewer devices go first when room is needed."""
+COLUMNS, BITS = 4, 60
+SLOTS = COLUMNS * BITS
+GROUPS: Mapping[int, str] = {A: "address", AAAA: "address", HTTPS: "service", SVCB: "service"}
+OTHER = "other"
+LOCAL = (".local", ".lan", ".home.arpa", ".internal", ".arpa", ".localdomain", ".intranet")
+"""Names of machines at the school, and addresses written as names."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS days (day TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counts (
+    day TEXT, name TEXT, qtypes TEXT, profile TEXT, queries INTEGER NOT NULL,
+    seen0 INTEGER NOT NULL, seen1 INTEGER NOT NULL, seen2 INTEGER NOT NULL, seen3 INTEGER NOT NULL,
+    PRIMARY KEY (day, name, qtypes, profile)) WITHOUT ROWID;
+"""
+ADD = """
+INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET queries = queries + excluded.queries,
+seen0 = seen0 | excluded.seen0, seen1 = seen1 | excluded.seen1,
+seen2 = seen2 | excluded.seen2, seen3 = seen3 | excluded.seen3
+"""
+DROP_RARE = """
+DELETE FROM counts WHERE (day, name, qtypes, profile) IN (
+    SELECT day, name, qtypes, profile FROM counts WHERE day = (SELECT min(day) FROM counts) AND queries < ? LIMIT ?)
+"""
+
+Key = tuple[str, str, str]
+"""(name, group of types, profile)"""
+
+
+@dataclass(frozen=True, slots=True)
+class NameCount:
+    """How often a name was asked over the days kept, and by how many devices at least."""
+
+    name: str
+    qtypes: str
+    """``address``, ``service`` or ``other``."""
+    profile: str | None
+    queries: int
+    clients: int | None
+    """On the day with most of them; None when it is not known."""
+
+
+class NameCounts:
+    """The store of one filter. ``count`` is called for every query; everything else happens beside them."""
+
+    def __init__(self, folder: Path, days: int, now: Callable[[], datetime], dropped: Callable[[], None]) -> None:
+        """``days`` are kept, at most MOST_DAYS. ``dropped`` is told of every query that found no room."""
+        self.path = folder / FILE
+        self.days = min(days, MOST_DAYS)
+        self.now = now
+        self.dropped = dropped
+        self.day = today(now)
+        self.key = secrets.token_bytes(16)
+        self.pending: dict[Key, list[int]] = {}
+
+    def count(self, name: str, qtype: int, profile: str, client: str) -> None:
+        """One more query. Nothing is written, nothing waits."""
+        key = (name, GROUPS.get(qtype, OTHER), profile)
+        bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
+        entry = self.pending.get(key)
+        if entry is not None:
+            entry[0] += 1
+            entry[1] |= bit
+        elif len(self.pending) < MOST_PENDING:
+            self.pending[key] = [1, bit]
+        else:
+            self.dropped()
+
+    async def keep(self) -> None:
+        """Write every half minute, and a last time when cancelled; a fault is logged and the store goes on."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                await asyncio.to_thread(self.flush)
+        finally:
+            self.flush()
+
+    def start(self) -> None:
+        """Open the store and go on with the key of today; one that is damaged is begun anew."""
+        try:
+            self.key = self.find_key()
+        except sqlite3.DatabaseError as error:
+            log.warning("the store of name counts is begun anew", extra={"error": str(error)})
+            forget(self.path.parent)
+            self.key = self.find_key()
+
+    def find_key(self) -> bytes:
+        """Today's key: the kept one, so that a restart counts no device twice, or this run's, kept from now on."""
+        with opened(self.path) as store, store:
+            store.execute("DELETE FROM days WHERE day <> ?", (self.day,))
+            store.execute("INSERT OR IGNORE INTO days VALUES (?, ?)", (self.day, self.key))
+            ((key,),) = store.execute("SELECT key FROM days WHERE day = ?", (self.day,))
+        return bytes(key)
+
+    def flush(self) -> None:
+        """Write what gathered, forget old days and what finds no room. A query of the last moment of a day may count
+        for the next one."""
+        pending, self.pending = self.pending, {}
+        rows = [
+            (self.day, name, qtypes, profile, queries, *split(bits))
+            for (name, qtypes, profile), (queries, bits) in pending.items()
+            if "." in name and not name.endswith(LOCAL)
+        ]
+        try:
+            with opened(self.path) as store:
+                self.write(store, rows)
+                self.begin_day()
+        except sqlite3.Error as error:
+            log.warning("name counts were not written", extra={"error": str(error)})
+
+    def write(self, store: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Add the rows; when the file is full, make room and try once more."""
+        oldest = (date.fromisoformat(self.day) - timedelta(days=self.days - 1)).isoformat()
+        with store:
+            store.execute("DELETE FROM counts WHERE day < ?", (oldest,))
+        try:
+            with store:
+                store.executemany(ADD, rows)
+        except sqlite3.OperationalError:  # SQLITE_FULL: max_page_count holds whatever is asked
+            make_room(store, MOST_ROWS // 10)
+            with store:
+                store.executemany(ADD, rows)
+        ((kept,),) = store.execute("SELECT count(*) FROM counts")
+        if kept > MOST_ROWS:
+            make_room(store, kept - MOST_ROWS)
+
+    def begin_day(self) -> None:
+        """With a new day the old key is gone for good."""
+        if (day := today(self.now)) != self.day:
+            self.day, self.key = day, secrets.token_bytes(16)
+            self.key = self.find_key()
+
+
+def today(now: Callable[[], datetime]) -> str:
+    return now().astimezone(UTC).date().isoformat()
+
+
+def split(bits: int) -> tuple[int, ...]:
+    """As many integers as SQLite keeps them in: 60 bits each, so that their sign never matters."""
+    return tuple(bits >> BITS * column & (1 << BITS) - 1 for column in range(COLUMNS))
+
+
+def make_room(store: sqlite3.Connection, rows: int) -> None:
+    """Drop that many rows, of the oldest day, the rarest first."""
+    while rows > 0:
+        dropped = 0
+        for most in (2, FEW + 1, 1 << 62):
+            with store:
+                dropped += store.execute(DROP_RARE, (most, rows - dropped)).rowcount
+            if dropped >= rows:
+                return
+        if not dropped:
+            return
+        rows -= dropped
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The store, made when it is not there; nobody but the filter may read it."""
+    path.touch(mode=0o600)
+    with closing(sqlite3.connect(path, timeout=10)) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("PRAGMA synchronous = NORMAL")
+        store.execute(f"PRAGMA max_page_count = {MOST_BYTES // PAGE}")
+        store.executescript(SCHEMA)
+        yield store
+
+
+def forget(folder: Path) -> None:
+    """Remove the store: it is damaged, or nobody wants one any more."""
+    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def estimate(lit: int) -> int:
+    """How many devices lit that many of SLOTS bits, about; when all are lit, at least that many."""
+    dark = max(SLOTS - lit, 1)
+    return round(-SLOTS * math.log(dark / SLOTS))
+
+
+def read_counts(path: Path) -> Iterator[NameCount]:
+    """What the store holds, over all its days; raise sqlite3.Error when the file is none."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as store:
+        rows = store.execute(
+            "SELECT name, qtypes, profile, queries, seen0, seen1, seen2, seen3 FROM counts "
+            "ORDER BY name, qtypes, profile"
+        )
+        current: NameCount | None = None
+        for name, qtypes, profile, queries, *seen in rows:
+            clients = estimate(sum(column.bit_count() for column in seen))
+            if current and (current.name, current.qtypes, current.profile) == (name, qtypes, profile):
+                most = max(clients, current.clients or 0)
+                current = NameCount(name, qtypes, profile, current.queries + queries, most)
+                continue
+            if current:
+                yield current
+            current = NameCount(name, qtypes, profile, queries, clients)
+        if current:
+            yield current
