@@ -1,0 +1,175 @@
+"""Policy files: published in the transaction of the change, signed, in order, returned to."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from filter.bundle import BundleRefused, PolicyFile
+from filter.settings import Verdict
+from filter.signing import SigningKey, trust
+from fleet.errors import NotAllowed, NotFound
+from fleet.filtering import editing, policies, presets, service
+from fleet.filtering.layers import LayerSettings, Mark, NameLine
+from fleet.filtering.overrides import Wish, add_override
+from fleet.filtering.places import find_place
+from fleet.filtering.policy_models import FilterEvent, FilterPolicy
+from fleet.scope import Role
+from tests.factories import NOON, make_collectivity, make_school
+from tests.fleet.deciding import current_settings, flat, make_room, opened, profile_named, viewer_of
+
+
+def test_a_change_is_a_signed_policy_at_once_and_the_same_again_is_none(session: Session) -> None:
+    staff = viewer_of(session)
+    profile = service.ensure_default_profile(session)
+    service.update_profile(session, staff, profile.id, denied_names=["jeux.example"], now=NOON)
+    first = opened(session)
+    assert [(n.name, n.verdict, n.layer) for n in flat(session, "elementaire").names] == [
+        ("jeux.example", Verdict.BLOCK, "Aisne")
+    ]
+    service.update_profile(session, staff, profile.id, denied_names=["jeux.example"], now=NOON)
+    policies.publish(session, staff.name, "encore", NOON + timedelta(hours=1))
+    assert opened(session).serial == first.serial
+    anew = policies.publish(session, staff.name, "nouvelle clé", NOON, anew=True)
+    assert (anew.digest, anew.serial > first.serial) == (first.digest, True)
+
+
+def test_it_is_refused_under_another_key(session: Session, tmp_path: Path) -> None:
+    policies.publish(session, None, "essai", NOON)
+    current = policies.current_policy(session)
+    assert current is not None
+    path = tmp_path / "policy"
+    path.write_bytes(current[0])
+    with pytest.raises(BundleRefused) as refused:
+        PolicyFile.open(path, trust([SigningKey.generate().public_hex]))
+    assert refused.value.reason == "foreign_signature"
+
+
+def test_ended_overrides_drop_out_by_themselves(session: Session) -> None:
+    staff = viewer_of(session)
+    wish = Wish(Verdict.ALLOW, "sortie", NOON, NOON + timedelta(days=1), ["musee.example"])
+    add_override(session, staff, find_place(session, staff), None, wish, NOON)
+    assert [o.names for o in flat(session, "college").overrides] == [("musee.example",)]
+    policies.publish(session, None, "nuit", NOON + timedelta(days=2))
+    assert flat(session, "college").overrides == ()
+
+
+def test_a_school_without_a_word_of_its_own_shares_its_parents_profile(session: Session) -> None:
+    staff = viewer_of(session)
+    town = make_collectivity(session, name="Guise")
+    silent, speaking = make_school(session, collectivity=town), make_school(session, collectivity=town)
+    make_room(session, staff, silent, "college")
+    room = make_room(session, staff, speaking, "college")
+    assert {n.profile for n in current_settings(session).networks} == {"college"}
+    says = LayerSettings(names=(NameLine("radio.example", Verdict.ALLOW),))
+    place = find_place(session, staff, school_id=speaking.id)
+    editing.set_layer(session, staff, place, profile_named(session, "college"), says, NOON)
+    by_school = {n.room: n.profile for n in current_settings(session).networks}
+    own = f"college@{speaking.uai}"
+    assert by_school[str(room.id)] == own
+    assert sorted(by_school.values()) == ["college", own]
+    assert (flat(session, own).school, flat(session, own).names[0].layer) == (speaking.uai, speaking.name)
+    town_says = LayerSettings(names=(NameLine("mairie.example", Verdict.ALLOW),))
+    editing.set_layer(session, staff, find_place(session, staff, town.id), None, town_says, NOON)
+    assert {n.profile for n in current_settings(session).networks} == {f"college@{town.id.hex[:12]}", own}
+    assert [n.layer for n in flat(session, own).names] == ["Guise", speaking.name]
+
+
+def test_a_word_that_is_void_makes_no_profile_of_its_own(session: Session) -> None:
+    """A lock set later silences the school: it shares again."""
+    staff = viewer_of(session)
+    school = make_school(session)
+    make_room(session, staff, school, "college")
+    college = profile_named(session, "college")
+    says = LayerSettings(names=(NameLine("jeux.example", Verdict.ALLOW),))
+    editing.set_layer(session, staff, find_place(session, staff, school_id=school.id), college, says, NOON)
+    assert len({p.slug for p in current_settings(session).profiles}) == len(presets.PRESETS) + 1
+    locked = replace(college.says, names=(NameLine("jeux.example", Verdict.BLOCK, mark=Mark(locked=True)),))
+    editing.set_layer(session, staff, editing.OPERATOR_FOUND, college, locked, NOON)
+    assert {p.slug for p in current_settings(session).profiles} == {preset.slug for preset in presets.PRESETS}
+
+
+def test_returning_decides_anew_what_was_decided_then(session: Session) -> None:
+    staff = viewer_of(session)
+    school = make_school(session)
+    make_room(session, staff, school)
+    good = opened(session)
+    profile = service.ensure_default_profile(session)
+    service.update_profile(session, staff, profile.id, denied_names=["education.example"], now=NOON)
+    bad = opened(session)
+    [earlier] = [p for p in policies.list_policies(session).rows if p.serial == good.serial]
+    again = policies.return_to(session, staff, earlier.id, NOON)
+    assert (again.digest, again.serial > bad.serial) == (good.digest, True)
+    assert profile.denied_names == []
+    service.update_profile(session, staff, profile.id, denied_names=["autre.example"], now=NOON)
+    assert [n.name for n in flat(session, "elementaire").names] == ["autre.example"]  # the bad one did not come back
+    event = session.scalars(select(FilterEvent).where(FilterEvent.verb == "policy.return")).one()
+    assert (event.by, event.before, event.after) == (
+        staff.name,
+        {"serial": bad.serial},
+        {"serial": again.serial, "returns_to": good.serial},
+    )
+
+
+def test_what_a_returned_policy_hung_on_may_be_gone(session: Session) -> None:
+    staff = viewer_of(session)
+    school = make_school(session)
+    room = make_room(session, staff, school)
+    [policy] = [p for p in policies.list_policies(session).rows if p.serial == opened(session).serial]
+    session.delete(room)
+    session.flush()
+    policies.return_to(session, staff, policy.id, NOON)
+    assert current_settings(session).networks == ()
+
+
+def test_only_staff_returns(session: Session) -> None:
+    policy = policies.publish(session, None, "essai", NOON)
+    officer = viewer_of(session, Role.OFFICER, collectivity=make_collectivity(session))
+    with pytest.raises(NotAllowed):
+        policies.return_to(session, officer, policy.id, NOON)
+    with pytest.raises(NotFound):
+        policies.return_to(session, viewer_of(session), officer.user_id, NOON)
+
+
+def test_the_last_fifty_are_kept(session: Session) -> None:
+    for number in range(policies.KEPT + 3):
+        policies.publish(session, None, f"essai {number}", NOON, anew=True)
+    kept = policies.list_policies(session)
+    assert kept.total == policies.KEPT
+    assert policies.find_current(session) is kept.rows[0]
+
+
+def test_two_changes_at_once_lose_neither(own_database_url: str) -> None:
+    """The second waits for the first one's commit, then builds on it; its serial is the higher one."""
+    engine = create_engine(own_database_url)
+    factory = sessionmaker(engine, expire_on_commit=False)
+    with factory.begin() as session:
+        staff = viewer_of(session)
+        profile_id = service.ensure_default_profile(session).id
+        policies.publish(session, None, "première", NOON)
+
+    def second() -> None:
+        with factory.begin() as session:
+            wish = Wish(Verdict.ALLOW, "sortie", NOON, NOON + timedelta(days=1), ["musee.example"])
+            add_override(session, staff, find_place(session, staff), None, wish, NOON)
+
+    with ThreadPoolExecutor(1) as pool:
+        with factory.begin() as session:
+            service.update_profile(session, staff, profile_id, denied_names=["jeux.example"], now=NOON)
+            other = pool.submit(second)
+            waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            with engine.connect() as watch:
+                while not other.done() and not watch.scalar(waiting):
+                    watch.rollback()
+        other.result()
+    with factory() as session:
+        last = flat(session, "elementaire")
+        assert [n.name for n in last.names] == ["jeux.example"]
+        assert [o.names for o in last.overrides] == [("musee.example",)]
+        serials = session.scalars(select(FilterPolicy.serial).order_by(FilterPolicy.made_at)).all()
+        assert len(set(serials)) == 3
+    engine.dispose()
