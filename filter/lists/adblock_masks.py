@@ -16,7 +16,7 @@ from filter.lists.refused import RuleRefused
 from filter.names import NameRefused, clean_name, to_ascii
 from filter.rules import PATTERN_MEMORY, PatternRefused, check_pattern, quiet_options
 
-START = re.compile(r"(?:https?)?://|/(?=[a-z0-9.-]+\.\Z)")
+START = re.compile(r"(?:https?)?://|/(?=[a-z0-9.-]{2,}\.\Z)")
 """Written as an address, but about the start of the name: ``://104.154.``, ``/sub.``"""
 CLOSED = re.compile(r"(?:\^\*?|\|)+\Z")
 ELSEWHERE = re.compile(r"[/:?=&%@^|]")
