@@ -36,9 +36,9 @@ PIECES = [
     b"192.0.2.7", b"2001:db8::", b"a.example", b"b.a.example", b"localhost", b"com", b"gouv.fr", b"fr", b"xn--",
     b"\xff", b"xn--a", "é".encode(), "\u200d".encode(), "İ".encode(), "ﷺ".encode(), b"\xf0\x9f\x98\x80", b"a" * 63,
     b"a" * 64, b"x." * 127, b"y" * 1024, b"address=/", b"local=/", b"server=/", b"bogus-nxdomain=", b"$TTL 60\n",
-    b"$ORIGIN ", b" CNAME ", b" IN A ", b" AAAA ", b"@ SOA a. b. 1 2 3 4 5\n", b"rpz-passthru.", b".rpz-ip", b"24.0.2.0.192",
-    b"TXT", b"$important", b"$badfilter", b"$dnstype=", b"~AAAA", b"$denyallow=", b"$dnsrewrite=", b"NOERROR;A;1.2.3.4",
-    b"$client=", b"[Adblock]", b"##", b"<html>", b"/a+b/", b"\xef\xbb\xbf", b"\x00",
+    b"$ORIGIN ", b" CNAME ", b" IN A ", b" AAAA ", b"@ SOA a. b. 1 2 3 4 5\n", b"rpz-passthru.", b".rpz-ip",
+    b"24.0.2.0.192", b"TXT", b"$important", b"$badfilter", b"$dnstype=", b"~AAAA", b"$denyallow=", b"$dnsrewrite=",
+    b"NOERROR;A;1.2.3.4", b"$client=", b"[Adblock]", b"##", b"<html>", b"/a+b/", b"\xef\xbb\xbf", b"\x00",
 ]  # fmt: skip
 CONTENT = st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join))
 
