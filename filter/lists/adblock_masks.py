@@ -156,7 +156,7 @@ def read_name(text: str) -> str:
         return clean_name(name)
     except NameRefused as refusal:
         if refusal.reason == "bare_label":
-            return name.removesuffix(".")
+            return name.removesuffix(".").removeprefix(".")
         raise RuleRefused(refusal.reason) from refusal
 
 

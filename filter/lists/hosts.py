@@ -33,7 +33,7 @@ def read_hosts(path: Path, report: ListReport) -> Iterator[Entry]:
 
 def read_hosts_line(number: int, text: str, report: ListReport) -> Iterator[NameEntry]:
     """The names of one line; what is left out goes to the report."""
-    first, *words = text.partition("#")[0].split()
+    first, *words = text.partition("#")[0].split() or [""]
     if not is_host_address(first):
         if words or "." not in first.strip("."):
             report.skip("no_address", number, text)

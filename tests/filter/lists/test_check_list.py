@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from filter.cli import LIST_FORMATS
 from filter.lists.entries import AddressEntry, Entry, Match, NameEntry, RuleEntry
 from filter.lists.formats import FORMATS, Recognition
 from filter.lists.report import check, check_list
 from filter.lists.source import REASONS, ListReport
+from filter.options import LIST_FORMATS
 from tests.filter.lists.files import write_ut1
 
 ROOT = Path(__file__).parents[3]

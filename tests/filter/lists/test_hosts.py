@@ -52,6 +52,7 @@ def test_names_are_read(tmp_path: Path, line: str, names: list[str]) -> None:
         ("0.0.0.256 pub.example", "no_address"),
         ("serveur pub.example", "no_address"),
         ("serveur", "no_address"),
+        ("\xa0", "no_address"),
         ("||pub.example^", "invalid_name"),
     ],
 )
