@@ -98,12 +98,12 @@ class RuleTable:
 
     def __init__(self, rules: Sequence[Found]) -> None:
         self.rules: Final = tuple(rules)
-        self.excepted: Final = tuple(frozenset(rule.except_below) for _, rule in rules)
+        self.spared: Final = tuple(frozenset(rule.except_below) for _, rule in rules)
         self.at: Final = group((rule.anchor, n) for n, (_, rule) in enumerate(rules) if rule.match is not Match.BELOW)
         self.above: Final = group(
             (rule.anchor, n) for n, (_, rule) in enumerate(rules) if rule.match is not Match.EXACT
         )
-        self.floating: Final = tuple(n for n, (_, rule) in enumerate(rules) if rule.anchor is None)
+        self.everywhere: Final = frozenset(n for n, (_, rule) in enumerate(rules) if is_everywhere(rule))
         self.numbers: Final = group((rule.pattern, n) for n, (_, rule) in enumerate(rules))
         self.sets: Final = tuple(compile_sets(list(self.numbers))) if self.numbers else ()
 
@@ -112,25 +112,34 @@ class RuleTable:
         if not self.rules:
             return []
         numbers = self.anchored(name)
-        numbers.update(self.floating)
+        numbers |= self.everywhere
+        if self.sets:
+            numbers = self.with_patterns(numbers, name)
         if not numbers:
             return []
-        found = self.patterns_in(name) if self.sets else frozenset[int]()
-        parents = tuple(names_above(name)) if any(self.excepted[n] for n in numbers) else ()
-        return [
-            self.rules[n]
-            for n in sorted(numbers)
-            if (self.rules[n][1].pattern is None or n in found)
-            and speaks_of_type(self.rules[n][1], qtype)
-            and self.excepted[n].isdisjoint((name, *parents))
-        ]
+        return [self.rules[n] for n in sorted(numbers) if self.is_meant(n, name, qtype)]
 
     def anchored(self, name: str) -> set[int]:
         """Numbers of rules whose anchor is the name or one of its parents, as their match says."""
         numbers = set(self.at.get(name, ()))
         for parent in names_above(name):
-            numbers.update(self.above.get(parent, ()))
+            if (above := self.above.get(parent)) is not None:
+                numbers.update(above)
         return numbers
+
+    def with_patterns(self, numbers: set[int], name: str) -> set[int]:
+        """Without those whose pattern is not found in the name; with those that have nothing but a pattern, found."""
+        found = self.patterns_in(name)
+        kept = {n for n in numbers if self.rules[n][1].pattern is None or n in found}
+        kept.update(n for n in found if self.rules[n][1].anchor is None)
+        return kept
+
+    def is_meant(self, number: int, name: str, qtype: int) -> bool:
+        """Whether the rule speaks of this type, and does not spare the name."""
+        if not speaks_of_type(self.rules[number][1], qtype):
+            return False
+        spared = self.spared[number]
+        return not spared or (name not in spared and spared.isdisjoint(names_above(name)))
 
     def patterns_in(self, name: str) -> frozenset[int]:
         """Numbers of rules whose pattern is found in the name: one reading of it for each set."""
@@ -149,6 +158,11 @@ def group(pairs: Iterable[tuple[str | None, int]]) -> dict[str, tuple[int, ...]]
         if key is not None:
             grouped[key].append(number)
     return {key: tuple(numbers) for key, numbers in grouped.items()}
+
+
+def is_everywhere(rule: RuleEntry) -> bool:
+    """Whether the rule is about every name, but for those it spares."""
+    return rule.anchor is None and rule.pattern is None
 
 
 def names_above(name: str) -> Iterator[str]:
