@@ -164,6 +164,8 @@ def opcode(flags: int) -> int:
 
 def read_query(data: bytes) -> ClientQuery:
     """Parse a query; raise WireError for what deserves FORMERR."""
+    if len(data) < HEADER.size:
+        raise WireError("shorter than a header")
     identifier, flags, questions, *counts = HEADER.unpack_from(data)
     if questions != 1:
         raise WireError("one question is expected")

@@ -24,14 +24,15 @@ def check_dnsrewrite(case: Case) -> str:
     """The records of the reply; where none are effective, what else the rules say of the name (``match``)."""
     name, qtype = str(case.query["qname"]), str(case.query["qtype"])
     engine = engine_of(case.text("list"))
-    decision = engine.decide(name, qtype)
+    found = engine.explain(name, qtype)
+    decision = found.decision
     wanted = records_of(case)
     if not wanted and "rcode" not in case.expect:
         match = case.expect.get("match")
         if match is None:
             rewritten = decision.rewrite is not None and bool(decision.rewrite.records or decision.rewrite.target)
             return compare("rewritten", rewritten, False)
-        return compare("match", action_of(decision), "block" if match == "hosts" else match)
+        return compare("match", action_of(found), "block" if match == "hosts" else match)
     reply = engine.ask(name, qtype)
     if reply is None:
         return "no reply"

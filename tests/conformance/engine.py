@@ -18,13 +18,14 @@ from filter import wire
 from filter.bundle import NamesFile, PolicyFile
 from filter.cache import Cache
 from filter.compiler import compile_names, compile_policy
+from filter.explaining import Explanation, explain
 from filter.handler import Handler
 from filter.lists.entries import Entry
 from filter.lists.formats import FORMATS
 from filter.lists.source import ListReport, ListSource
 from filter.lookup import Lookup
 from filter.metrics import Metrics
-from filter.policy import Action, Decision, Policy, Query, decide
+from filter.policy import Decision, Policy, Query, decide
 from filter.settings import (
     BlockMode,
     NetworkSettings,
@@ -57,7 +58,6 @@ FORMAT_NAMES = {
 Script = Callable[[Question], bytes | None]
 """The resolver behind the filter: a whole message, or None when it cannot be reached."""
 MOST_BYTES = 1 << 20
-PASSED = frozenset({Action.ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,11 @@ class Engine:
         """The decision on a query as it comes from the wire."""
         question = wire.read_query(pack(name, qtype)).question
         return decide(Query(question.name, question.qtype), self.policy.profile_for(client), NOON)
+
+    def explain(self, name: str, qtype: str, client: str | None = None) -> Explanation:
+        """The same decision, with every entry that speaks of the name."""
+        question = wire.read_query(pack(name, qtype)).question
+        return explain(self.policy, Query(question.name, question.qtype), client, NOON)
 
     def answer(self, data: bytes, client: str = "192.0.2.99", over_udp: bool = True) -> bytes | None:
         """One query's bytes in, one reply's bytes out."""

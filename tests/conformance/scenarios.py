@@ -22,6 +22,7 @@ from tests.conformance.upstream import absolute, parse_records, question_message
 
 OPTION = re.compile(r"\s*([a-z-]+):\s*\"?([^\"]*)\"?\s*")
 MOST_ALIASES = 16
+PASSTHRU = "passthru"
 RCODES = {"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP", "YXDOMAIN", "NOTAUTH"}
 
 
@@ -60,7 +61,8 @@ def open_scenario(case: Case, name: str) -> tuple[Engine, Step, Json]:
     scenario = mapping(read_scenarios(case.file).get(name))
     step = Step()
     config = texts(scenario.get("config"))
-    lists = [zone_of(scenario, block) for block in blocks_of(config, "rpz")]
+    blocks = [block for block in blocks_of(config, "rpz") if block.get("rpz-action-override") != "disabled"]
+    lists = [zone_of(scenario, block) for block in blocks]
     upstream = Upstream(scenario, step)
     return start(lists, settings_of(config, lists, upstream.names()), upstream.script), step, scenario
 
@@ -87,16 +89,21 @@ def blocks_of(config: Iterable[str], kind: str) -> Iterator[dict[str, str]]:
 
 
 def zone_of(scenario: Json, block: Mapping[str, str]) -> ListText:
-    """A response policy zone as a list of its own. A zone without a file comes by transfer, which is not ours to do."""
+    """A response policy zone as a list. One whose every action is « passthru » is a category that is allowed.
+
+    A zone without a file comes by transfer, which is not ours to do.
+    """
     text = str(mapping(scenario.get("files")).get(block.get("file", ""), ""))
-    return ListText(text, "rpz", title=block.get("name", ""))
+    category = PASSTHRU if block.get("rpz-action-override") == PASSTHRU else "zone"
+    return ListText(text, "rpz", category, block.get("name", ""))
 
 
 def settings_of(config: Sequence[str], lists: Sequence[ListText], known: Iterable[str]) -> PolicySettings:
     """Private addresses are let through unless the scenario is about them: the upstream's names are private ones."""
     guards = any("private-address" in line for line in config)
     tops = set() if guards else {name.rstrip(".").rpartition(".")[2] for name in known}
-    return one_profile(lists, private={top for top in tops if top})
+    allowed = {each.category for each in lists} & {PASSTHRU}
+    return one_profile(lists, allowed, {top for top in tops if top})
 
 
 def pass_time(engine: Engine, scenario: Json, after: int, until: int) -> int:
@@ -108,6 +115,12 @@ def pass_time(engine: Engine, scenario: Json, after: int, until: int) -> int:
         if isinstance(number, int) and after < number < until and "TIME_PASSES" in text:
             engine.clock[0] += float(next(iter(re.findall(r"ELAPSE\D*([0-9.]+)", text)), 0))
     return until
+
+
+def is_referral(entry: Json) -> bool:
+    """An answer with nothing but name servers: a resolver goes on from there, and so to another entry."""
+    authority = [line.upper().split() for line in texts(entry.get("AUTHORITY"))]
+    return not texts(entry.get("ANSWER")) and any("NS" in words[1:-1] for words in authority)
 
 
 class Upstream:
@@ -158,7 +171,7 @@ class Upstream:
     def find(self, name: str, qtype: str) -> Json | None:
         """The entry whose question this is; one with an answer before a referral."""
         fitting = [entry for entry in self.entries(self.step.number) if self.fits(entry, name, qtype)]
-        return next((entry for entry in fitting if texts(entry.get("ANSWER"))), next(iter(fitting), None))
+        return min(fitting, key=is_referral, default=None)
 
     def fits(self, entry: Json, name: str, qtype: str) -> bool:
         matching = texts(entry.get("match"))

@@ -27,7 +27,9 @@ def parse_records(lines: Iterable[str]) -> list[dns.rrset.RRset]:
             rest.pop(0)
         rtype = rest.pop(0)
         data = line.split(None, len(words) - len(rest))[-1] if rest else ""
-        found.append(dns.rrset.from_text(absolute(owner), ttl, "IN", rtype, data))
+        found.append(
+            dns.rrset.from_text_list(absolute(owner), ttl, "IN", rtype, [data], origin=dns.name.root, relativize=False)
+        )
     return found
 
 

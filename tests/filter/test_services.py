@@ -11,19 +11,21 @@ from filter.services import SERVICES, Service, list_sources
 
 SHARED = frozenset(
     """
-    akamaihd.net akamaized.net akamai.net cloudfront.net amazonaws.com azureedge.net azurefd.net fastly.net fastlylb.net
-    cloudflare.com cloudflare.net jsdelivr.net unpkg.com gstatic.com googleapis.com googleusercontent.com ggpht.com
-    googlevideo.com google.com fbcdn.net microsoft.com bing.com live.com office.com apple.com icloud.com
-    amazon-adsystem.com edgekey.net edgesuite.net llnwd.net bunnycdn.com b-cdn.net ssl-images-amazon.com media-amazon.com
+    akamaihd.net akamaized.net akamai.net cloudfront.net amazonaws.com azureedge.net azurefd.net fastly.net
+    fastlylb.net cloudflare.com cloudflare.net jsdelivr.net unpkg.com gstatic.com googleapis.com
+    googleusercontent.com ggpht.com googlevideo.com google.com fbcdn.net microsoft.com bing.com live.com
+    office.com apple.com icloud.com amazon-adsystem.com edgekey.net edgesuite.net llnwd.net bunnycdn.com
+    b-cdn.net ssl-images-amazon.com media-amazon.com
     """.split()  # noqa: SIM905  # a table of names reads best as text
 )
 """What many sites are served from, and what pupils' and teachers' accounts live under."""
 EDUCATION = frozenset(
     """
     education.gouv.fr education.fr ac-amiens.fr cned.fr lumni.fr pix.fr reseau-canope.fr eduscol.education.fr
-    phet.colorado.edu monlycee.net ent.fr pronote.net index-education.net e-primo.fr one.education oneplus.fr beneylu.com klassly.com
-    scratch.mit.edu geogebra.org wikipedia.org vikidia.org education.minecraft.net khanacademy.org calculatice.ac-lille.fr tuxpaint.org
-    classroom.google.com docs.google.com drive.google.com teams.microsoft.com arte.tv bayard-jeunesse.com
+    phet.colorado.edu monlycee.net ent.fr pronote.net index-education.net e-primo.fr one.education oneplus.fr
+    beneylu.com klassly.com scratch.mit.edu geogebra.org wikipedia.org vikidia.org education.minecraft.net
+    khanacademy.org calculatice.ac-lille.fr tuxpaint.org classroom.google.com docs.google.com drive.google.com
+    teams.microsoft.com arte.tv bayard-jeunesse.com
     """.split()  # noqa: SIM905
 )
 """What lessons use: none of it may lie under a service's domain, but for what EXPECTED says."""
