@@ -121,7 +121,7 @@ def stop_lesson(session: Session, viewer: Viewer, lesson: Lesson, now: datetime)
 def _running(session: Session, viewer: Viewer, lesson: Lesson, now: datetime) -> Found:
     found = find_place(session, viewer, room_id=lesson.room_id)
     found.must(viewer, Action.RUN_LESSON)
-    session.refresh(lesson, with_for_update=True)
+    session.refresh(lesson, ["ends", "stopped_at"], with_for_update=True)
     if not lesson.runs_at(now):
         raise Conflict("lesson.over", "Cette leçon est finie.")
     return found

@@ -120,7 +120,7 @@ def list_labels(
     query = visible_to(viewer, query, collectivity=School.collectivity_id, school=Device.school_id)
     if school_id is not None:
         query = query.where(Device.school_id == school_id)
-    return session.execute(query.order_by(Device.name, Device.id)).tuples().all()
+    return [(label, device) for label, device in session.execute(query.order_by(Device.name, Device.id))]
 
 
 def set_label(
