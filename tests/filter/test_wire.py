@@ -14,15 +14,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filter import replies, wire
-from filter.bundle import Bundle
 from filter.cache import Cache, keep
-from filter.compiler import compile_bundle
 from filter.handler import Handler
 from filter.lookup import Lookup
 from filter.metrics import Metrics
-from filter.policy import Policy
+from filter.pair import open_pair
 from filter.wire import Question, UpstreamAnswer, WireError
-from tests.filter.conftest import LISTS, NOON, SCHOOL
+from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair
 from tests.filter.scripted import answer
 
 DNSLIB_LEAK = bytes.fromhex("f5c201000000000000041402000101200000010000000414005a92929292")
@@ -42,10 +40,10 @@ async def forward(question: Question, _dnssec_ok: bool, _checking_disabled: bool
 @pytest.fixture(scope="module")
 def handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
     path = tmp_path_factory.mktemp("wire") / "b"
-    compile_bundle(LISTS, SCHOOL, path, serial=1, compiled_at=NOON)
+    compile_pair(LISTS, SCHOOL, path, serial=1)
     metrics = Metrics()
     made = Handler(Lookup(forward, Cache(1 << 20), metrics.count_cache), metrics, now)
-    made.policy = Policy(Bundle.open(path))
+    made.policy = open_pair(path).policy
     return made
 
 
@@ -230,6 +228,13 @@ def test_what_is_no_ordinary_query_gets_its_error(handler: Handler, data: bytes,
     assert dns.opcode.from_flags(message.flags) == int.from_bytes(data[2:4], "big") >> 11 & 15
 
 
+@pytest.mark.parametrize("length", range(12))
+def test_what_is_shorter_than_a_header_is_no_message(length: int) -> None:
+    for read in (wire.read_query, wire.read_answer):
+        with pytest.raises(WireError):
+            read(bytes(length))
+
+
 @pytest.mark.parametrize("data", [b"", b"\x12\x34", bytes(11), header(0x8100, 1, 0, 0, 0) + QUESTION])
 def test_fragments_and_responses_get_silence(handler: Handler, data: bytes) -> None:
     assert ask(handler, data) is None
@@ -251,10 +256,10 @@ def test_a_fault_of_ours_is_servfail_and_counted(tmp_path: Path) -> None:
     async def fail(_question: Question, _dnssec_ok: bool, _checking_disabled: bool) -> UpstreamAnswer:
         raise ZeroDivisionError
 
-    compile_bundle(LISTS, SCHOOL, tmp_path / "b", serial=1, compiled_at=NOON)
+    compile_pair(LISTS, SCHOOL, tmp_path / "b", serial=1)
     metrics = Metrics()
     broken = Handler(Lookup(fail, Cache(1 << 20), metrics.count_cache), metrics, now)
-    broken.policy = Policy(Bundle.open(tmp_path / "b"))
+    broken.policy = open_pair(tmp_path / "b").policy
 
     reply = ask(broken, header(0x0100, 1, 0, 0, 0) + QUESTION)
 
