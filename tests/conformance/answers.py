@@ -35,7 +35,7 @@ def engine_for(case: Case) -> Engine:
     network's own resolver (« conditional ») is a private name."""
     config, name = mapping(case.data.get("config")), str(case.query["qname"]).rstrip(".")
     lines = case.lines("upstream_answer")
-    script = answering(lines, case.lines("upstream_authority"))
+    script = answering(lines, case.lines("upstream_authority"), case.lines("upstream_additional"))
     private = texts(config.get("allowed_domains"))
     origin = config.get("answer_origin")
     if origin == "conditional":

@@ -4,6 +4,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+import dns.edns
 import dns.rcode
 
 from filter.explaining import Effect, Explanation
@@ -83,8 +84,7 @@ def check_group_policy(case: Case) -> str:
     reply = engine.ask(name, qtype, "192.0.2.7")
     if reply is None:
         return "no reply"
-    decision = engine.decide(name, qtype, "192.0.2.7")
-    blocked = decision.action is not Action.ALLOWED or not engine.asked or bool(case.lines("upstream_answer"))
+    blocked = any(isinstance(option, dns.edns.EDEOption) for option in reply.options)  # every refusal says why
     found = [rdata.to_text() for rrset in reply.answer for rdata in rrset]
     wanted = case.expect.get("answers")
     return first_of(

@@ -49,6 +49,7 @@ def respond(
     authority: Iterable[dns.rrset.RRset] = (),
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR,
     *,
+    more: Iterable[dns.rrset.RRset] = (),
     authenticated: bool = False,
 ) -> bytes:
     """A whole message."""
@@ -56,22 +57,21 @@ def respond(
     reply.set_rcode(rcode)
     reply.answer += list(answer)
     reply.authority += list(authority)
+    reply.additional += list(more)
     if authenticated:
         reply.flags |= dns.flags.AD
     return reply.to_wire(max_size=65_535)
 
 
-def answering(
-    lines: Iterable[str], authority: Iterable[str] = (), missing: dns.rcode.Rcode = dns.rcode.NOERROR
-) -> Script:
-    """An upstream that says these very records to a question of their first owner, and follows aliases among them."""
+def answering(lines: Iterable[str], authority: Iterable[str] = (), additional: Iterable[str] = ()) -> Script:
+    """An upstream that knows these records, and follows aliases among them; the other sections it always adds."""
     known = parse_records(lines)
-    extra = parse_records(authority)
+    beside, more = parse_records(authority), parse_records(additional)
 
     def script(question: Question) -> bytes:
         asked = question_message(question).question[0]
         found = follow(known, asked.name, asked.rdtype)
-        return respond(question, found, extra, dns.rcode.NOERROR if found or extra else missing)
+        return respond(question, found, beside, more=more)
 
     return script
 
