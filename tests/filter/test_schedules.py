@@ -212,6 +212,12 @@ def test_the_hour_that_comes_twice_is_judged_twice() -> None:
     assert is_active(week, first + timedelta(hours=1))
 
 
+def test_the_next_change_may_be_in_the_second_pass_of_an_hour() -> None:
+    week = schedule(WeeklyRange((6,), time(2, 15), time(2, 45)))
+    between = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50, and 02:00 comes again
+    assert next_change(week, between) == datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
+
+
 def test_a_schedule_without_ranges_never_changes() -> None:
     assert next_change(schedule(), at("2026-09-07T08:00")) is None
     assert next_change(schedule(WeeklyRange(tuple(range(7)), time(0), time(0))), at("2026-09-07T08:00")) is None
