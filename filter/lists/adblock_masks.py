@@ -151,12 +151,14 @@ def read_anchor(mask: Mask, exception: bool) -> Subject | None:
 
 def read_name(text: str) -> str:
     """One whole name; a single label will do. Raises RuleRefused."""
+    if text.startswith("."):  # no label is empty: no name is like that
+        raise RuleRefused("invalid_name")
     try:
         name = text if text.isascii() else to_ascii(text)
         return clean_name(name)
     except NameRefused as refusal:
         if refusal.reason == "bare_label":
-            return name.removesuffix(".").removeprefix(".")
+            return name.removesuffix(".")
         raise RuleRefused(refusal.reason) from refusal
 
 
