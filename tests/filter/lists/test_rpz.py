@@ -168,6 +168,18 @@ def test_local_data_is_gathered_by_name(tmp_path: Path) -> None:
     assert report.examples == {"duplicate": [(15, "one.example.policy.example CNAME .")]}
 
 
+def test_a_plain_line_hands_its_name_down_too(tmp_path: Path) -> None:
+    entries, report = read_with(
+        read_rpz, tmp_path, f"{HEADER}one.example A 192.0.2.1\ntwo.example CNAME .\n\n; note\n  A 192.0.2.2\n"
+    )
+
+    assert entries[0] == exact("two.example")
+    assert [entry.reply for entry in entries[1:] if isinstance(entry, RuleEntry)] == [
+        RuleReply(ReplyKind.RECORDS, records=(ReplyRecord(A, "192.0.2.1"),))
+    ]
+    assert [number for number, _ in report.examples["duplicate"]] == [11]
+
+
 def test_the_first_of_two_actions_for_a_name_counts(tmp_path: Path) -> None:
     entries, report = read_with(
         read_rpz,
