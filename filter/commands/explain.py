@@ -205,10 +205,11 @@ def tell_match(match: Match) -> Iterator[str]:
     """One entry of one list, and the schedule that decides about its category."""
     info = match.list
     source = ", ".join(part for part in (info.source, info.licence, info.date) if part)
+    source = f" ; {source}" if source else ""
     layer = f", par {match.layer}" if match.layer else ""
     state = f"{EFFECTS[match.effect]}{layer}{', par dérogation' if match.override else ''}"
     entry = f" : {match.entry}" if match.entry != match.suffix else ""
-    yield f"  liste   : {match.suffix} est dans « {info.title} » ({state} ; {source}){entry}"
+    yield f"  liste   : {match.suffix} est dans « {info.title} » ({state}{source}){entry}"
     if (schedule := match.schedule) is not None:
         changes = f" jusqu’au {in_french(schedule.changes_at)}" if schedule.changes_at is not None else ""
         yield f"  plage   : « {schedule.name} » {'active' if schedule.active else 'inactive'}{changes}"
