@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from filter.delta import make_delta
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from filter.bundle import BundleRefused
+from filter.delta import DeltaRefused, make_delta
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
 from fleet.filtering import publications
@@ -42,9 +43,9 @@ def make_deltas(new: Path, workspace: Path) -> list[Delta]:
         path = workspace / f"old-{publication.serial}"
         try:
             publications.copy_names(publication.id, path)
-        except NotFound:
+            content = make_delta(path, new)
+        except (NotFound, BundleRefused, DeltaRefused):  # that filter takes the whole
             continue
-        content = make_delta(path, new)
         path.unlink()
         if len(content) <= new.stat().st_size * WORTHWHILE:
             found.append(Delta(publication.etag, content))

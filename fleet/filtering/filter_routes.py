@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from fleet.clock import Now
 from fleet.db import DbSession, SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering import deltas, nodes, policies, publications, reports
-from fleet.filtering.filter_schemas import ReportIn
+from fleet.filtering import deltas, nodes, policies, publications, reports, requests
+from fleet.filtering.filter_schemas import ReportIn, RequestIn
 from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.publications import CHUNK
 from fleet.filtering.ranges import Span, Unsatisfiable, is_known, wanted_span
@@ -213,5 +213,21 @@ def report(body: ReportIn, node: CallingFilter, session: DbSession, now: Now) ->
         policy_serial=body.policy_serial,
         health=body.health | facts,
         counts=[Count(count.hour, count.action, count.category, count.queries) for count in body.counts],
+        now=now,
+    )
+
+
+@router.post("/requests", status_code=204)
+def receive_request(body: RequestIn, node: CallingFilter, session: DbSession, now: Now) -> None:
+    """Keep what somebody asked on a block page. One that comes twice is one."""
+    requests.receive_request(
+        session,
+        node,
+        id=body.id,
+        name=body.name,
+        reason=body.reason,
+        contact=body.contact,
+        client=None,  # filters tell no address
+        asked_at=body.asked_at,
         now=now,
     )

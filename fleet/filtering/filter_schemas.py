@@ -66,4 +66,7 @@ class RequestIn(BaseModel):
     reason: Annotated[str, Field(max_length=1000)] = ""
     contact: Annotated[str, Field(max_length=200)] = ""
     client_school: Annotated[str, Field(max_length=20)] = ""
+    """UAI of the school whose profile blocked, "" when several share it."""
+    client_room: Annotated[str, Field(max_length=200)] = ""
+    client_profile: Annotated[str, Field(max_length=200)] = ""
     asked_at: BodyMoment

@@ -1,4 +1,4 @@
-"""Bundles in the database, as a worker leaves them or as a test wants them."""
+"""Names files in the database, as a worker leaves them or as a test wants them."""
 
 import hashlib
 from pathlib import Path
@@ -7,22 +7,26 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fleet.filtering import service, tasks
-from fleet.filtering.models import (
-    Publication,
-    PublicationChunk,
-    PublicationState,
-)
+from filter.bundle import NamesFile
+from filter.lists.source import ListReport
+from filter.services import list_sources
+from fleet.filtering import publications, service, tasks
+from fleet.filtering.models import Publication, PublicationChunk, PublicationState
 from fleet.filtering.publications import CHUNK
 from tests.factories import NOON
 
 
 def write_lists(directory: Path) -> Path:
-    """A small UT1 tree."""
+    """A small UT1 tree of three names."""
     for category, names in {"gambling": "casino.example\njeux.example\n", "liste_bu": "bonjeux.jeux.example\n"}.items():
         (directory / "ut1" / category).mkdir(parents=True)
         (directory / "ut1" / category / "domains").write_text(names)
     return directory / "ut1"
+
+
+def in_catalogue() -> int:
+    """Names of the catalogue of services: every file holds them."""
+    return len({entry for source in list_sources() for entry in source.read(ListReport())})
 
 
 def publish(session: Session) -> Publication:
@@ -33,7 +37,7 @@ def publish(session: Session) -> Publication:
 
 
 def store(session: Session, content: bytes, **overrides: Any) -> Publication:
-    """A published bundle whose content is these bytes."""
+    """A published file whose content is these bytes."""
     publication = Publication(
         requested_at=NOON, state=PublicationState.PUBLISHED, published_at=NOON, size=len(content),
         digest=hashlib.sha256(content).hexdigest(), **overrides,
@@ -50,3 +54,9 @@ def store(session: Session, content: bytes, **overrides: Any) -> Publication:
 def content_of(session: Session, publication: Publication) -> bytes:
     query = select(PublicationChunk.content).where(PublicationChunk.publication_id == publication.id)
     return b"".join(session.scalars(query.order_by(PublicationChunk.position)))
+
+
+def open_names(publication: Publication, path: Path) -> NamesFile:
+    """The published file, opened as a filter opens it, but for its signature."""
+    publications.copy_names(publication.id, path)
+    return NamesFile.open(path)

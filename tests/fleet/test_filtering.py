@@ -1,6 +1,5 @@
 """Filtering, the controller's side: profiles, publications, explain, and all of it over HTTP."""
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from filter.bundle import Bundle
+from filter.compiler import compile_names
+from filter.lists.ut1 import read_ut1
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, Invalid, NotAllowed
@@ -25,10 +25,11 @@ from fleet.filtering.models import (
 )
 from fleet.filtering.nights import night_of
 from fleet.filtering.publications import CHUNK, KEPT, MOST_ATTEMPTS
+from fleet.filtering.turns import COMPILE_LOCK, turn
 from fleet.scope import Role, Viewer
 from fleet.worker import make_celery
 from tests.factories import NOON, make_collectivity, make_user
-from tests.fleet.publishing import content_of, publish, store, write_lists
+from tests.fleet.publishing import content_of, in_catalogue, open_names, publish, store, write_lists
 from tests.sign_in import signed_in
 
 
@@ -60,18 +61,20 @@ def profile(session: Session) -> FilterProfile:
 def test_the_default_profile_is_made_once_and_guards_a_school(session: Session, profile: FilterProfile) -> None:
     assert service.ensure_default_profile(session) is profile
     assert {"gambling", "adult", "vpn", "doh"} <= set(profile.blocked_categories)
-    assert service.list_profiles(session) == [profile]
+    assert service.list_profiles(session)[0] is profile
 
 
-def test_a_change_is_cleaned_and_asks_for_a_bundle(session: Session, staff: Viewer, profile: FilterProfile) -> None:
+def test_a_change_is_cleaned_and_is_a_policy_at_once(session: Session, staff: Viewer, profile: FilterProfile) -> None:
     service.update_profile(
         session, staff, profile.id, blocked_categories=["vpn", "gambling", "vpn"],
         denied_names=["WWW.Exemple.FR.", "école.example"], now=NOON,
     )  # fmt: skip
     assert profile.blocked_categories == ["gambling", "vpn"]
     assert profile.denied_names == ["www.exemple.fr", "xn--cole-9oa.example"]
-    [asked] = service.list_publications(session).rows
-    assert (asked.state, asked.requested_by) == (PublicationState.REQUESTED, staff.name)
+    policy = service.find_current_policy(session)
+    assert policy is not None
+    assert policy.by == staff.name
+    assert service.list_publications(session).rows == []  # the names are what they were
 
 
 @pytest.mark.parametrize(
@@ -109,19 +112,17 @@ def test_networks_have_one_profile_each(session: Session, staff: Viewer, profile
 # --- publications ------------------------------------------------------------------------------------------------
 
 
-def test_a_publication_is_a_bundle_of_what_was_decided(
+def test_a_publication_is_a_file_of_what_the_lists_hold(
     session: Session, with_lists: FleetConfig, tmp_path: Path
 ) -> None:
     publication = publish(session)
     assert publication.state is PublicationState.PUBLISHED, publication.error
-    content = content_of(session, publication)
-    assert (publication.size, publication.digest) == (len(content), hashlib.sha256(content).hexdigest())
-    path = tmp_path / "bundle"
-    path.write_bytes(content)
-    bundle = Bundle.open(path)
-    assert (bundle.serial, bundle.names) == (publication.serial, 3)
-    assert publication.report["names"] == 3
-    assert {entry["slug"] for entry in publication.report["lists"]} == {"gambling", "liste_bu"}
+    names = open_names(publication, tmp_path / "names")
+    assert (names.serial, names.digest, names.etag) == (publication.serial, publication.digest, publication.etag)
+    assert (names.names, names.size) == (3 + in_catalogue(), publication.size)
+    assert publication.report["names"] == names.names
+    of_sources = {each["slug"] for each in publication.report["lists"] if not each["category"].startswith("service:")}
+    assert of_sources == {"gambling", "liste_bu"}
     assert service.find_latest(session) is publication
 
 
@@ -188,7 +189,7 @@ def test_a_compile_that_kills_every_worker_is_given_up(session: Session, with_li
 
 def test_only_one_compiles_at_a_time(session: Session, with_lists: FleetConfig) -> None:
     publication = service.request_publication(session, "test", NOON)
-    with publications.compile_turn(session.get_bind().engine) as is_ours:
+    with turn(session.get_bind().engine, COMPILE_LOCK) as is_ours:
         assert is_ours
         tasks.compile_publication(str(publication.id))
         assert service.get_publication(session, publication.id).state is PublicationState.REQUESTED
@@ -196,19 +197,18 @@ def test_only_one_compiles_at_a_time(session: Session, with_lists: FleetConfig) 
     assert service.get_publication(session, publication.id).state is PublicationState.PUBLISHED
 
 
-def test_whoever_was_overtaken_publishes_nothing(session: Session, tmp_path: Path) -> None:
+def test_whoever_was_overtaken_publishes_nothing(session: Session, lists: Path, tmp_path: Path) -> None:
     publication = service.request_publication(session, "test", NOON)
     slow = publications.start(session, publication.id, NOON)
     quick = publications.start(session, publication.id, NOON)
     assert slow is not None
     assert quick is not None
-    (tmp_path / "old").write_bytes(b"old")
-    (tmp_path / "new").write_bytes(b"new")
-    assert publications.publish(session, quick, tmp_path / "new", {}, NOON)
-    assert not publications.publish(session, slow, tmp_path / "old", {}, NOON)
+    compiled = compile_names(read_ut1(lists), tmp_path / "names", serial=quick.serial, compiled_at=NOON)
+    assert publications.publish(session, quick, tmp_path / "names", compiled.digest, {}, NOON)
+    assert not publications.publish(session, slow, tmp_path / "names", "0" * 64, {}, NOON)
     publications.fail(session, slow, "trop tard")
-    assert content_of(session, publication) == b"new"
-    assert publication.state is PublicationState.PUBLISHED
+    assert content_of(session, publication) == (tmp_path / "names").read_bytes()
+    assert (publication.state, publication.digest) == (PublicationState.PUBLISHED, compiled.digest)
 
 
 def test_old_content_goes_and_history_stays(session: Session, with_lists: FleetConfig) -> None:
@@ -263,7 +263,7 @@ def test_explain_is_the_live_decision(
         assert (told["decision"]["action"], told["decision"]["rule"]) == (action, rule), name
     casino = api.get(path, params={"name": "casino.example"}).json()
     assert [match["suffix"] for match in casino["matches"]] == ["casino.example"]
-    assert (casino["decision"]["category"], casino["profile"]) == ("gambling", "ecole")
+    assert (casino["decision"]["category"], casino["profile"]) == ("gambling", "elementaire")
     service.update_profile(session, staff, profile.id, denied_names=[], allowed_names=["casino.example"], now=NOON)
     publish(session)  # the next bundle is asked, not the one that was open
     assert api.get(path, params={"name": "casino.example"}).json()["decision"]["rule"] == "own_allow"

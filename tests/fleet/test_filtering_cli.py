@@ -16,9 +16,10 @@ from fleet.cli import app
 from fleet.db import SessionFactory
 from fleet.embedded.postgres import Postgres
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import publications, service, tasks
+from fleet.filtering import publications, service, signing, tasks
 from tests.embedded.waiting import until
 from tests.factories import make_school
+from tests.fleet.publishing import in_catalogue
 from tests.fleet.stores import own_database
 
 
@@ -55,22 +56,24 @@ def test_a_filter_is_registered_into_a_private_file(preau: Terminal, tmp_path: P
     output = tmp_path / "filter.credential"
     shown = preau("register", "passerelle-laon", "--school", uai.lower(), "--output", str(output))
     assert "passerelle-laon" in shown.output
-    credential = output.read_text().strip()
+    credential, key = output.read_text().splitlines()
     assert credential not in shown.output
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     with SessionFactory() as session:
         node = service.authenticate(session, f"Bearer {credential}")
         assert node.school_id is not None
+        assert [key] == [f"ed25519 {public}" for public in signing.public_keys(session)]
     assert "jamais vu" in preau("list").output
 
 
 def test_without_a_file_it_is_shown_once(preau: Terminal) -> None:
-    shown = preau("register", "passerelle").stdout.strip()
+    shown, key = preau("register", "passerelle").stdout.splitlines()
+    assert re.fullmatch("ed25519 [0-9a-f]{64}", key)
     with SessionFactory() as session:
         assert service.authenticate(session, f"Bearer {shown}").name == "passerelle"
     with pytest.raises(Conflict):
         preau("register", "passerelle")
-    assert preau("register", "passerelle", "--replace").stdout.strip() != shown
+    assert preau("register", "passerelle", "--replace").stdout.splitlines()[0] != shown
     preau("revoke", "passerelle")
     assert "révoqué" in preau("list").output
 
@@ -101,7 +104,12 @@ def test_publishing_shows_how_it_went(preau: Terminal, tmp_path: Path) -> None:
     preau("list")  # binds the database
     worker = threading.Thread(target=compile_what_is_asked)
     worker.start()
-    assert re.search(r"Publiée : 1 nom, \d+,\d Mo, en \d+(,\d+)? s\.", preau("publish").output)
+    names = f"{1 + in_catalogue()} noms"
+    assert re.search(rf"Publiée : {names}, \d+,\d Mo, en \d+(,\d+)? s\.", preau("publish").output)
+    worker.join()
+    worker = threading.Thread(target=compile_what_is_asked)
+    worker.start()
+    assert "Sans changement" in preau("publish").output
     worker.join()
     (tmp_path / "ut1" / "gambling" / "domains").write_text("# rien\n")
     worker = threading.Thread(target=compile_what_is_asked)

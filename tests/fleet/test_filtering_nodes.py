@@ -1,9 +1,10 @@
-"""Filters: their credential, the bundle as they fetch it, their reports."""
+"""Filters: their credential, the names as they fetch them, their reports."""
 
 import asyncio
 import hashlib
 import json
 import random
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,15 +21,17 @@ from sqlalchemy.orm import Session
 from filter.config import Endpoint, FilterConfig
 from filter.reporter import Reporter
 from filter.service import FilterService
+from filter.signing import trust
 from filter.updater import Updater
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, NotFound
-from fleet.filtering import service, tasks
+from fleet.filtering import service, signing, tasks
 from fleet.filtering.models import (
     FilterCount,
     FilterNode,
 )
+from fleet.filtering.policy_models import UnblockRequest
 from fleet.filtering.publications import CHUNK
 from fleet.worker import make_celery
 from tests.factories import NOON, make_school
@@ -71,12 +74,12 @@ def test_nobody_else_gets_in(api: TestClient, session: Session, filter_node: tup
     ]  # fmt: skip
     for header in wrong:
         sent = [] if header is None else [(b"Authorization", header.encode())]
-        answer = api.get("/filter/v1/bundle", headers=sent)
+        answer = api.get("/filter/v1/names", headers=sent)
         assert (answer.status_code, answer.json()["code"]) == (401, "credential.refused"), header
-    assert api.get("/filter/v1/bundle", headers=headers).json()["code"] == "filtering.none_published"
+    assert api.get("/filter/v1/names", headers=headers).json()["code"] == "filtering.none_published"
     service.revoke_filter(session, node.name, NOON)
     session.flush()
-    assert api.get("/filter/v1/bundle", headers=headers).status_code == 401
+    assert api.get("/filter/v1/names", headers=headers).status_code == 401
 
 
 @pytest.fixture
@@ -94,17 +97,17 @@ def fetch(
 
     def get(method: str = "GET", **headers: str) -> Response:
         sent = filter_node[1] | {name.replace("_", "-"): value for name, value in headers.items()}
-        return api.request(method, "/filter/v1/bundle", headers=sent)
+        return api.request(method, "/filter/v1/names", headers=sent)
 
     return get
 
 
-def test_the_bundle_whole(fetch: Callable[..., Response], content: bytes, session: Session, filter_node: Any) -> None:
+def test_the_names_whole(fetch: Callable[..., Response], content: bytes, session: Session, filter_node: Any) -> None:
     answer = fetch()
     latest = service.find_latest(session)
     assert latest is not None
     assert (answer.status_code, answer.content) == (200, content)
-    assert answer.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()}"'
+    assert answer.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()}.{latest.serial}"'
     assert answer.headers["X-Preau-Serial"] == str(latest.serial)
     assert answer.headers["Content-Length"] == str(len(content))
     session.refresh(filter_node[0])
@@ -166,7 +169,8 @@ HOUR = "2026-11-24T10:00:00+00:00"
 def report(**overrides: Any) -> dict[str, Any]:
     return {
         "version": "0.1.0", "run": "0123456789abcdef", "started_at": "2026-11-24T09:12:00+00:00", "bundle_serial": 7,
-        "bundle_digest": "0" * 64, "health": {"status": "ok", "uptime_seconds": 12.5},
+        "bundle_digest": "0" * 64, "policy_serial": 3, "policy_digest": "1" * 64,
+        "health": {"status": "ok", "uptime_seconds": 12.5},
         "counts": [{"hour": HOUR, "action": "blocked", "category": "gambling", "queries": 5}],
     } | overrides  # fmt: skip
 
@@ -191,7 +195,8 @@ def test_reports_count_once_whatever_comes_twice_or_late(
     send(3, run="apres-redemarrage")
     assert counted(session) == 12
     session.refresh(node)
-    assert (node.version, node.bundle_serial, node.last_seen_at) == ("0.1.0", 7, NOON)
+    assert (node.version, node.bundle_serial, node.policy_serial, node.last_seen_at) == ("0.1.0", 7, 3, NOON)
+    assert node.health["policy_digest"] == "1" * 64
     assert node.health["status"] == "ok"
     [total] = service.totals(session, NOON - timedelta(hours=1))
     assert (total.action, total.category, total.queries) == ("blocked", "gambling", 12)
@@ -216,7 +221,8 @@ def test_counts_are_kept_for_four_hundred_days(
     "wrong",
     [
         {"run": ""}, {"run": "x" * 65}, {"version": "v" * 41}, {"bundle_serial": "7"},
-        {"bundle_digest": "nope"}, {"started_at": 1700000000}, {"started_at": "2026-11-24T09:00:00"},
+        {"bundle_digest": "nope"}, {"policy_digest": "nope"}, {"policy_serial": -1},
+        {"started_at": 1700000000}, {"started_at": "2026-11-24T09:00:00"},
         {"health": {"a": "x" * 16_384}}, {"health": {"a": "NUL \x00"}}, {"health": []}, {"version": "é"},
         {"counts": [{"hour": "2026-11-24T10:30:00+00:00", "action": "blocked", "queries": 1}]},
         {"counts": [{"hour": HOUR, "action": "blocked", "queries": -1}]},
@@ -253,28 +259,68 @@ def test_a_real_filter_fetches_what_was_published_and_reports(
     tmp_path: Path,
 ) -> None:
     node, headers = filter_node
-    make_celery(replace(config, ut1_dir=write_lists(tmp_path)))
-    published = publish(session)
+    lists = write_lists(tmp_path)
+    make_celery(replace(config, ut1_dir=lists))
+    publish(session)
     running = FilterService(FilterConfig(listen=(), upstreams=(Endpoint("192.0.2.1", 53),)))
     running.metrics.count(NOON, "blocked", "category_deny", "gambling")
     running.metrics.count(NOON, "allowed", "default", None)
+    trusted = trust(signing.public_keys(session))
 
-    async def converse() -> tuple[str, str]:
+    async def converse() -> list[str]:
         async with AsyncClient(
             transport=ASGITransport(app), base_url="https://preau.example.test", headers=headers
         ) as client:
-            updater = Updater(client, tmp_path / "data", running.install)
+            updater = Updater(client, tmp_path / "data", trusted, running.install, lambda: NOON)
             reporter = Reporter(client, running.metrics, "0.1.0", NOON, running.health, lambda: NOON)
             await updater.start()
-            outcomes = await updater.poll(), await updater.poll()
-            await reporter.send(updater.serial, updater.digest)
-            await reporter.send(updater.serial, updater.digest)
+            outcomes = [await updater.poll_policy(0), await updater.fetch_names(), await updater.poll_policy(0)]
+            with (lists / "gambling" / "domains").open("a") as file:
+                file.write("loto.example\n")
+            await asyncio.to_thread(publish, session)
+            outcomes += [await updater.poll_policy(0), await updater.fetch_names()]
+            for _ in range(2):
+                await reporter.send(running.pair)
             return outcomes
 
-    assert asyncio.run(converse()) == ("installed", "unchanged")
+    assert asyncio.run(converse()) == ["installed", "whole", "unchanged", "unchanged", "delta"]
+    newest, policy = service.find_latest(session), service.find_current_policy(session)
+    assert newest is not None
+    assert policy is not None
     session.refresh(node)
-    assert (node.bundle_serial, node.health["bundle_digest"]) == (published.serial, published.digest)
+    assert (node.bundle_serial, node.health["bundle_digest"]) == (newest.serial, newest.digest)
+    assert (node.policy_serial, node.health["policy_digest"]) == (policy.serial, policy.digest)
     assert node.health["ready"] is True
-    assert node.health["upstreams"] == [{"address": "192.0.2.1:53", "failures": 0}]
     found = {(t.action, t.category): t.queries for t in service.totals(session, NOON)}
     assert found == {("blocked", "gambling"): 1, ("allowed", ""): 1}
+
+
+# --- what people ask on the block page ----------------------------------------------------------------------------
+
+
+def test_a_request_is_taken_once(api: TestClient, session: Session, filter_node: Any) -> None:
+    node, headers = filter_node
+    body = {
+        "id": str(uuid.uuid4()), "name": "www.casino.example", "reason": "Un cours", "contact": "Mme L.",
+        "client_school": "0020000A", "client_room": "", "client_profile": "elementaire", "asked_at": NOON.isoformat(),
+        "of_a_later_version": 1,
+    }  # fmt: skip
+    for _ in range(2):
+        answer = api.post("/filter/v1/requests", json=body, headers=headers)
+        assert answer.status_code == 204, answer.text
+    [asked] = session.scalars(select(UnblockRequest)).all()
+    assert (asked.filter_id, asked.school_id, asked.contact) == (node.id, node.school_id, "Mme L.")
+    assert api.post("/filter/v1/requests", json=body | {"id": "x"}, headers=headers).status_code == 422
+    assert api.post("/filter/v1/requests", json=body).status_code == 401
+
+
+# --- deltas -------------------------------------------------------------------------------------------------------
+
+
+def test_a_filter_that_is_too_far_behind_takes_the_whole(
+    fetch: Callable[..., Response], api: TestClient, filter_node: Any
+) -> None:
+    answer = api.get("/filter/v1/names/delta", params={"from": f"{'0' * 64}.1"}, headers=filter_node[1])
+    assert (answer.status_code, answer.json()["code"]) == (404, "filtering.no_delta")
+    assert api.get("/filter/v1/names/delta", headers=filter_node[1]).status_code == 422
+    assert api.get("/filter/v1/names/delta", params={"from": "x"}).status_code == 401

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from filter.lists.lines import ListRefused
 from filter.lists.source import ListReport
 from fleet.accounts import service as accounts
-from fleet.config import FleetConfig
+from fleet.clock import utc_now
 from fleet.errors import Conflict, Invalid, NotAllowed
 from fleet.filtering import fetching, listing, sources, tasks
 from fleet.filtering.inspecting import UT1, Description, inspect, open_content, place_of
@@ -215,8 +215,9 @@ BASE = "/api/v1/filtering"
 
 
 def test_staff_follows_a_source_over_http(
-    api: TestClient, session: Session, server: ListServer, config: FleetConfig
+    api: TestClient, session: Session, server: ListServer, clock: Clock
 ) -> None:
+    clock.now = utc_now()  # the worker's clock is nobody's to set
     signed_in(api, make_user(session))
     server.pages["/jeux"] = Page("".join(f"n{n}.example\n" for n in range(400)).encode(), etag='"v1"')
     body = {

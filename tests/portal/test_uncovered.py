@@ -21,7 +21,7 @@ def publish_small_set(session: Session, config: FleetConfig, clock: Clock, works
     order = publications.start(session, publications.add_request(session, None, clock.now).id, clock.now)
     assert order is not None
     report = compile_order(order, config, workspace, workspace / "bundle")
-    assert publications.publish(session, order, workspace / "bundle", summary(report), clock.now)
+    assert publications.publish(session, order, workspace / "bundle", report.digest, summary(report), clock.now)
 
 
 def test_blocked_categories_without_a_list_are_said_wherever_filtering_is_shown(
