@@ -81,7 +81,14 @@ class FastReader:
         self.wildcard_ends = numpy.zeros(1 << 16, bool)
         self.wildcard_ends[[int(tail) >> 48 for _, tail in self.wildcard_tails]] = True
 
-    def read(self, chunks: Iterable[bytes], report: ListReport, path: object, add: AddNetwork) -> "Iterator[Hashes]":
+    def read(
+        self,
+        chunks: Iterable[bytes],
+        report: ListReport,
+        path: object,
+        add: AddNetwork,
+        most_lines: int = MOST_LINES,
+    ) -> "Iterator[Hashes]":
         """The hashes of a file's names, in their order, a piece at a time; networks are given to ``add``.
 
         Raises ListRefused for more lines than any list has.
@@ -91,8 +98,8 @@ class FastReader:
             block = self.split(text)
             yield self.read_block(block, number, report, add)
             number += len(block.starts)
-            if number > MOST_LINES:
-                raise ListRefused(f"{path} : plus de {MOST_LINES} lignes")
+            if number > most_lines:
+                raise ListRefused(f"{path} : plus de {most_lines} lignes")
 
     def join(self, pieces: "Iterable[Hashes]") -> "Hashes":
         """All of them in one."""
