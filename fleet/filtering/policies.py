@@ -12,8 +12,8 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session, undefer
 
 from filter.compiler import compile_policy
-from filter.settings import PolicySettings
-from fleet.errors import NotFound
+from filter.settings import PolicySettings, SettingsInvalid
+from fleet.errors import Invalid, NotFound
 from fleet.filtering import events, profiles, publications, signing, snapshots, waiting
 from fleet.filtering.policy_models import FilterPolicy
 from fleet.paging import Listing, Page, paginate
@@ -49,20 +49,17 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
 
 
 def _compile(session: Session, settings: PolicySettings, by: str | None, why: str, now: datetime) -> FilterPolicy:
-    """The signed file of these settings, as a row that is not added yet."""
+    """The signed file of these settings, as a row that is not added yet; raise Invalid for contradictions."""
     latest = publications.find_latest(session)
     names_digest = (latest.digest if latest is not None else None) or ""
     serial = session.scalars(select(NEXT_SERIAL)).one()
     with tempfile.TemporaryDirectory(prefix="preau-policy-") as directory:
         out = Path(directory) / "policy"
-        report = compile_policy(
-            settings,
-            out,
-            serial=serial,
-            compiled_at=now,
-            names_digest=names_digest,
-            sign=signing.signing_key(session).sign,
-        )
+        sign = signing.signing_key(session).sign
+        try:
+            report = compile_policy(settings, out, serial=serial, compiled_at=now, names_digest=names_digest, sign=sign)
+        except SettingsInvalid as error:
+            raise Invalid("filtering.bad_policy", f"Ces réglages se contredisent : {error}.") from error
         content = out.read_bytes()
     return FilterPolicy(
         serial=serial,

@@ -6,10 +6,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from filter.normalising import normalise
-from filter.settings import PolicySettings, SettingsInvalid
+from filter.settings import PolicySettings
 from fleet.clock import utc_now
-from fleet.errors import Invalid, NotFound
+from fleet.errors import NotFound
 from fleet.filtering import decisions
 from fleet.filtering.cleaning import clean_categories as clean_categories
 from fleet.filtering.cleaning import clean_names as clean_names
@@ -24,14 +23,11 @@ def ensure_default_profile(session: Session, now: datetime | None = None) -> Fil
 
 
 def policy_settings(session: Session, now: datetime | None = None) -> PolicySettings:
-    """All that is decided, as filters read it; raise Invalid when it contradicts itself."""
+    """All that is decided, in one order; compiling it says whether it holds together."""
     now = now or utc_now()
     default = ensure_default_profile(session, now)
     session.flush()
-    try:
-        return normalise(decisions.read_policy(session, default.id, now))
-    except SettingsInvalid as error:
-        raise Invalid("filtering.bad_policy", f"Ces réglages se contredisent : {error}.") from error
+    return decisions.read_policy(session, default.id, now)
 
 
 def list_profiles(session: Session) -> list[FilterProfile]:
