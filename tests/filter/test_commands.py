@@ -158,8 +158,10 @@ def test_help_and_version() -> None:
         ([], "il manque : COMMANDE."),
         (
             ["zut"],
-            "COMMANDE : « zut » n’existe pas ; au choix : compile, check-list, serve, explain, preview, "
-            "addresses, keygen, status.",
+            (
+                "COMMANDE : « zut » n’existe pas ; au choix : compile, check-list, serve, explain, preview, "
+                "addresses, keygen, status."
+            ),
         ),
         (["serve", "--listen"], "--listen : une valeur est attendue."),
         (["serve", "--zut"], "argument inconnu : --zut."),

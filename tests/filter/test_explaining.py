@@ -83,8 +83,10 @@ class Told:
 def test_a_blocked_name(told: Told) -> None:
     assert told("--client", "10.2.0.7", "WWW.Jeu.example.").splitlines() == [
         "www.jeu.example : BLOQUÉ",
-        "  règle   : catégorie bloquée par le profil « Jeux en ligne », par « jeu.example », posée par Guise, "
-        "plage « Classe »",
+        (
+            "  règle   : catégorie bloquée par le profil « Jeux en ligne », par « jeu.example », posée par Guise, "
+            "plage « Classe »"
+        ),
         "  profil  : Élèves (eleves), client 10.2.0.7, salle 101",
         "  liste   : jeu.example est dans « Jeux en ligne » (bloquée, par Guise ; UT1, CC-BY-SA-4.0)",
         "  plage   : « Classe » active jusqu’au 23/11/2026 à 16:00",
