@@ -155,6 +155,19 @@ def test_replies_of_lists_whatever_the_block_mode(
     assert (reply.rcode(), records_of(reply)) == (rcode, records)
 
 
+@pytest.mark.parametrize("name", ["w.r.example", "r.example", ".".join(["a" * 60] * 3 + ["b" * 59, "r.example"])])
+def test_an_alias_that_keeps_the_name_asked_for(start: Start, name: str) -> None:
+    """One that cannot be as long as that leads nowhere."""
+    alias = RuleReply(ReplyKind.CNAME, "*.jardin.example")
+    filter_ = start([make_list("jeux", RuleEntry("r", "r.example", reply=alias))])
+
+    reply = filter_.ask(name)
+
+    assert (reply.rcode(), records_of(reply)) == (
+        (NXDOMAIN, []) if len(name) > 200 else (NOERROR, [f"CNAME {name}.jardin.example."])
+    )
+
+
 def test_a_dropped_query_gets_silence(start: Start) -> None:
     filter_ = start([make_list("jeux", RuleEntry("d", "d.example", reply=RuleReply(ReplyKind.DROP)))])
 
