@@ -2,19 +2,25 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from dnslib import QTYPE
 
 from filter.lists.entries import ReplyRecord
 from filter.lists.refused import RuleRefused
 from filter.names import LONGEST, VALID
+from filter.rdata import pack_record
 
 A, CNAME, PTR, MX, TXT, AAAA, SRV, SVCB, HTTPS = 1, 5, 12, 15, 16, 28, 33, 64, 65
 TYPES: Mapping[str, int] = dict(QTYPE.reverse)
 """Name of a type, upper-case -> its number (IANA)."""
 GENERIC = re.compile(r"TYPE([0-9]{1,5})", re.ASCII)
-PARAMETER = re.compile(r"(mandatory|alpn|no-default-alpn|port|ipv4hint|ech|ipv6hint|dohpath|key[0-9]{1,5})(?:=(.+))?")
+PARAMETER = re.compile(
+    r"(mandatory|alpn|no-default-alpn|port|ipv4hint|ipv6hint|dohpath|key(?:[89]|[1-9][0-9]{1,4}))(?:=(.+))?"
+)
+"""Of SVCB and HTTPS. ``ech`` is no business of a filter's own answers."""
+LISTS = ("mandatory", "alpn", "ipv4hint", "ipv6hint")
 UNSAFE = re.compile(r"[\s\"();\\]")
 MOST_STRINGS = 255
 LONGEST_STRING = 255
@@ -40,9 +46,11 @@ def read_record(qtype: int, fields: Sequence[str]) -> ReplyRecord:
     if write is None:
         raise RuleRefused("bad_record")
     try:
-        return ReplyRecord(qtype, write(fields))
-    except (ValueError, AddressValueError) as error:
+        record = ReplyRecord(qtype, write(fields))
+        pack_record(record)
+    except ValueError as error:  # RuleRefused, RecordInvalid and ipaddress's errors are ValueErrors
         raise RuleRefused("bad_record") from error
+    return record
 
 
 def read_target(text: str) -> str:
@@ -116,10 +124,16 @@ def write_byte(byte: int) -> str:
 def write_binding(fields: Sequence[str]) -> str:
     """SVCB and HTTPS (RFC 9460): priority, target, parameters."""
     priority, target, *parameters = fields
-    return " ".join([write_number(priority), write_name(target), *map(write_parameter, parameters)])
+    keys = [check_parameter(parameter) for parameter in parameters]
+    mandatory = [word[len("mandatory=") :].split(",") for word in parameters if word.startswith("mandatory=")]
+    needed = [*chain(*mandatory), *(["alpn"] if "no-default-alpn" in keys else [])]
+    if len(set(keys)) < len(keys) or "mandatory" in needed or not set(needed) <= set(keys):
+        raise RuleRefused("bad_record")
+    return " ".join([write_number(priority), write_name(target), *parameters])
 
 
-def write_parameter(text: str) -> str:
+def check_parameter(text: str) -> str:
+    """The key of a parameter. Raises ValueError when its value is not what the key asks for."""
     found = PARAMETER.fullmatch(text)
     if found is None or not (text.isascii() and text.isprintable()) or UNSAFE.search(text):
         raise RuleRefused("bad_record")
@@ -128,9 +142,12 @@ def write_parameter(text: str) -> str:
         raise RuleRefused("bad_record")
     if key == "port":
         write_number(value)
-    for hint in value.split(",") if key in ("ipv4hint", "ipv6hint") else ():
+    words = value.split(",") if key in LISTS else []
+    if not all(words) or len(set(words)) < len(words):
+        raise RuleRefused("bad_record")
+    for hint in words if key.endswith("hint") else ():
         IPv4Address(hint) if key == "ipv4hint" else IPv6Address(hint)
-    return text
+    return key
 
 
 WRITERS: Mapping[int, Callable[[Sequence[str]], str]] = {
