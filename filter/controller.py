@@ -6,7 +6,6 @@ import httpx2
 
 from filter.config import Controller
 
-TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 REFUSED = (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN)
 
 
@@ -24,9 +23,14 @@ def make_client(controller: Controller) -> httpx2.AsyncClient:
         base_url=controller.url,
         headers={"Authorization": f"Bearer {controller.credential}", "Accept-Encoding": "identity"},
         verify=ssl.create_default_context(cafile=controller.ca_file),
-        timeout=TIMEOUT,
+        timeout=make_timeout(),
         trust_env=False,
     )
+
+
+def make_timeout(held: float = 0.0) -> httpx2.Timeout:
+    """Seconds until a line counts as dead; ``held`` more for an answer that the controller may keep back so long."""
+    return httpx2.Timeout(10.0, connect=5.0, read=held + 10.0)
 
 
 def unreachable(error: httpx2.HTTPError) -> TalkFailed:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
-from filter.controller import TIMEOUT, TalkFailed, check_status, unreachable
+from filter.controller import TalkFailed, check_status, make_timeout, unreachable
 from filter.delta import DeltaRefused, apply_delta
 from filter.downloads import ETAG, Download, read_etag, serial_of, settle
 from filter.pair import File, Pair, check_serial, make_pair, open_newer
@@ -21,9 +21,6 @@ log = logging.getLogger("filter")
 NAMES, POLICY = "names", "policy"
 NAMES_PATH, DELTA_PATH, POLICY_PATH = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
 LARGEST_POLICY = 64 << 20
-PATIENCE = 15.0
-"""Seconds that a held answer may be late before the line counts as dead."""
-
 UNFINISHED = (f"{POLICY}.part", f"{NAMES}.made", f"{NAMES}.delta", f"{NAMES}.delta.etag")
 """What a crash may leave and nobody goes on with; a cut ``names.part`` is resumed."""
 
@@ -121,8 +118,8 @@ class Updater:
             response = await self.client.get(
                 POLICY_PATH,
                 params={"wait": wait},
-                headers=self.known_policy(),
-                timeout=httpx2.Timeout(TIMEOUT, read=wait + PATIENCE),
+                headers=self.known(),
+                timeout=make_timeout(wait),
             )
             self.hear_of_names(response)
             check_status(response, 200, 304, 404)
@@ -136,10 +133,11 @@ class Updater:
             await self.take_policy(etag, response.content)
         return "installed"
 
-    def known_policy(self) -> dict[str, str]:
-        """The last policy that came, refused or not: it need not come again."""
-        etag = self.refused_etag(POLICY) or (self.settings and self.settings.etag)
-        return {"If-None-Match": f'"{etag}"'} if etag else {}
+    def known(self) -> dict[str, str]:
+        """The last policy that came, refused or not, and the names last heard of: of these there is nothing to tell."""
+        policy = self.refused_etag(POLICY) or (self.settings and self.settings.etag)
+        known = {"If-None-Match": policy, "X-Preau-Names": self.announced}
+        return {header: f'"{etag}"' for header, etag in known.items() if etag}
 
     def refused_etag(self, name: str) -> str | None:
         refusal = self.refusals.get(name)

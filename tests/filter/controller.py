@@ -1,4 +1,4 @@
-"""A small controller over HTTPS that speaks as the real one does, cuts and lies when told, and keeps what it is told."""
+"""A small controller over HTTPS: it speaks as the real one does, cuts and lies when told, and keeps what it hears."""
 
 import json
 import re
@@ -206,7 +206,8 @@ class SmallController:
                 found = self.deltas.get(query["from"][0])
                 return Answer(404) if found is None else Answer(200, found.content, found.etag)
             case "/filter/v1/policy":
-                return self.send_policy(request.headers["If-None-Match"], int(query["wait"][0]))
+                headers = request.headers
+                return self.send_policy(headers["If-None-Match"], headers["X-Preau-Names"], int(query["wait"][0]))
             case _:
                 return Answer(404, b'{"code":"filtering.none_published"}')
 
@@ -221,17 +222,20 @@ class SmallController:
             return Answer(206, rest, names.etag, first) if rest else Answer(416)
         return Answer(200, names.content, names.etag)
 
-    def send_policy(self, known: str | None, wait: int) -> Answer:
-        """At once when it is another one than the filter knows; else when something changes, or after the wait."""
+    def send_policy(self, known: str | None, names: str | None, wait: int) -> Answer:
+        """At once when the filter knows other files than these; else when one changes, or after the wait."""
         with self.changed:
-            before = self.policy, self.names
-            if self.holds and wait and self.policy is not None and known == f'"{self.policy.etag}"':
-                self.changed.wait_for(lambda: self.stopping or (self.policy, self.names) != before, wait)
+            if self.holds and self.policy is not None:
+                self.changed.wait_for(lambda: self.stopping or self.has_news(known, names), wait)
             if self.policy is None:
                 return Answer(404, b'{"code":"filtering.none_published"}')
             if known == f'"{self.policy.etag}"':
                 return Answer(304, etag=self.policy.etag)
             return Answer(200, self.policy.content, self.policy.etag)
+
+    def has_news(self, policy: str | None, names: str | None) -> bool:
+        current = [each and f'"{each.etag}"' for each in (self.policy, self.names)]
+        return current != [policy, names]
 
     def answer_post(self, request: BaseHTTPRequestHandler) -> None:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))

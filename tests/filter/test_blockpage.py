@@ -1,10 +1,12 @@
 """The page that says why: asked over HTTP as a browser does, judged like the queries."""
 
+import asyncio
 import http.client
 import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import time, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,11 +14,20 @@ import dns.rcode
 import pytest
 
 from filter.blockpage import BlockPage
-from filter.bundle import Bundle
-from filter.compiler import compile_bundle
-from filter.policy import Policy
+from filter.blockpage_html import FORM_PATH
+from filter.pair import open_pair
+from filter.settings import (
+    CategoryRule,
+    LessonSettings,
+    NetworkSettings,
+    OverrideSettings,
+    PolicySettings,
+    ScheduleSettings,
+    Verdict,
+    WeeklyRange,
+)
 from filter.webserver import Request
-from tests.filter.conftest import NOON, SCHOOL, make_list
+from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair, make_list
 from tests.filter.running import RunningFilter, errors_of, records_of
 from tests.filter.scripted import free_port
 
@@ -95,6 +106,7 @@ def test_the_page_needs_nothing_from_elsewhere(served: RunningFilter, page_port:
     response, html = get(page_port, "www.jeu.example")
 
     assert not {tag for tag, _ in Page(html).tags} & {"script", "img", "link", "iframe", "form", "a"}
+    assert FORM_PATH not in html  # without a controller nobody would read a request
     assert "url(" not in html
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert response.headers["Cache-Control"] == "no-store"
@@ -139,12 +151,58 @@ def test_each_host_gets_its_page(served: RunningFilter, page_port: int, host: st
 
 def test_titles_are_escaped(tmp_path: Path) -> None:
     evil = replace(make_list("jeux", "jeu.example"), title='<img src=x onerror="alert(1)">')
-    compile_bundle([evil], SCHOOL, tmp_path / "b", serial=1, compiled_at=NOON)
-    policy = Policy(Bundle.open(tmp_path / "b"))
-    page = BlockPage(lambda: policy, lambda: NOON)(Request("GET", "/", "jeu.example", "192.0.2.1"))
+    policy = open_pair(compile_pair([evil], SCHOOL, tmp_path / "b", serial=1)).policy
+    page = BlockPage(lambda: policy, lambda: NOON, None)
+    html = asyncio.run(page(Request("GET", "/", "jeu.example", "192.0.2.1"))).body
 
-    assert b"<img" not in page.body
-    assert b"&lt;img" in page.body
+    assert b"<img" not in html
+    assert b"&lt;img" in html
+
+
+MIDDAY = ScheduleSettings("midi", "Pause de midi", weekly=(WeeklyRange((0, 1, 2, 3, 4, 5, 6), time(12), time(13, 30)),))
+BY_SCHEDULE = CategoryRule("jeux", Verdict.BLOCK, schedule="midi", layer="Guise")
+OVERRIDE = OverrideSettings(
+    "d1", Verdict.BLOCK, NOON, NOON + timedelta(hours=2), names=("journal.example",), reason="Sondage en cours",
+    layer="École Jean Macé",
+)  # fmt: skip
+LESSON = LessonSettings("l1", "s1", NOON, NOON + timedelta(minutes=45), names=("education.example",), title="Fractions")
+
+
+def page_words(tmp_path: Path, settings: PolicySettings, name: str) -> list[str]:
+    """What the page tells a client of 10.8.0.0/16 on NOON, a Saturday at 13:00 in France."""
+    policy = open_pair(compile_pair(LISTS, settings, tmp_path / "b", serial=1)).policy
+    answered = asyncio.run(BlockPage(lambda: policy, lambda: NOON, None)(Request("GET", "/", name, "10.8.0.1")))
+    assert answered.status == 403
+    return Page(answered.body.decode()).words
+
+
+def with_profile(**changes: object) -> PolicySettings:
+    """SCHOOL with its first profile changed, and a room at 10.8.0.0/16."""
+    (first, *others) = SCHOOL.profiles
+    return replace(
+        SCHOOL,
+        profiles=(replace(first, **changes), *others),  # type: ignore[arg-type]  # the fields' own types
+        networks=(*SCHOOL.networks, NetworkSettings("10.8.0.0/16", "ecole", "s1")),
+    )
+
+
+def test_a_schedule_says_until_when(tmp_path: Path) -> None:
+    settings = replace(with_profile(categories=(BY_SCHEDULE,)), schedules=(MIDDAY,))
+    words = page_words(tmp_path, settings, "jeu.example")
+    assert "Pause de midi" in words
+    assert "samedi 21 novembre à 13 h 30" in words
+    assert "Guise" in words
+
+
+def test_an_override_says_why_until_when_and_who(tmp_path: Path) -> None:
+    words = page_words(tmp_path, with_profile(overrides=(OVERRIDE,)), "journal.example")
+    assert {"Sondage en cours", "samedi 21 novembre à 15 h", "École Jean Macé"} <= set(words)
+
+
+def test_a_lesson_says_its_title_and_its_end(tmp_path: Path) -> None:
+    words = page_words(tmp_path, replace(with_profile(), lessons=(LESSON,)), "journal.example")
+    assert {"Fractions", "samedi 21 novembre à 13 h 45"} <= set(words)
+    assert "séance est en cours" in " ".join(words)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +234,7 @@ def test_health_metrics_and_status(served: RunningFilter) -> None:
     assert 'filter_queries_total{action="loopback",category="",rule="special_name"} 1.0' in text
     assert "filter_bundle_serial 7.0" in text
     assert "filter_bundle_age_seconds" in text
+    assert "filter_policy_serial 7.0" in text
     assert "jeu.example" not in text
     assert "127.0.0.1" not in text
     assert get(served.metrics, "x", "/autre")[0].status == 404

@@ -1,22 +1,29 @@
-"""Bundles from a controller over real HTTPS: fetched, resumed, verified, swapped; the last good one is never lost."""
+"""Names and policy from a controller over real HTTPS: fetched, resumed, verified, swapped; the last good stays."""
 
+import hashlib
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dns.rcode
 import pytest
 from dns.message import Message
 
-from tests.filter.controller import CREDENTIAL, SmallController
+from filter.bundle_writer import write_policy
+from filter.delta import make_delta
+from filter.signing import SigningKey
+from tests.filter.bundles import KEY
+from tests.filter.conftest import NOON, SCHOOL, compile_pair, make_list, policy_of
+from tests.filter.controller import DELTA, NAMES, POLICY, Served, SmallController
+from tests.filter.publishing import Publisher, blocking, filter_options, installed, refused, wait_for_line
 from tests.filter.running import RunningFilter, errors_of, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
 from tests.requirements import find, needs
 
-Compile = Callable[..., Path]
 JOURNAL = ["journal.example. 60 IN CNAME hier.example.", "hier.example. 60 IN A 93.184.216.34"]
+MANY = [f"n{number}.example" for number in range(20_000)]
 
 
 @pytest.fixture
@@ -34,154 +41,345 @@ def controller(tmp_path: Path) -> Iterator[SmallController]:
 
 
 @pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    return Publisher(tmp_path)
+
+
+@pytest.fixture
 def options(tmp_path: Path, controller: SmallController, upstream: ScriptedUpstream) -> list[str]:
-    (tmp_path / "credential").write_text(f"{CREDENTIAL}\n")
-    return [
-        "--controller", controller.url, "--ca-file", str(controller.ca_file), "--data-dir", str(tmp_path / "data"),
-        "--credential-file", str(tmp_path / "credential"), "--interval", "0.2", "--upstream", upstream.address,
-    ]  # fmt: skip
+    return filter_options(tmp_path, controller, upstream.address)
 
 
-def installed(running: RunningFilter, serial: int) -> None:
-    """Wait until this serial is in use."""
-    with running.arrived:
-        assert running.arrived.wait_for(
-            lambda: any(line.get("serial") == serial for line in running.logged("bundle in use")), 20
-        ), running.lines
-
-
-def refused(running: RunningFilter, outcome: str) -> None:
-    """Wait until an update was refused for this reason."""
-    with running.arrived:
-        assert running.arrived.wait_for(
-            lambda: any(line.get("outcome") == outcome for line in running.logged("bundle failed")), 20
-        ), running.lines
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The filter's folder, before it starts."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
 
 
 def is_blocked(running: RunningFilter, name: str) -> bool:
     return running.ask(name).rcode() == dns.rcode.NXDOMAIN
 
 
-def test_nothing_is_answered_until_a_bundle_came(
-    options: list[str], controller: SmallController, compile_lists: Compile
+def test_nothing_is_answered_until_both_files_came(
+    options: list[str], controller: SmallController, publisher: Publisher
 ) -> None:
     with RunningFilter(*options) as running:
-        controller.wait_for(404)
+        controller.wait_for(404, POLICY)
         reply = running.ask("journal.example")
         assert reply.rcode() == dns.rcode.SERVFAIL
         assert errors_of(reply) == [(14, "le filtre attend ses listes")]
 
-        controller.publish(compile_lists(8, jeux=["neuf.example"]))
-        installed(running, 8)
+        controller.publish_policy(publisher.policy(3))
+        controller.wait_for(200, POLICY)
+        assert running.ask("journal.example").rcode() == dns.rcode.SERVFAIL
+
+        controller.publish_names(publisher.names(8, jeux=["neuf.example"]))
+        installed(running, 8, 3)
 
         assert is_blocked(running, "neuf.example")
         assert records_of(running.ask("journal.example"))
-        controller.wait_for(304, times=2)
-        assert [sent for _, status, _, sent in controller.requests if status == 200] == [len(controller.content or b"")]
+        assert len(controller.answered(NAMES, 200)) == len(controller.answered(POLICY, 200)) == 1
 
 
-def test_a_new_bundle_applies_to_answers_already_kept(
-    options: list[str], controller: SmallController, upstream: ScriptedUpstream, compile_lists: Compile
+def test_a_policy_is_in_force_while_its_question_is_held(
+    options: list[str], controller: SmallController, publisher: Publisher
 ) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    """The filter's one open question is answered by the change; the names are not fetched again."""
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        assert is_blocked(running, "neuf.example")
+
+        controller.publish_policy(publisher.policy(9, blocking("adultes")))
+        installed(running, 8, 9)
+
+        assert records_of(running.ask("neuf.example"))
+        assert len(controller.answered(NAMES)) == 1
+        assert [each.status for each in controller.answered(POLICY)] == [200, 200]
+
+
+def test_a_controller_that_holds_nothing_is_asked_at_intervals(
+    options: list[str], controller: SmallController, publisher: Publisher
+) -> None:
+    controller.holds = False
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        controller.wait_for(304, POLICY, times=3)
+        controller.publish_policy(publisher.policy(9, blocking()))
+        installed(running, 8, 9)
+
+
+def test_new_names_apply_to_answers_already_kept(
+    options: list[str], controller: SmallController, upstream: ScriptedUpstream, publisher: Publisher
+) -> None:
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
         installed(running, 8)
         assert records_of(running.ask("journal.example")) == ["CNAME hier.example.", "A 93.184.216.34"]
 
-        controller.publish(compile_lists(9, jeux=["hier.example"]))
-        installed(running, 9)
+        controller.publish_names(publisher.names(9, jeux=["hier.example"]))
+        installed(running, 9, 8)
 
         assert errors_of(running.ask("journal.example")) == [(17, "catégorie : Liste jeux (par un autre nom)")]
         assert records_of(running.ask("neuf.example"))
         assert upstream.asked_for("journal.example") == [("udp", "A")]
 
 
-def test_a_cut_download_is_resumed(options: list[str], controller: SmallController, compile_lists: Compile) -> None:
-    path = compile_lists(8, jeux=[f"n{number}.example" for number in range(20_000)])
+def test_a_delta_is_taken_instead_of_the_whole(
+    options: list[str], controller: SmallController, publisher: Publisher
+) -> None:
+    old = publisher.pair(8, jeux=MANY)
+    controller.publish(old)
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        new = publisher.names(9, jeux=[*MANY, "journal.example"])
+        offer_delta(controller, old, new)
+        controller.publish_names(new)
+        installed(running, 9, 8)
+
+        assert is_blocked(running, "journal.example")
+        assert is_blocked(running, "n19999.example")
+    assert len(controller.answered(NAMES)) == 1
+    assert controller.answered(DELTA, 200)[0].sent < new.stat().st_size / 3
+
+
+def offer_delta(controller: SmallController, old: Path, new: Path, content: bytes | None = None) -> None:
+    """What leads from one file to the other, or something else that claims to."""
+    controller.publish_names(new)
+    assert controller.names
+    etag = controller.names.etag
+    controller.publish_names(old)
+    controller.deltas[controller.names.etag] = Served(make_delta(old, new) if content is None else content, etag)
+
+
+@pytest.mark.parametrize("lie", ["garbage", "cut", "other file", "wrong signature", "older"])
+def test_a_delta_that_lies_costs_one_whole_transfer(
+    options: list[str], controller: SmallController, publisher: Publisher, lie: str
+) -> None:
+    old, new = publisher.pair(8, jeux=MANY), publisher.names(10, jeux=[*MANY, "journal.example"])
+    controller.publish(old)
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        offer_delta(controller, old, new, spoil_delta(publisher, old, new, lie))
+        controller.publish_names(new)
+        installed(running, 10, 8)
+        assert is_blocked(running, "journal.example")
+        assert running.logged("delta not used, the whole file is fetched")
+    assert len(controller.answered(DELTA, 200)) == 1
+    assert len(controller.answered(NAMES, 200)) == 2
+
+
+def spoil_delta(publisher: Publisher, old: Path, new: Path, lie: str) -> bytes:
+    right = make_delta(old, new)
+    match lie:
+        case "garbage":
+            return b"\0" * 1000
+        case "cut":
+            return right[: len(right) // 2]
+        case "other file":
+            return make_delta(old, publisher.names(9, jeux=[*MANY, "autre.example"]))
+        case "older":
+            return make_delta(old, publisher.names(7, jeux=[*MANY, "autre.example"]))
+        case _:
+            stranger = publisher.folder / "stranger"
+            compile_pair([make_list("jeux", *MANY)], SCHOOL, stranger, serial=10, sign=SigningKey.generate().sign)
+            return make_delta(old, stranger)
+
+
+def test_without_a_delta_the_whole_file_comes(
+    options: list[str], controller: SmallController, publisher: Publisher
+) -> None:
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        controller.publish_names(publisher.names(9, jeux=["journal.example"]))
+        installed(running, 9, 8)
+        assert controller.answered(DELTA, 404)
+        assert is_blocked(running, "journal.example")
+
+
+def test_a_cut_download_is_resumed(options: list[str], controller: SmallController, publisher: Publisher) -> None:
+    path = publisher.pair(8, jeux=MANY)
     controller.publish(path)
     controller.cut_after = 100_000
     with RunningFilter(*options) as running:
         installed(running, 8)
         assert is_blocked(running, "n19999.example")
-    resumed = [(first, sent) for _, status, first, sent in controller.requests if status == 206]
-    assert len(resumed) == 1
-    first, sent = resumed[0]
-    assert 0 < first <= 100_000
-    assert first + sent == path.stat().st_size
+    (resumed,) = controller.answered(NAMES, 206)
+    assert 0 < resumed.first <= 100_000
+    assert resumed.first + resumed.sent == path.stat().st_size
 
 
-def test_a_cut_download_of_another_bundle_starts_over(
-    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path
+def test_a_cut_download_of_other_names_starts_over(
+    options: list[str], controller: SmallController, publisher: Publisher, data: Path
 ) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "bundle.part").write_bytes(b"x" * 50)
-    (tmp_path / "data" / "bundle.part.etag").write_text("0" * 64)
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    (data / "names.part").write_bytes(b"x" * 50)
+    (data / "names.part.etag").write_text(f"{'0' * 64}.7")
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
         installed(running, 8)
         assert is_blocked(running, "neuf.example")
 
 
 def test_a_part_that_was_altered_meanwhile_is_thrown_away(
-    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path
+    options: list[str], controller: SmallController, publisher: Publisher, data: Path
 ) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "bundle.part").write_bytes(b"x" * 50)
-    (tmp_path / "data" / "bundle.part.etag").write_text(controller.etag)
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
+    assert controller.names
+    (data / "names.part").write_bytes(b"x" * 50)
+    (data / "names.part.etag").write_text(controller.names.etag)
     with RunningFilter(*options) as running:
-        refused(running, "wrong_digest")
-        assert not (tmp_path / "data" / "bundle.part").exists()
+        refused(running, "names", "foreign")
         installed(running, 8)  # asked for once more, from the start
         assert is_blocked(running, "neuf.example")
+    assert not list(data.glob("names.part*"))
 
 
-@pytest.mark.parametrize("lie", ["digest", "altered", "older", "same serial", "foreign"])
-def test_what_is_not_right_is_refused_and_the_last_good_serves_on(
-    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path, lie: str
+@pytest.mark.parametrize(
+    ("lie", "outcome"),
+    [
+        ("etag", "wrong_digest"),
+        ("altered", "altered"),
+        ("older", "older_serial"),
+        ("same serial", "older_serial"),
+        ("older, said to be newer", "wrong_digest"),
+        ("foreign", "foreign"),
+        ("unsigned", "unsigned"),
+        ("signed by a stranger", "foreign_signature"),
+        ("signature altered", "foreign_signature"),
+        ("a policy", "wrong_kind"),
+        ("truncated", "truncated"),
+    ],
+)
+def test_names_that_are_not_right_are_refused_and_the_last_good_serve_on(
+    options: list[str], controller: SmallController, publisher: Publisher, tmp_path: Path, lie: str, outcome: str
 ) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
         installed(running, 8)
-        outcome = spoil(controller, compile_lists, lie)
-        refused(running, outcome)
+        controller.offer(names=spoil_names(publisher, lie))
+        refused(running, "names", outcome)
 
         assert is_blocked(running, "neuf.example")
         assert records_of(running.ask("journal.example"))
-        controller.wrong_etag = None
-        controller.publish(compile_lists(12, jeux=["journal.example"]))
-        installed(running, 12)
+        controller.forget()
+        controller.wait_for(204, "/filter/v1/reports", times=2)
+        health = controller.reports[-1]["health"]
+        assert isinstance(health, dict)
+        assert health["refused"]["names"]["reason"] == outcome
+        assert not controller.answered(NAMES), "what was refused is not fetched again"
+
+        controller.publish_names(publisher.names(12, jeux=["journal.example"]))
+        installed(running, 12, 8)
         assert is_blocked(running, "journal.example")
-    kept = [path.name for path in (tmp_path / "data").iterdir()]
-    assert kept == ["bundle.preau"]
+    assert kept(tmp_path) == ["names", "policy"]
 
 
-def spoil(controller: SmallController, compile_lists: Compile, lie: str) -> str:
-    """Publish what must be refused; the outcome that is expected."""
-    newer = compile_lists(11, jeux=["journal.example"]).read_bytes()
+def kept(folder: Path) -> list[str]:
+    """The filter's files, but for its counts."""
+    return sorted(path.name for path in (folder / "data").iterdir() if not path.name.startswith("name-counts"))
+
+
+def spoil_names(publisher: Publisher, lie: str) -> Served:
+    """Names that must be refused, under an ETag that hides it where it can."""
+    newer = publisher.names(11, jeux=["journal.example"]).read_bytes()
+    etag = f"{newer[72:104].hex()}.11"
     match lie:
-        case "digest":
-            controller.wrong_etag = "ab" * 32
-            controller.content = newer
-            return "wrong_digest"
+        case "etag":
+            return Served(newer, f"{'ab' * 32}.11")
         case "altered":
-            controller.content = newer[:-1] + bytes([newer[-1] ^ 1])
-            return "altered"
-        case "older":
-            controller.publish(compile_lists(7, jeux=["journal.example"]))
-            return "older_serial"
-        case "same serial":
-            controller.publish(compile_lists(8, jeux=["journal.example"]))
-            return "older_serial"
+            return Served(newer[:-1] + bytes([newer[-1] ^ 1]), etag)
+        case "older" | "same serial" | "older, said to be newer":
+            content = publisher.names(8 if lie == "same serial" else 7, jeux=["journal.example"]).read_bytes()
+            return Served(content, f"{content[72:104].hex()}.{content[16] if lie != 'older, said to be newer' else 13}")
+        case "unsigned":
+            return Served(publisher.names(11, signed=False, jeux=["journal.example"]).read_bytes(), etag)
+        case "signed by a stranger":
+            stranger = publisher.folder / "stranger"
+            compile_pair([make_list("jeux")], SCHOOL, stranger, serial=11, sign=SigningKey.generate().sign)
+            return Served(stranger.read_bytes(), etag)
+        case "signature altered":
+            return Served(reseal(newer[:120] + bytes([newer[120] ^ 1]) + newer[121:]), etag)
+        case "a policy":
+            return Served(publisher.policy(11).read_bytes(), etag)
+        case "truncated":
+            return Served(newer[:-5], etag)
         case _:
-            controller.content = b"<html>portail captif</html>"
-            return "foreign"
+            return Served(b"<html>portail captif</html>", etag)
 
 
-def test_killed_and_started_again_without_a_controller_the_last_good_serves(
-    options: list[str], controller: SmallController, compile_lists: Compile
+def reseal(data: bytes) -> bytes:
+    """The check of the header made anew: only the signature is wrong."""
+    return data[:176] + hashlib.sha256(data[:176]).digest()[:16] + data[192:]
+
+
+@pytest.mark.parametrize(
+    ("lie", "outcome"),
+    [
+        ("etag", "wrong_digest"),
+        ("older", "older_serial"),
+        ("foreign", "foreign"),
+        ("signed by a stranger", "foreign_signature"),
+        ("names", "wrong_kind"),
+        ("unusable", "invalid"),
+    ],
+)
+def test_a_policy_that_is_not_right_is_refused_and_the_last_good_serves_on(
+    options: list[str], controller: SmallController, publisher: Publisher, tmp_path: Path, lie: str, outcome: str
 ) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
+    with RunningFilter(*options) as running:
+        installed(running, 8)
+        controller.offer(policy=spoil_policy(publisher, lie))
+        refused(running, "policy", outcome)
+        assert is_blocked(running, "neuf.example")
+
+        controller.publish_policy(publisher.policy(12, blocking()))
+        installed(running, 8, 12)
+        assert records_of(running.ask("neuf.example"))
+    assert len(running.logged("policy failed")) == 1, "what was refused does not come again and again"
+    assert kept(tmp_path) == ["names", "policy"]
+
+
+def spoil_policy(publisher: Publisher, lie: str) -> Served:
+    match lie:
+        case "etag":
+            return Served(publisher.policy(11, blocking()).read_bytes(), f"{'ab' * 32}.11")
+        case "older":
+            older = publisher.policy(7, blocking()).read_bytes()
+            return Served(older, f"{older[72:104].hex()}.7")
+        case "signed by a stranger":
+            stranger = publisher.folder / "stranger"
+            compile_pair([], SCHOOL, stranger, serial=11, sign=SigningKey.generate().sign)
+            content = policy_of(stranger).read_bytes()
+            return Served(content, f"{content[72:104].hex()}.11")
+        case "names":
+            names = publisher.names(11, jeux=["journal.example"]).read_bytes()
+            return Served(names, f"{names[72:104].hex()}.11")
+        case "unusable":
+            path = publisher.folder / "unusable"
+            write_policy(
+                path,
+                serial=11,
+                compiled_at=NOON,
+                settings=b'{"profiles":[],"default_profile":"absent"}',
+                names_digest="",
+                compiler="essai",
+                sign=KEY.sign,
+            )
+            content = path.read_bytes()
+            return Served(content, f"{content[72:104].hex()}.11")
+        case _:
+            return Served(b"<html>portail captif</html>", f"{'ab' * 32}.11")
+
+
+def test_killed_and_started_again_without_a_controller_the_last_good_pair_serves(
+    options: list[str], controller: SmallController, publisher: Publisher
+) -> None:
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
         installed(running, 8)
         running.process.send_signal(signal.SIGKILL)
@@ -190,47 +388,78 @@ def test_killed_and_started_again_without_a_controller_the_last_good_serves(
 
     with RunningFilter(*options) as again:
         assert again.wait_for("filter answers")["serial"] == 8
-        refused(again, "unreachable")
+        refused(again, "policy", "unreachable")
         assert is_blocked(again, "neuf.example")
         assert records_of(again.ask("journal.example"))
 
 
-def test_a_bundle_spoilt_on_disk_is_not_served(
-    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path
+def test_killed_in_the_midst_of_a_download_it_goes_on_from_there(
+    options: list[str], controller: SmallController, publisher: Publisher, data: Path
 ) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "bundle.preau").write_bytes(compile_lists(8, jeux=["neuf.example"]).read_bytes()[:-5])
+    """One file new, the other old, a third cut: whatever a crash leaves is a pair that serves."""
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
-        running.wait_for("the bundle kept here cannot be used: queries fail until a new one comes")
+        installed(running, 8)
+        controller.publish_policy(publisher.policy(9, blocking("jeux")))
+        installed(running, 8, 9)
+        running.process.send_signal(signal.SIGKILL)
+        running.wait_for("the process is gone")
+    new = publisher.names(10, jeux=[*MANY, "journal.example"])
+    controller.publish_names(new)
+    assert controller.names
+    (data / "names.part").write_bytes(new.read_bytes()[:100_000])
+    (data / "names.part.etag").write_text(controller.names.etag)
+    (data / "names.made").write_bytes(b"half")
+    (data / "policy.part").write_bytes(b"half")
+
+    with RunningFilter(*options) as again:
+        started = again.wait_for("filter answers")
+        assert (started["serial"], started["policy_serial"]) == (8, 9)
+        installed(again, 10, 9)
+        assert is_blocked(again, "journal.example")
+    assert [each.first for each in controller.answered(NAMES, 206)] == [100_000]
+    assert kept(data.parent) == ["names", "policy"]
+
+
+@pytest.mark.parametrize("file", ["names", "policy"])
+def test_a_file_spoilt_on_disk_is_not_served(
+    options: list[str], controller: SmallController, publisher: Publisher, data: Path, file: str
+) -> None:
+    pair = publisher.pair(8, jeux=["neuf.example"])
+    (data / "names").write_bytes(pair.read_bytes())
+    (data / "policy").write_bytes(policy_of(pair).read_bytes())
+    (data / file).write_bytes((data / file).read_bytes()[:-5])
+    with RunningFilter(*options) as running:
+        wait_for_line(running, "a kept file cannot be used", file=file)
         assert running.ask("journal.example").rcode() == dns.rcode.SERVFAIL
-        controller.publish(compile_lists(9, jeux=["neuf.example"]))
+        controller.publish(publisher.pair(9, jeux=["neuf.example"]))
         installed(running, 9)
 
 
-def test_a_refused_credential_is_said(options: list[str], controller: SmallController, compile_lists: Compile) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+def test_a_refused_credential_is_said(options: list[str], controller: SmallController, publisher: Publisher) -> None:
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     controller.refuses = True
     with RunningFilter(*options) as running:
-        refused(running, "credential")
+        refused(running, "policy", "credential")
         assert "secret" not in str(running.lines)
 
 
 def test_a_controller_with_another_certificate_is_not_believed(
-    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path
+    options: list[str], controller: SmallController, publisher: Publisher, tmp_path: Path
 ) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     (tmp_path / "other").mkdir()
     with SmallController(tmp_path / "other") as other:
         stranger = [str(other.ca_file) if option == str(controller.ca_file) else option for option in options]
         with RunningFilter(*stranger) as running:
-            refused(running, "unreachable")
+            refused(running, "policy", "unreachable")
             assert controller.requests == []
 
 
 def test_reports_are_totals_that_name_nobody(
-    options: list[str], controller: SmallController, compile_lists: Compile
+    options: list[str], controller: SmallController, publisher: Publisher
 ) -> None:
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
         installed(running, 8)
         for _ in range(3):
@@ -239,10 +468,13 @@ def test_reports_are_totals_that_name_nobody(
         controller.forget()
         controller.wait_for(204, "/filter/v1/reports", times=2)
     last, before = controller.reports[-1], controller.reports[-2]
+    assert controller.names
+    assert controller.policy
 
     assert last["run"] == before["run"]
-    assert last["bundle_serial"] == 8
-    assert last["bundle_digest"] == controller.etag
+    assert (last["bundle_serial"], last["policy_serial"]) == (8, 8)
+    assert f"{last['bundle_digest']}.8" == controller.names.etag
+    assert f"{last['policy_digest']}.8" == controller.policy.etag
     assert isinstance(last["counts"], list)
     counts = {(count["action"], count["category"]): count["queries"] for count in last["counts"]}
     assert counts == {("blocked", "jeux"): 3, ("allowed", ""): 1}
@@ -256,14 +488,18 @@ def echo(query: Message, _over_udp: bool) -> Sequence[bytes]:
 
 
 @needs("dnsperf")
-def test_a_swap_under_load_loses_and_unfilters_no_query(
-    options: list[str], controller: SmallController, upstream: ScriptedUpstream, compile_lists: Compile, tmp_path: Path
+def test_swaps_under_load_lose_and_unfilter_no_query(
+    options: list[str], controller: SmallController, upstream: ScriptedUpstream, publisher: Publisher, tmp_path: Path
 ) -> None:
-    """Blocked and allowed names at a steady pace while bundles of 100,000 names come and go."""
+    """Blocked and allowed names at a steady pace while names (by delta and whole) and policies come and go."""
     upstream.scripts["charge.example"] = echo
     bulk = [f"n{number}.example" for number in range(100_000)]
-    bundles = [compile_lists(serial, name=f"{serial}", jeux=[*bulk, "neuf.example"]) for serial in range(8, 14)]
-    controller.publish(bundles[0])
+    versions = [publisher.names(serial, jeux=[*bulk, "neuf.example", f"v{serial}.example"]) for serial in range(8, 14)]
+    policies = [publisher.policy(serial, blocking("jeux", f"autre{serial}")) for serial in range(8, 14)]
+    for old, new in ((versions[1], versions[2]), (versions[3], versions[4])):
+        offer_delta(controller, old, new)
+    controller.publish_names(versions[0])
+    controller.publish_policy(policies[0])
     (tmp_path / "queries").write_text("neuf.example A\ncharge.example A\nwww.neuf.example HTTPS\nn5.example AAAA\n")
     dnsperf = find("dnsperf")
     assert dnsperf
@@ -274,9 +510,12 @@ def test_a_swap_under_load_loses_and_unfilters_no_query(
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         with load:
-            for serial, path in enumerate(bundles[1:], start=9):
-                controller.publish(path)
+            for serial, names, policy in zip(range(9, 14), versions[1:], policies[1:], strict=True):
+                controller.publish_names(names)
+                installed(running, serial, serial - 1)
+                controller.publish_policy(policy)
                 installed(running, serial)
+            assert load.poll() is None, "the load ended before the last swap"
             told, _ = load.communicate(timeout=30)
     sent = re.search(r"Queries sent:\s+(\d+)", told)
     codes = re.search(r"Response codes:\s+(.*)", told)
@@ -287,6 +526,7 @@ def test_a_swap_under_load_loses_and_unfilters_no_query(
     assert int(sent[1]) > 1_000
     assert set(shares) == {"NOERROR", "NXDOMAIN"}
     assert abs(shares["NXDOMAIN"] - 3 * shares["NOERROR"]) <= 3, "a query was answered unfiltered, or not at all"
+    assert len(controller.answered(DELTA, 200)) == 2
 
 
 def test_a_port_that_is_taken_is_said_by_name(options: list[str]) -> None:
@@ -302,16 +542,17 @@ def test_a_port_that_is_taken_is_said_by_name(options: list[str]) -> None:
     assert "Traceback" not in said
 
 
-def test_a_fault_in_the_conversation_does_not_end_it(
-    options: list[str], controller: SmallController, compile_lists: Compile, tmp_path: Path
+def test_a_disk_that_fails_does_not_end_the_conversation(
+    options: list[str], controller: SmallController, publisher: Publisher, tmp_path: Path
 ) -> None:
-    """The data folder is taken away: that ends nothing, and when it is back bundles come again."""
-    controller.publish(compile_lists(8, jeux=["neuf.example"]))
+    """The data folder is taken away: that ends nothing, and when it is back files come again."""
+    controller.publish(publisher.pair(8, jeux=["neuf.example"]))
     with RunningFilter(*options) as running:
         installed(running, 8)
         (tmp_path / "data").rename(tmp_path / "away")
-        controller.publish(compile_lists(9, jeux=["journal.example"]))
-        refused(running, "disk")
+        controller.publish(publisher.pair(9, jeux=["journal.example"]))
+        refused(running, "policy", "disk")
+        refused(running, "names", "disk")
         assert is_blocked(running, "neuf.example")
         (tmp_path / "away").rename(tmp_path / "data")
         installed(running, 9)
