@@ -223,15 +223,20 @@ def test_who_waits_holds_no_connection(own_database_url: str, tmp_path: Path) ->
             thread.start()
         until(lambda: listeners(engine) == 1, "it listens", 30)
         assert controller.ask(headers).status_code == 304
-        with engine.connect() as connection:
-            busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE '%in tr%'"
-            until(lambda: connection.scalar(text(busy)) == 0, "nobody is in a transaction", 30)
+        until(lambda: waits_in_transaction(engine) == 0, "nobody is in a transaction", 30)
         with Session(engine) as session, session.begin():
             waiting.announce(session)
             policies.publish(session, None, "essai", datetime.now(UTC), anew=True)
         for thread in asking:
             thread.join()
     engine.dispose()
+
+
+def waits_in_transaction(engine: Engine) -> int:
+    """Connections that hold a transaction open."""
+    with engine.connect() as connection:
+        found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+        return connection.scalar(text(found)) or 0
 
 
 def test_an_application_that_ends_stops_listening(app: FastAPI, own_database_url: str) -> None:
