@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from filter.lists.entries import ReplyRecord
 
@@ -29,8 +30,7 @@ class Action(StrEnum):
     """Answered by ``Decision.rewrite``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """One question: a name as filter.names compares them, and a record type's number."""
 
     name: str
@@ -48,9 +48,8 @@ class Rewrite:
     """The records are all there is: a target is not looked up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is done and which rule said so."""
+class Decision(NamedTuple):
+    """What is done and which rule said so. A tuple: one is made for nearly every query."""
 
     action: Action
     rule: str

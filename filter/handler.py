@@ -4,7 +4,6 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from filter import replies, wire
@@ -131,4 +130,4 @@ def lift_truncation(decision: Decision, over_udp: bool, otherwise: Decision | No
     """What is to be asked over TCP is answered there: as allowed, or as was decided ``otherwise``."""
     if decision.action is not Action.TRUNCATED or over_udp:
         return decision
-    return otherwise or replace(decision, action=Action.ALLOWED)
+    return otherwise or decision._replace(action=Action.ALLOWED)

@@ -1,7 +1,6 @@
 """What happens to a query: the table of RULES, decide() and review_answer(), and the Policy of a pair of open files."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -175,7 +174,7 @@ def judge(case: Case) -> Decision:
     decision = first(RULES, case) or ALLOWED_BY_DEFAULT
     if decision.action is Action.ALLOWED:
         decision = first(REWRITES, case) or decision
-    return decision if case.moment.lesson is None else replace(decision, ttl=LESSON_TTL)
+    return decision if case.moment.lesson is None else decision._replace(ttl=LESSON_TTL)
 
 
 def make_case(query: Query, profile: Profile, now: datetime) -> Case:
@@ -206,7 +205,7 @@ def review_answer(
         if not may_be_private and any(map(is_private, record.addresses)):
             return Decision(Action.NODATA, "rebinding", via=record.owner, ttl=decision.ttl)
         if not trusted and (stopped := judge_record(record, case, seen)) is not None:
-            return replace(stopped, ttl=decision.ttl)
+            return stopped._replace(ttl=decision.ttl)
     return decision
 
 
@@ -218,11 +217,11 @@ def judge_record(record: AnswerRecord, case: Case, seen: set[str]) -> Decision |
         seen.add(name)
         judged = first(JUDGING_TARGETS, case._replace(name=name, suffixes=name_and_parents(name)))
         if judged is not None and judged.action is not Action.ALLOWED:
-            return replace(judged, action=action_for_target(judged), via=name)
+            return judged._replace(action=action_for_target(judged), via=name)
     for address in record.addresses:
         for reading in readings(address):
             if (judged := case.moment.verdicts.judge_address(reading)) is not None:
-                return replace(judged, rule="address_deny", via=record.owner)
+                return judged._replace(rule="address_deny", via=record.owner)
     return None
 
 
