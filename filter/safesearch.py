@@ -1,13 +1,11 @@
 """The safe variants that search engines offer by DNS, and YouTube's restricted mode.
 
-Only what an engine documents itself, or what is so widely relied on that it is common knowledge, is here: a wrong
-target would break a search engine in every school. Brave, Qwant and Startpage are said to have one, by sources that
-contradict each other; they stand in WITHOUT_SAFE_SEARCH, so that a profile can block them.
+Names and targets agree across several public filters and guides; the engines' own pages could not be read from where
+this was written, so check one before relying on it: a wrong target breaks a search engine in every school. Where
+sources contradict each other (Brave, Qwant, Startpage) an engine stands in WITHOUT_SAFE_SEARCH, so that a profile can
+block it.
 
 A name is rewritten alone, without what is under it: engines serve other things there (maps, mail, translation).
-Sources: support.google.com/websearch/answer/186669 and www.google.com/supported_domains, support.google.com/a/answer/
-6214622 (YouTube), help.bing.microsoft.com (« Block adult content with SafeSearch »), duckduckgo.com/duckduckgo-help-
-pages/features/safe-search, ecosia.helpscoutdocs.com/article/174, yandex.com/support/search/adult-filter.
 """
 
 from collections.abc import Mapping
