@@ -65,19 +65,28 @@ def as_values(change: Change) -> dict[str, object]:
 
 def as_text(found: Preview, threshold: int) -> str:
     """In French: totals, then the names, the most asked for first."""
-    lines = [f"{spaced(found.names)} noms jugés par les deux publications."]
-    for blocked, title in ((True, "nouvellement bloqués"), (False, "nouvellement permis")):
-        lines += tell(found.newly(blocked=blocked), title)
+    lines = [f"{counted(found.names, 'nom jugé', 'noms jugés')} par les deux publications."]
+    for blocked, one, many in (
+        (True, "nom nouvellement bloqué", "noms nouvellement bloqués"),
+        (False, "nom nouvellement permis", "noms nouvellement permis"),
+    ):
+        lines += tell(found.newly(blocked=blocked), one, many)
     if found.withheld:
-        lines.append(f"{spaced(found.withheld)} noms tus : moins de {threshold} appareils les ont demandés.")
+        few = f"moins de {threshold} appareils {'l’ont demandé' if found.withheld == 1 else 'les ont demandés'}"
+        lines.append(f"{counted(found.withheld, 'nom tu', 'noms tus')} : {few}.")
     return "\n".join(lines) + "\n"
 
 
-def tell(changes: list[Change], title: str) -> Iterator[str]:
-    queries = spaced(sum(change.queries for change in changes))
-    yield f"{spaced(len(changes))} noms {title}" + (f", {queries} requêtes :" if changes else ".")
+def counted(number: int, one: str, many: str) -> str:
+    """« 1 nom », « 1 234 noms »: French has its plural from two on."""
+    return f"{spaced(number)} {one if number < 2 else many}"
+
+
+def tell(changes: list[Change], one: str, many: str) -> Iterator[str]:
+    queries = counted(sum(change.queries for change in changes), "requête", "requêtes")
+    yield counted(len(changes), one, many) + (f", {queries} :" if changes else ".")
     for change in changes[:MOST_LINES]:
-        clients = "" if change.clients is None else f", {spaced(change.clients)} appareils"
+        clients = "" if change.clients is None else f", {counted(change.clients, 'appareil', 'appareils')}"
         yield f"  {spaced(change.queries):>9}  {change.name} ({why(change)}{clients} ; {', '.join(change.profiles)})"
     if len(changes) > MOST_LINES:
         yield f"  … et {spaced(len(changes) - MOST_LINES)} autres (--json les donne tous)"
