@@ -19,7 +19,7 @@ from filter.decisions import (
 )
 from filter.lists.entries import ReplyRecord
 from filter.names import name_and_parents
-from filter.profiles import Clocks, Moment, Profile, Shelf, make_profile
+from filter.profiles import Clocks, Moment, Profile, Shelf, in_room, make_profile
 from filter.safesearch import rewrite_for
 from filter.schedules import problems
 from filter.settings import (
@@ -260,10 +260,15 @@ class Policy:
 
 def make_profiles(settings: PolicySettings, clocks: Clocks, shelf: Shelf) -> Mapping[tuple[str, str], Profile]:
     """(slug, room) -> profile, for every room that clients are in; room "" for those that are in none."""
-    known = {profile.slug: profile for profile in settings.profiles}
+    known = {each.slug: make_profile(each, settings, clocks, shelf) for each in settings.profiles}
+    lessons: dict[str, list[LessonSettings]] = {}
+    for lesson in settings.lessons:
+        lessons.setdefault(lesson.room, []).append(lesson)
     clients: list[NetworkSettings | LabelSettings] = [*settings.networks, *settings.labels]
-    wanted = {(each.profile, each.room) for each in clients} | {(slug, "") for slug in known}
-    return {(slug, room): make_profile(known[slug], room, settings, clocks, shelf) for slug, room in sorted(wanted)}
+    found = {(slug, ""): profile for slug, profile in known.items()}
+    for slug, room in {(each.profile, each.room) for each in clients if each.room}:
+        found[slug, room] = in_room(known[slug], room, tuple(lessons.get(room, ())))
+    return found
 
 
 def check_times(settings: PolicySettings) -> None:

@@ -1,7 +1,7 @@
 """What one group of clients may reach, ready for look-ups; and what of it holds at a moment."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -169,18 +169,18 @@ class Profile:
         return Said(verdict, rule.layer, self.clocks.schedules[rule.schedule].name)
 
 
-def make_profile(settings: ProfileSettings, room: str, policy: PolicySettings, clocks: Clocks, shelf: Shelf) -> Profile:
-    """The profile of the clients of one room."""
+def make_profile(settings: ProfileSettings, policy: PolicySettings, clocks: Clocks, shelf: Shelf) -> Profile:
+    """The profile of clients that are in no room."""
     by_verdict = sorted(settings.names, key=lambda rule: rule.verdict is Verdict.ALLOW)  # allowed beats denied
     return Profile(
         slug=settings.slug,
         name=settings.name,
         school=settings.school,
-        room=room,
+        room="",
         categories=settings.categories,
         names={rule.name: rule for rule in by_verdict if rule.verdict is not Verdict.NEUTRAL},
         overrides=settings.overrides,
-        lessons=tuple(lesson for lesson in policy.lessons if room and lesson.room == room),
+        lessons=(),
         rewrites=RewriteTable(settings.rewrites),
         safe_search=frozenset(settings.safe_search),
         youtube=settings.youtube,
@@ -191,3 +191,8 @@ def make_profile(settings: ProfileSettings, room: str, policy: PolicySettings, c
         clocks=clocks,
         shelf=shelf,
     )
+
+
+def in_room(profile: Profile, room: str, lessons: tuple[LessonSettings, ...]) -> Profile:
+    """The same for the clients of a room: everything is shared but its lessons."""
+    return replace(profile, room=room, lessons=lessons, last=[])
