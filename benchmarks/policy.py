@@ -113,12 +113,13 @@ def report(session: Session, directory: Path, schools: int, took: list[tuple[flo
     path.write_bytes(content)
     settings = policy_settings(session, NOW + timedelta(minutes=1))
     waited, worked = zip(*took, strict=True)
+    serial = PolicyFile.open(path).serial
     sys.stdout.write(
         f"{schools} schools, {len(settings.networks)} networks, {len(settings.labels)} labels, "
         f"{len(settings.profiles)} distinct profiles, {session.scalar(select(func.count(FilterLayer.id)))} layers: "
-        f"policy {len(content) / 1024:.0f} kB, {len(zlib.compress(content)) / 1024:.0f} compressed (serial {PolicyFile.open(path).serial}); a lesson starts, request to "
-        f"commit: median {statistics.median(waited):.0f} ms ({statistics.median(worked):.0f} of CPU), "
-        f"slowest {max(waited):.0f} of {len(took)}\n"
+        f"policy {len(content) / 1024:.0f} kB, {len(zlib.compress(content)) / 1024:.0f} compressed (serial {serial}); "
+        f"a lesson starts, request to commit: median {statistics.median(waited):.0f} ms "
+        f"({statistics.median(worked):.0f} of CPU), slowest {max(waited):.0f} of {len(took)}\n"
     )
 
 

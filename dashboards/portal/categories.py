@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from filter.lists.titles import TITLES
+from fleet.filtering.service import SERVICE_TITLES
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -124,12 +125,13 @@ class Group:
 
 def label(slug: str) -> str:
     """What people read; a category that nobody translated is shown as it is."""
-    return TITLES.get(slug, slug)
+    return TITLES.get(slug) or SERVICE_TITLES.get(slug, slug)
 
 
 def groups(known: Iterable[str]) -> list[Group]:
     """Every category, with those that only the lists know under a heading of their own: none is hidden."""
     placed = {slug for _, slugs in GROUPS for slug in slugs}
-    others = tuple(sorted(set(known) - placed))
-    headings = (*GROUPS, ("Autres", others)) if others else GROUPS
-    return [Group(title, tuple((slug, label(slug)) for slug in slugs)) for title, slugs in headings]
+    services = tuple(sorted(set(known) & set(SERVICE_TITLES), key=label))
+    others = tuple(sorted(set(known) - placed - set(services)))
+    headings = (*GROUPS, ("Services", services), ("Autres", others))
+    return [Group(title, tuple((slug, label(slug)) for slug in slugs)) for title, slugs in headings if slugs]

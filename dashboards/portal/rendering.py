@@ -36,7 +36,7 @@ DONE = {
     "device-status": "Le statut a changé.",
     "device-registered": "L’appareil est inscrit à l’inventaire.",
     "token-revoked": "Le code est révoqué : il n’enrôle plus aucun appareil.",
-    "profile-saved": "Le profil est enregistré et sa publication demandée : les filtres suivront.",
+    "profile-saved": "Le profil est enregistré et publié : les filtres suivent en quelques secondes.",
     "publication-requested": "La publication est demandée : la compilation démarre.",
     "signed-out": "Vous êtes déconnecté.",
 }

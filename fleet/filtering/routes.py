@@ -1,6 +1,5 @@
 """HTTP of filtering: profiles, publications, filters, explain; `router` holds this and all that is beside it."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -107,9 +106,9 @@ def explain(
             "client": explained.explanation.client,
             "profile": explained.explanation.profile.slug,
             "lesson": explained.explanation.lesson,
-            "decision": asdict(explained.explanation.decision),
-            "opinions": [asdict(opinion) for opinion in explained.explanation.opinions],
-            "matches": [asdict(match) for match in explained.explanation.matches],
+            "decision": explained.explanation.decision,
+            "opinions": explained.explanation.opinions,
+            "matches": explained.explanation.matches,
         },
         from_attributes=True,
     )

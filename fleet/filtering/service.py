@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from filter.services import SERVICES
 from filter.settings import Verdict
 from fleet.db import after_commit
 from fleet.filtering import editing, profiles, publications, rooms, tasks
@@ -39,6 +40,9 @@ from fleet.schools.models import School
 from fleet.scope import Action, Viewer
 
 __all__ = ["find_current_policy", "publish_policy"]
+
+SERVICE_TITLES = {service.category: service.title for service in SERVICES.values()}
+"""Category of a service of the catalogue -> what people call it."""
 
 
 def request_publication(session: Session, by: str | None, now: datetime) -> Publication:

@@ -247,6 +247,7 @@ def publish(session: Session, config: FleetConfig, directory: Path, now: datetim
     assert order is not None
     report = compile_order(order, config, directory, directory / "bundle")
     publications.publish(session, order, directory / "bundle", report.digest, summary(report), now - timedelta(hours=5))
+    filtering.publish_policy(session, "Hugo Lemaire", "Première politique", now - timedelta(hours=5))
     technician = viewer_of(session, TECHNICIAN)
     school = schools.get_school_by_uai(session, technician, SCHOOL)
     node, _ = filtering.register_filter(session, "Guise, école Schweitzer", school, now - timedelta(days=20))
