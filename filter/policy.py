@@ -78,7 +78,7 @@ def close_bypass(case: Case) -> Decision | None:
     if CLOSED_NAMES.isdisjoint(case.suffixes):
         return None
     suffix = next(name for name in case.suffixes if name in CLOSED_NAMES)
-    return Decision(Action.NXDOMAIN, "special_name" if suffix in CANARIES else "bypass", suffix=suffix)
+    return Decision(Action.NXDOMAIN, "canary" if suffix in CANARIES else "bypass", suffix=suffix)
 
 
 def keep_to_lesson(case: Case) -> Decision | None:

@@ -220,6 +220,7 @@ def explain(decision: Decision) -> Extra:
 REASONS = {
     "rebinding": (EDE_BLOCKED, "adresse privée pour un nom public"),
     "special_name": (EDE_BLOCKED, "nom réservé"),
+    "canary": (EDE_BLOCKED, "le filtre ne se contourne pas"),
     "bypass": (EDE_BLOCKED, "service qui contourne le filtre"),
     "own_deny": (EDE_FILTERED, "nom bloqué par l’école"),
     "lesson": (EDE_FILTERED, "hors de la leçon en cours"),

@@ -31,7 +31,8 @@ ACTIONS = {
 }
 RULES = {
     "any": "les requêtes ANY reçoivent un seul enregistrement (RFC 8482)",
-    "special_name": "nom réservé, qui servirait à contourner le filtre ou n’est pas public",
+    "special_name": "nom réservé, qui n’est pas public",
+    "canary": "nom par lequel les logiciels demandent s’ils peuvent contourner le filtre",
     "bypass": "service qui contourne le filtre (DNS chiffré d’un tiers, relais)",
     "lesson": "nom étranger à la leçon en cours",
     "override": "dérogation",

@@ -40,9 +40,9 @@ def policy(bundle_file: Path) -> Policy:
         ("www.permis.example", "allowed", "own_allow", None, "permis.example"),
         ("jeux.permis.example", "blocked", "own_deny", None, "jeux.permis.example"),
         # what would switch the filter off
-        ("use-application-dns.net", "nxdomain", "special_name", None, "use-application-dns.net"),
-        ("mask.icloud.com", "nxdomain", "special_name", None, "mask.icloud.com"),
-        ("mask-h2.icloud.com", "nxdomain", "special_name", None, "mask-h2.icloud.com"),
+        ("use-application-dns.net", "nxdomain", "canary", None, "use-application-dns.net"),
+        ("mask.icloud.com", "nxdomain", "canary", None, "mask.icloud.com"),
+        ("mask-h2.icloud.com", "nxdomain", "canary", None, "mask-h2.icloud.com"),
         ("www.icloud.com", "allowed", "default", None, None),
         ("_dns.resolver.arpa", "nodata", "special_name", None, "resolver.arpa"),
         ("quelque.chose.onion", "nxdomain", "special_name", None, "onion"),
@@ -113,7 +113,7 @@ REVIEWS = [
     # the owner of a record is judged although nothing named it
     (JOURNAL, [at("nu.example", PUBLIC)], "blocked", "category_deny", "nu.example"),
     # a special name on the way is stopped like a blocked one
-    (JOURNAL, [to(JOURNAL, "mask.icloud.com")], "blocked", "special_name", "mask.icloud.com"),
+    (JOURNAL, [to(JOURNAL, "mask.icloud.com")], "blocked", "canary", "mask.icloud.com"),
     # a person allowed it: where it leads is allowed too
     (UTILE, [to(UTILE, "tracker.example")], "allowed", "own_allow", None),
     # allowed on the way shields nothing behind it

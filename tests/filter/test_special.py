@@ -35,9 +35,9 @@ def policy(tmp_path: Path) -> Policy:
 @pytest.mark.parametrize(
     ("name", "qtype", "expected"),
     [
-        ("use-application-dns.net", A, "nxdomain/special_name"),
-        ("mask.icloud.com", A, "nxdomain/special_name"),
-        ("mask-h2.icloud.com", HTTPS, "nxdomain/special_name"),
+        ("use-application-dns.net", A, "nxdomain/canary"),
+        ("mask.icloud.com", A, "nxdomain/canary"),
+        ("mask-h2.icloud.com", HTTPS, "nxdomain/canary"),
         ("www.icloud.com", A, "allowed/own_allow"),
         ("dns.google", A, "nxdomain/bypass"),
         ("x.dns.nextdns.io", A, "nxdomain/bypass"),
@@ -141,7 +141,7 @@ REVIEWS = [
     # where names lead
     (SITE, [to(SITE, "cdn.example"), to("cdn.example", "w.jeu.example")], ("blocked/category_deny", "w.jeu.example")),
     (SITE, [at("jeu.example", PUBLIC)], ("blocked/category_deny", "jeu.example")),
-    (SITE, [to(SITE, "mask.icloud.com")], ("blocked/special_name", "mask.icloud.com")),
+    (SITE, [to(SITE, "mask.icloud.com")], ("blocked/canary", "mask.icloud.com")),
     (SITE, [to(SITE, "dns.google")], ("blocked/bypass", "dns.google")),
     (SITE, [to(SITE, "localhost")], ("blocked/special_name", "localhost")),
     ("www.icloud.com", [to("www.icloud.com", "jeu.example")], ("allowed/own_allow", None)),

@@ -59,7 +59,7 @@ def test_a_lesson_opens_nothing_and_is_remembered_for_seconds_only(opened: Open)
     policy = opened(lessons=(lesson("carte.example", "jeu.example", "mask.icloud.com"),))
 
     assert said(judge(policy, "jeu.example")) == "blocked/category_deny"
-    assert said(judge(policy, "mask.icloud.com")) == "nxdomain/special_name"
+    assert said(judge(policy, "mask.icloud.com")) == "nxdomain/canary"
     for name in ("jeu.example", "carte.example", "journal.example"):
         assert judge(policy, name).ttl == LESSON_TTL <= 10
     assert judge(policy, "carte.example", now=MONDAY - SECOND).ttl is None
