@@ -26,8 +26,8 @@ from fleet.filtering.waiting import bell_of, listening
 
 router = APIRouter(prefix="/filter/v1", tags=["filters"], lifespan=listening)
 BYTES = "application/octet-stream"
-MAX_REPORT = 3 * 1024 * 1024
-"""Bytes of a report: 20,000 counts, the most that one may hold, fit."""
+MAX_REPORT = 6 * 1024 * 1024
+"""Bytes of a report: 20,000 counts of each kind, the most that one may hold, fit."""
 LONGEST_WAIT = 30
 """Seconds that a filter's question may stay open: proxies on the way cut what is silent for a minute."""
 
@@ -212,7 +212,10 @@ def report(body: ReportIn, node: CallingFilter, session: DbSession, now: Now) ->
         bundle_serial=body.bundle_serial,
         policy_serial=body.policy_serial,
         health=body.health | facts,
-        counts=[Count(count.hour, count.action, count.category, count.queries) for count in body.counts],
+        counts=[
+            *(Count(count.hour, count.action, count.category, count.queries) for count in body.counts),
+            *(Count(c.hour, c.action, c.category, c.queries, c.school) for c in body.school_counts),
+        ],
         now=now,
     )
 

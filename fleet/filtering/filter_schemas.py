@@ -36,8 +36,14 @@ class CountIn(BaseModel):
 
     hour: Hour
     action: Word
-    category: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,64}$")] = ""
+    category: Annotated[str, Field(pattern=r"^[a-z0-9_:-]{0,80}$")] = ""
     queries: Annotated[int, Field(ge=0, le=2**53)]
+
+
+class SchoolCountIn(CountIn):
+    """The same of one school's queries: a filter may serve several."""
+
+    school: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,20}$")]
 
 
 class ReportIn(BaseModel):
@@ -54,6 +60,7 @@ class ReportIn(BaseModel):
     policy_digest: Digest | None = None
     health: Annotated[dict[str, JsonValue], AfterValidator(storable)] = {}
     counts: Annotated[list[CountIn], Field(max_length=20_000)] = []
+    school_counts: Annotated[list[SchoolCountIn], Field(max_length=20_000)] = []
 
 
 class RequestIn(BaseModel):

@@ -245,6 +245,7 @@ class FilterCount(Base):
     filter_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_nodes.id", ondelete="CASCADE"), primary_key=True)
     run: Mapped[str] = mapped_column(primary_key=True)
     hour: Mapped[datetime] = mapped_column(primary_key=True)
+    school: Mapped[str] = mapped_column(primary_key=True, default="")  # UAI; "": over all schools of the filter
     action: Mapped[str] = mapped_column(primary_key=True)
     category: Mapped[str] = mapped_column(primary_key=True)
     queries: Mapped[int] = mapped_column(BigInteger)

@@ -26,7 +26,7 @@ from filter.updater import Updater
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, NotFound
-from fleet.filtering import service, signing, tasks
+from fleet.filtering import reports, service, signing, tasks
 from fleet.filtering.models import (
     FilterCount,
     FilterNode,
@@ -203,6 +203,26 @@ def test_reports_count_once_whatever_comes_twice_or_late(
     assert service.totals(session, NOON + timedelta(hours=1)) == []
 
 
+def test_counts_of_schools_stand_beside_those_of_all(
+    api: TestClient, session: Session, filter_node: tuple[FilterNode, dict[str, str]]
+) -> None:
+    line = {"hour": HOUR, "action": "blocked", "category": "service:tiktok", "queries": 9}
+    schools = [line | {"school": uai, "queries": queries} for uai, queries in (("0020001A", 2), ("0020002B", 7))]
+    for _ in range(2):
+        body = report(counts=[line], school_counts=schools)
+        assert api.post("/filter/v1/reports", json=body, headers=filter_node[1]).status_code == 204
+    since = NOON - timedelta(hours=1)
+    assert [total.queries for total in service.totals(session, since)] == [9]
+    assert [total.queries for total in reports.totals(session, since, school="0020002B")] == [7]
+
+
+def test_the_largest_report_is_taken(api: TestClient, session: Session, filter_node: Any) -> None:
+    lines = [{"hour": HOUR, "action": "blocked", "category": f"c{n}", "queries": 1} for n in range(20_000)]
+    body = report(counts=lines, school_counts=[line | {"school": "0020001A"} for line in lines])
+    assert api.post("/filter/v1/reports", json=body, headers=filter_node[1]).status_code == 204
+    assert counted(session) == 40_000
+
+
 def test_counts_are_kept_for_four_hundred_days(
     session: Session, filter_node: tuple[FilterNode, dict[str, str]]
 ) -> None:
@@ -237,7 +257,7 @@ def test_reports_are_strict(api: TestClient, filter_node: Any, session: Session,
 
 
 def test_a_report_has_a_size(api: TestClient, filter_node: Any) -> None:
-    answer = api.post("/filter/v1/reports", json=report(health={"a": "x" * 2**22}), headers=filter_node[1])
+    answer = api.post("/filter/v1/reports", json=report(health={"a": "x" * 2**23}), headers=filter_node[1])
     assert answer.status_code == 413
 
 

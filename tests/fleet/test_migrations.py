@@ -36,6 +36,7 @@ PUBLICATION = text(
     " VALUES (:id, :state, now(), :published, 'Alix', 1, '{\"names\": 3}', :digest, 4)"
 )
 CHUNK = text("INSERT INTO filter_publication_chunks VALUES (:id, 0, 'old!')")
+COUNT = text("INSERT INTO filter_counts VALUES (:id, 'run', now(), 'blocked', 'gambling', 5)")
 NODE = text(
     "INSERT INTO filter_nodes (id, name, secret_hash, registered_at, bundle_serial, health)"
     " VALUES (:id, 'passerelle', 'x', now(), 2, '{}')"
@@ -58,7 +59,9 @@ def test_publications_of_the_first_version_stay_as_history(first_url: str) -> No
     engine = create_engine(first_url)
     with engine.begin() as connection:
         old = [add(connection, state) for state in ("published", "failed", "published")]
-        connection.execute(NODE, {"id": uuid.uuid4()})
+        node = uuid.uuid4()
+        connection.execute(NODE, {"id": node})
+        connection.execute(COUNT, {"id": node})
     migrate(first_url)
     with Session(engine) as session:
         rows = {row.id: row for row in publications.list_publications(session).rows}
@@ -71,6 +74,7 @@ def test_publications_of_the_first_version_stay_as_history(first_url: str) -> No
         [asked] = publications.list_waiting(session)  # filters of this version are served as soon as a worker is there
         assert rows[asked].serial > rows[old[2]].serial
         assert session.scalar(text("SELECT bundle_serial FROM filter_nodes")) == 2
+        assert session.execute(text("SELECT school, queries FROM filter_counts")).one() == ("", 5)
     engine.dispose()
 
 

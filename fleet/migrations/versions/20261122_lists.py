@@ -168,7 +168,15 @@ def upgrade() -> None:
         ["id"],
         ondelete="SET NULL",
     )
+    op.add_column("filter_counts", sa.Column("school", sa.Text(), nullable=False, server_default=""))
+    op.alter_column("filter_counts", "school", server_default=None)
+    rekey_counts("filter_id", "run", "hour", "school", "action", "category")
     retire_first_layout(op.get_bind())
+
+
+def rekey_counts(*columns: str) -> None:
+    op.drop_constraint(op.f("pk_filter_counts"), "filter_counts", type_="primary")
+    op.create_primary_key(op.f("pk_filter_counts"), "filter_counts", columns)
 
 
 def retire_first_layout(connection: sa.Connection) -> None:
@@ -191,6 +199,9 @@ def retire_first_layout(connection: sa.Connection) -> None:
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM filter_counts WHERE school <> ''")
+    rekey_counts("filter_id", "run", "hour", "action", "category")
+    op.drop_column("filter_counts", "school")
     op.execute("DELETE FROM filter_publication_chunks")
     op.execute("UPDATE filter_publications SET state = 'failed' WHERE state IN ('published', 'unchanged', 'retired')")
     op.drop_constraint(
