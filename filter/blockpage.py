@@ -109,7 +109,7 @@ REASONS = {
     "category_deny": "Il figure sur une liste de sites que l’école ne souhaite pas laisser ouverts.",
     "own_deny": "L’école ou la collectivité l’a bloqué nommément.",
     "override": "Il est bloqué pour un temps, par une décision de l’école ou de la collectivité.",
-    "lesson": "Une séance est en cours : seuls les sites choisis par l’enseignant sont ouverts.",
+    "lesson": "Une leçon est en cours : seuls les sites choisis par l’enseignant sont ouverts.",
     "special_name": "Ce nom est réservé : il n’existe pas sur Internet.",
     "bypass": "Il permettrait de contourner le filtre de l’école.",
     "canary": "Il permettrait de contourner le filtre de l’école.",
@@ -122,7 +122,7 @@ def reason(blocked: Blocked) -> html.Reason:
     if decision.lists:
         details.append(("Catégorie", ", ".join(decision.lists)))
     if decision.rule == "lesson" and decision.reason:
-        details.append(("Séance", decision.reason))
+        details.append(("Leçon", decision.reason))
     elif decision.reason:
         details.append(("Motif", decision.reason))
     if decision.schedule:

@@ -202,7 +202,7 @@ def test_an_override_says_why_until_when_and_who(tmp_path: Path) -> None:
 def test_a_lesson_says_its_title_and_its_end(tmp_path: Path) -> None:
     words = page_words(tmp_path, replace(with_profile(), lessons=(LESSON,)), "journal.example")
     assert {"Fractions", "samedi 21 novembre à 13 h 45"} <= set(words)
-    assert "séance est en cours" in " ".join(words)
+    assert "leçon est en cours" in " ".join(words)
 
 
 @pytest.mark.parametrize(
