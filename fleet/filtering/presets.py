@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -124,13 +124,13 @@ SCHOOL_WEEK = ScheduleSettings(
 
 
 def ensure_default_profile(session: Session, now: datetime) -> FilterProfile:
-    """The profile of whoever is in no known network; made with the other ready-made ones when there is none."""
-    query = select(FilterProfile).where(FilterProfile.is_default)
-    profile = session.scalar(query)
-    if profile is None:
+    """The profile of whoever is in no known network. Ready-made profiles that are missing are made: all of them in a
+    new database, the others where there was one only.
+    """
+    made = select(func.count()).where(FilterProfile.slug.in_([preset.slug for preset in PRESETS]))
+    if session.scalar(made) != len(PRESETS):
         ensure_profiles(session, now)
-        profile = session.scalars(query).one()
-    return profile
+    return session.scalars(select(FilterProfile).where(FilterProfile.is_default)).one()
 
 
 def ensure_profiles(session: Session, now: datetime) -> None:
