@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session, joinedload
 
 from fleet.devices.models import Device
@@ -12,6 +12,7 @@ from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import cleaning, events, name_lists, policies
 from fleet.filtering.places import Found, find_place
 from fleet.filtering.policy_models import FilterLabel, FilterNetwork, FilterRoom, Lesson
+from fleet.filtering.searching import matching
 from fleet.paging import Listing, Page, paginate
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer, visible_to
@@ -149,11 +150,15 @@ def list_lessons(
     viewer: Viewer,
     *,
     now: datetime,
+    search: str = "",
     is_running: bool | None = None,
     school_id: UUID | None = None,
     page: Page = Page(),  # noqa: B008 - frozen
 ) -> Listing[Lesson]:
-    """One page of the lessons of the schools that the viewer sees, the latest first, their room loaded."""
+    """One page of the lessons of the schools that the viewer sees, the latest first, their room loaded.
+
+    ``search``: words of their title, names, school, or of who started them.
+    """
     query = select(Lesson).join(School, School.id == Lesson.school_id).options(joinedload(Lesson.room))
     query = visible_to(viewer, query, collectivity=School.collectivity_id, school=School.id)
     if school_id is not None:
@@ -161,6 +166,7 @@ def list_lessons(
     runs = Lesson.stopped_at.is_(None) & (Lesson.ends > now)
     if is_running is not None:
         query = query.where(runs if is_running else ~runs)
+    query = matching(query, search, Lesson.school_id, Lesson.title, cast(Lesson.names, Text), Lesson.by)
     return paginate(session, query, page, SORTABLE, "-starts")
 
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
-from filter.settings import OverrideSettings, Verdict
+from filter.settings import OverrideSettings
+from filter.settings import Verdict as Verdict
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import cleaning, editing, events, policies
 from fleet.filtering.layers import without_locked
 from fleet.filtering.places import Found, on_visible_node
 from fleet.filtering.policy_models import FilterOverride, FilterProfile
+from fleet.filtering.searching import matching
 from fleet.paging import Listing, Page, paginate
 from fleet.scope import Action, Viewer
 
@@ -126,11 +128,16 @@ def list_overrides(
     viewer: Viewer,
     *,
     now: datetime,
+    search: str = "",
     is_ended: bool | None = None,
+    is_started: bool | None = None,
     school_id: UUID | None = None,
     page: Page = Page(),  # noqa: B008 - frozen
 ) -> Listing[FilterOverride]:
-    """One page of the overrides on nodes that the viewer sees; ``is_ended`` None: all, the last to end first."""
+    """One page of the overrides on nodes that the viewer sees, the last to end first.
+
+    ``is_ended``, ``is_started`` None: whether or not. ``search``: words of their names, categories, reason or school.
+    """
     override = FilterOverride
     query = on_visible_node(viewer, select(override), override.collectivity_id, override.school_id)
     if school_id is not None:
@@ -138,6 +145,10 @@ def list_overrides(
     ended = override.revoked_at.is_not(None) | (override.ends <= now)
     if is_ended is not None:
         query = query.where(ended if is_ended else ~ended)
+    if is_started is not None:
+        query = query.where(override.starts <= now if is_started else override.starts > now)
+    texts = (cast(override.names, Text), cast(override.categories, Text), override.reason, override.by)
+    query = matching(query, search, override.school_id, *texts)
     return paginate(session, query, page, SORTABLE, "-ends")
 
 

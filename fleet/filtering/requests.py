@@ -21,6 +21,7 @@ from fleet.filtering.policy_models import (
     RequestStatus,
     UnblockRequest,
 )
+from fleet.filtering.searching import matching
 from fleet.paging import Listing, Page, paginate
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer, visible_to
@@ -147,16 +148,22 @@ def list_requests(
     session: Session,
     viewer: Viewer,
     *,
+    search: str = "",
     status: RequestStatus | None = None,
     school_id: UUID | None = None,
     page: Page = Page(),  # noqa: B008 - frozen
 ) -> Listing[UnblockRequest]:
-    """One page of the requests of the schools that the viewer sees, the latest first."""
+    """One page of the requests of the schools that the viewer sees, the latest first.
+
+    ``search``: words of their name, reason, school, or of who asks.
+    """
     query = _visible(viewer)
     if status is not None:
         query = query.where(UnblockRequest.status == status)
     if school_id is not None:
         query = query.where(UnblockRequest.school_id == school_id)
+    asked = UnblockRequest
+    query = matching(query, search, asked.school_id, asked.name, asked.reason, asked.contact)
     return paginate(session, query, page, SORTABLE, "-received_at")
 
 

@@ -1,0 +1,31 @@
+"""Lists of filtering, found by what people type: a site, a reason, a school or its commune."""
+
+from typing import Any, TypeAlias, TypeVarTuple
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from fleet.collectivities.models import Collectivity
+from fleet.schools.models import School
+from fleet.scope import Owner
+from fleet.text import fold, like
+
+Columns = TypeVarTuple("Columns")
+SearchedText: TypeAlias = ColumnElement[str] | InstrumentedAttribute[str]
+MOST_WORDS = 10
+
+
+def matching(rows: Select[*Columns], search: str, school: Owner, *texts: SearchedText) -> Select[*Columns]:
+    """Keep the rows of which every word typed stands in one of ``texts``, or names the school or its commune."""
+    for word in search.split()[:MOST_WORDS]:
+        doors = [text.icontains(word, autoescape=True) for text in texts]
+        if fold(word):
+            doors.append(school.in_(_schools_named(word)))
+        rows = rows.where(or_(*doors))
+    return rows
+
+
+def _schools_named(word: str) -> Select[Any]:
+    commune = aliased(Collectivity)
+    named = or_(School.search_text.like(like(word)), commune.search_text.like(like(word)))
+    return select(School.id).outerjoin(commune, commune.id == School.commune_id).where(named)
