@@ -11,6 +11,12 @@ class Entry:
     text: str
     path: str
     icon: str
+    under: str = ""
+    """The pages of the entry begin with this; nothing: with its path."""
+
+    @property
+    def root(self) -> str:
+        return self.under or self.path
 
 
 def menu(viewer: Viewer) -> list[Entry]:
@@ -30,10 +36,37 @@ def menu(viewer: Viewer) -> list[Entry]:
     if viewer.sees_all:
         entries.append(Entry("Collectivités", "/collectivities", "buildings"))
         entries.append(Entry("Filtrage", "/filtering", "shield-check"))
+    elif viewer.may_somewhere(Action.RUN_LESSON):
+        entries.append(Entry("Leçons et filtrage", "/filtering/lessons", "shield-check", under="/filtering"))
+    else:
+        entries.append(Entry("Filtrage", "/filtering/requests", "shield-check", under="/filtering"))
     return entries
+
+
+OPERATORS_TABS = (
+    Entry("Vue d’ensemble", "/filtering", "activity"),
+    Entry("Profils", "/filtering/profiles", "filter"),
+    Entry("Listes", "/filtering/sources", "list"),
+)
+EVERYBODYS_TABS = (
+    Entry("Dérogations", "/filtering/overrides", "key"),
+    Entry("Demandes", "/filtering/requests", "inbox"),
+    Entry("Leçons", "/filtering/lessons", "mortarboard"),
+    Entry("Salles", "/filtering/rooms", "building"),
+)
+HISTORY_TAB = Entry("Historique", "/filtering/history", "clock-history")
+
+
+def filtering_tabs(viewer: Viewer) -> list[Entry]:
+    """The pages of filtering that this person can open."""
+    if viewer.sees_all:
+        return [*OPERATORS_TABS, *EVERYBODYS_TABS, HISTORY_TAB]
+    if viewer.may_somewhere(Action.RUN_LESSON):  # what they come for every day stands first
+        return [*EVERYBODYS_TABS[2:], *EVERYBODYS_TABS[1::-1], HISTORY_TAB]
+    return [*EVERYBODYS_TABS, HISTORY_TAB]
 
 
 def current(entries: list[Entry], path: str) -> str | None:
     """The path of the entry that a page belongs to: the longest that starts its address."""
-    matching = [e.path for e in entries if path == e.path or (e.path != "/" and path.startswith(f"{e.path}/"))]
-    return max(matching, key=len, default=None)
+    matching = [e for e in entries if path == e.root or (e.root != "/" and path.startswith(f"{e.root}/"))]
+    return max(matching, key=lambda entry: len(entry.root)).path if matching else None

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards.portal import categories, words
-from dashboards.portal.menu import current, menu
+from dashboards.portal.menu import current, filtering_tabs, menu
 from dashboards.portal.person import is_staff
 from dashboards.portal.typography import Typography
 from fleet.clock import utc_now
@@ -38,6 +38,21 @@ DONE = {
     "token-revoked": "Le code est révoqué : il n’enrôle plus aucun appareil.",
     "profile-saved": "Le profil est enregistré et publié : les filtres suivent en quelques secondes.",
     "publication-requested": "La publication est demandée : la compilation démarre.",
+    "lesson-started": "La leçon est lancée : la salle n’ouvre plus que ces sites, dans quelques secondes.",
+    "lesson-prolonged": "La leçon finira plus tard.",
+    "lesson-stopped": "La leçon est arrêtée : la salle retrouve sa navigation habituelle.",
+    "list-removed": "La liste est supprimée. Les leçons lancées avec elle continuent.",
+    "room-added": "La salle est ajoutée. Rattachez-lui un réseau ou des appareils pour pouvoir y lancer une leçon.",
+    "room-removed": "La salle est supprimée. Ses réseaux et ses appareils restent dans l’école, hors salle.",
+    "network-added": "Le réseau est rattaché.",
+    "network-removed": "Le réseau est détaché : ses appareils suivent le profil par défaut.",
+    "label-set": "L’appareil a son profil.",
+    "label-removed": "L’appareil suit de nouveau le profil de son réseau.",
+    "override-added": "La dérogation est enregistrée : les filtres la reçoivent dans quelques secondes.",
+    "override-revoked": "La dérogation est levée : les filtres le savent dans quelques secondes.",
+    "unblock-asked": "Votre demande est partie : l’équipe technique la voit, et sa réponse s’affichera ici.",
+    "unblock-allowed": "Le site est ouvert : les filtres le savent dans quelques secondes.",
+    "unblock-declined": "La demande est refusée, avec votre raison.",
     "signed-out": "Vous êtes déconnecté.",
 }
 """What a page says after a change, by the word its address carries: no cookie, and no text from outside."""
@@ -101,6 +116,8 @@ def make_environment() -> Environment:
         "school_label": names.labelled,
         "Action": Action,
         "category_label": categories.label,
+        "filtering_tabs": filtering_tabs,
+        "current_entry_of": current,
         "verdict_words": words.VERDICT,
         "rule_words": words.RULE,
     }

@@ -17,6 +17,8 @@ FILTERS = {
     "q": "Recherche",
     "sort": "Tri",
     "live": "Actualisation",
+    "again": "Leçon à reprendre",
+    "name": "Site",
 }
 YES_OR_NO = ("true", "false")
 

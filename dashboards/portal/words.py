@@ -147,6 +147,26 @@ RULE = {
     "category_allow": "Une catégorie autorisée le contient",
     "rebinding": "La réponse menait à une adresse privée",
 }
+UNBLOCK = {
+    "asked": Word("À traiter", "inbox", "warn"),
+    "allowed": Word("Acceptée", "check-circle", "good"),
+    "declined": Word("Refusée", "slash-circle"),
+}
+OVERRIDE = {
+    "coming": Word("À venir", "calendar-event", "info"),
+    "running": Word("En cours", "play-fill", "good"),
+    "ended": Word("Finie", "archive"),
+    "revoked": Word("Levée avant sa fin", "archive"),
+}
+OVERRIDE_VERDICT = {
+    "allow": Word("Autorise", "check-circle", "good"),
+    "block": Word("Bloque", "slash-circle", "bad"),
+}
+LESSON = {
+    "running": Word("En cours", "play-fill", "good"),
+    "ended": Word("Finie", "archive"),
+    "stopped": Word("Arrêtée", "archive"),
+}
 WORDS = {
     "device_kind": DEVICE_KIND,
     "platform": PLATFORM,
@@ -162,6 +182,10 @@ WORDS = {
     "school_level": SCHOOL_LEVEL,
     "role": ROLE,
     "publication": PUBLICATION,
+    "unblock": UNBLOCK,
+    "override": OVERRIDE,
+    "override_verdict": OVERRIDE_VERDICT,
+    "lesson": LESSON,
 }
 EVENT_ICONS = {
     "enrolled": "qr-code",
