@@ -17,7 +17,7 @@ from filter.lists.entries import AddressEntry, Entry, NameEntry, ReplyKind, Repl
 from filter.lists.lines import read_raw_lines
 from filter.lists.rpz_records import ADDRESSES, BLOCK, MATCHES, TCP_ONLY, Action, Found, Trigger, read_triggers, text_of
 from filter.lists.source import ListReport
-from filter.lists.zonefile import LONGEST_LINE, PLAIN, Record
+from filter.lists.zonefile import LONGEST_LINE, PLAIN, Plain, Record
 from filter.rules import names_above
 
 MOST_NODES = 20_000
@@ -80,7 +80,7 @@ def gather(triggers: Iterable[Found]) -> Zone:
     """The nodes of a zone: of one trigger the first record counts, and all records that go with it."""
     zone = Zone()
     for record, subject, action in triggers:
-        if isinstance(subject, str) or action == BLOCK:
+        if isinstance(subject, str) or action is BLOCK:
             continue
         node = zone.nodes.get(subject)
         if node is None and len(zone.nodes) < MOST_NODES:
@@ -105,7 +105,7 @@ def read_blocks(zone: Zone, triggers: Iterable[Found], report: ListReport) -> It
             check_duplicate(node, record, action, report)
             if node.is_void and record.number < node.number:
                 yield from read_block(zone, record, subject, report)
-        elif action == BLOCK:
+        elif action is BLOCK:
             if wildcards:
                 spare(subject.name, wildcards)
             yield from read_block(zone, record, subject, report)
@@ -114,16 +114,16 @@ def read_blocks(zone: Zone, triggers: Iterable[Found], report: ListReport) -> It
 
 
 def read_address(
-    record: Record, network: str, action: Action, networks: set[str], report: ListReport
+    record: Record | Plain, network: str, action: Action, networks: set[str], report: ListReport
 ) -> Iterator[AddressEntry]:
     """An answer that leads there is blocked or kept; it cannot be replaced by other records here."""
-    if action == TCP_ONLY:
+    if action is TCP_ONLY:
         report.not_enforceable[ADDRESSES] += 1
-        report.skip("not_enforceable_trigger", record.number, record.text)
+        report.skip("not_enforceable_trigger", record.number, text_of(record))
         return
     if network in networks:
         if not isinstance(action, ReplyRecord):
-            report.skip("duplicate", record.number, record.text)
+            report.skip("duplicate", record.number, text_of(record))
         return
     networks.add(network)
     if isinstance(action, ReplyRecord):
@@ -132,9 +132,9 @@ def read_address(
     yield AddressEntry(network, allows=action is None)
 
 
-def check_duplicate(node: Node, record: Record, action: Action, report: ListReport) -> None:
+def check_duplicate(node: Node, record: Record | Plain, action: Action, report: ListReport) -> None:
     """Of two records that contradict each other the first counts."""
-    if action == BLOCK and record.number < node.number:
+    if action is BLOCK and record.number < node.number:
         node.is_void = True
     elif record.number != node.number and not (node.records and isinstance(action, ReplyRecord)):
         report.skip("duplicate", record.number, text_of(record))
@@ -148,7 +148,7 @@ def spare(name: str, wildcards: dict[str, Node]) -> None:
             return
 
 
-def read_block(zone: Zone, record: Record, trigger: Trigger, report: ListReport) -> Iterator[Entry]:
+def read_block(zone: Zone, record: Record | Plain, trigger: Trigger, report: ListReport) -> Iterator[Entry]:
     """A trigger that just blocks."""
     spared = zone.below.get(trigger.name) if trigger.is_wildcard else None
     if spared:
@@ -158,9 +158,9 @@ def read_block(zone: Zone, record: Record, trigger: Trigger, report: ListReport)
     yield NameEntry(trigger.name, MATCHES[trigger.is_wildcard])
 
 
-def read_surplus(record: Record, trigger: Trigger, action: Action, report: ListReport) -> Iterator[Entry]:
+def read_surplus(record: Record | Plain, trigger: Trigger, action: Action, report: ListReport) -> Iterator[Entry]:
     """A trigger beyond MOST_NODES: blocked or let through, without a reply of its own."""
-    if action == TCP_ONLY:
+    if action is TCP_ONLY:
         report.skip("too_many_rules", record.number, text_of(record))
         return
     if action is not None:

@@ -10,7 +10,7 @@ from filter.lists.records import HTTPS, MX, PTR, SRV, SVCB, TXT, read_record, re
 from filter.lists.refused import RuleRefused
 from filter.lists.source import ListReport
 from filter.lists.suffixes import is_known_suffix
-from filter.lists.zonefile import ROOT, Record, Refusal, qualify, read_records, unescape
+from filter.lists.zonefile import ROOT, Origin, Plain, Record, Refusal, qualify, read_records, unescape
 from filter.names import ADDRESS, LONGEST, VALID
 
 NOT_HERE = ("rpz-client-ip", "rpz-nsip", "rpz-nsdname")
@@ -47,7 +47,7 @@ class Trigger(NamedTuple):
 class Found(NamedTuple):
     """One record, understood."""
 
-    record: Record
+    record: Record | Plain
     subject: Trigger | str
     """A trigger on names, or the network of one on addresses."""
     action: Action
@@ -56,17 +56,28 @@ class Found(NamedTuple):
 def read_triggers(lines: Iterable[tuple[int, bytes]], report: ListReport) -> Iterator[Found]:
     """Every record that says what to do when; what is refused, or cannot be enforced here, goes to the report."""
     apex: str | None = None
+    origin = ""
     for record in read_records(lines):
-        if not isinstance(record, Refusal) and record.type in OF_THE_ZONE:
+        if isinstance(record, Origin):
+            origin = record.name
+            continue
+        if isinstance(record, Record) and record.type in OF_THE_ZONE:
             apex = record.owner if record.type == "SOA" else apex
             continue
         report.lines += 1
         if isinstance(record, Refusal):
             report.skip(record.reason, record.number, record.text)
             continue
-        apex = record.origin if apex is None else apex
+        apex = origin if apex is None else apex
         try:
-            yield read_found(record, apex, report)
+            if not isinstance(record, Plain):
+                yield read_found(record, apex, report)
+            elif origin == apex and "rpz-" not in record.owner:
+                yield Found(record, read_trigger(record.owner), BLOCK)
+            else:
+                owner, is_absolute = qualify(record.owner, origin)
+                whole = Record(record.number, text_of(record), owner, is_absolute, origin, "CNAME", ROOT)
+                yield read_found(whole, apex, report)
         except RuleRefused as refusal:
             report.skip(refusal.reason, record.number, text_of(record))
 
@@ -85,7 +96,7 @@ def read_found(record: Record, apex: str, report: ListReport) -> Found:
     if kind == ADDRESSES:
         return Found(record, read_network(owner.removesuffix(f".{ADDRESSES}")), read_action(record, owner))
     trigger = read_trigger(owner)
-    return Found(record, trigger, BLOCK if record.fields == ROOT else read_action(record, trigger.name))
+    return Found(record, trigger, read_action(record, trigger.name))
 
 
 def read_trigger(owner: str) -> Trigger:
@@ -150,6 +161,8 @@ def read_cname(record: Record, name: str) -> Action:
     return RuleReply(ReplyKind.CNAME, read_target(target))
 
 
-def text_of(record: Record) -> str:
+def text_of(record: Record | Plain) -> str:
     """What explains the entry to a person: the record's first line."""
-    return record.text[:LONGEST_TEXT] or f"{record.owner} {record.type} {' '.join(record.fields)}"
+    if isinstance(record, Plain):
+        return f"{record.owner} CNAME ."
+    return record.text[:LONGEST_TEXT] or f"{record.owner}. {record.type} {' '.join(record.fields)}"

@@ -76,6 +76,15 @@ def without_text(entries: list[Entry]) -> list[Entry]:
         ("128.57.zz.db8.2001.rpz-ip CNAME rpz-drop.", AddressEntry("2001:db8::57/128")),
         ("128.7.6.5.4.3.2.db8.2001.rpz-ip A 192.0.2.9", AddressEntry("2001:db8:2:3:4:5:6:7/128")),
         ("localhost-like CNAME .", exact("localhost-like")),
+        (
+            "dot.example TXT .",
+            RuleEntry(
+                "",
+                anchor="dot.example",
+                match=Match.EXACT,
+                reply=RuleReply(ReplyKind.RECORDS, records=(ReplyRecord(TXT, '"."'),)),
+            ),
+        ),
     ],
 )
 def test_a_record_comes_to_one_entry(record: str, entry: Entry, tmp_path: Path) -> None:
@@ -165,7 +174,7 @@ def test_local_data_is_gathered_by_name(tmp_path: Path) -> None:
             ),
         ),
     ]
-    assert report.examples == {"duplicate": [(15, "one.example.policy.example CNAME .")]}
+    assert report.examples == {"duplicate": [(15, "one.example CNAME .")]}
 
 
 def test_a_plain_line_hands_its_name_down_too(tmp_path: Path) -> None:
@@ -213,6 +222,7 @@ def test_the_first_of_two_actions_for_a_name_counts(tmp_path: Path) -> None:
         ),
         ("$ORIGIN example.\npolicy SOA a b 1 2 3 4 5\n$ORIGIN x.policy\n", "bad CNAME .", ["bad.x"]),
         ("$ORIGIN example.\npolicy SOA a b 1 2 3 4 5\n", "bad CNAME .", []),
+        ("$ORIGIN example.\npolicy SOA a b 1 2 3 4 5\nbad.policy NS x\n$ORIGIN x.example.\n", " CNAME .", ["bad"]),
         ("", "bad.example. CNAME .", []),
     ],
 )
