@@ -230,7 +230,7 @@ def receive_request(body: RequestIn, node: CallingFilter, session: DbSession, no
         name=body.name,
         reason=body.reason,
         contact=body.contact,
-        client=None,  # filters tell no address
+        asker=requests.Asker(body.client_school, body.client_room, body.client_profile),
         asked_at=body.asked_at,
         now=now,
     )

@@ -1,13 +1,13 @@
 """Requests to unblock: from the block page or typed by whoever leads a school; a technician allows or declines."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from filter.clients import Networks
 from filter.settings import Verdict
 from fleet.clock import utc_now
 from fleet.errors import Conflict, NotFound, TooMany
@@ -15,12 +15,13 @@ from fleet.filtering import cleaning, events, overrides
 from fleet.filtering.models import FilterNode
 from fleet.filtering.places import Found, find_place
 from fleet.filtering.policy_models import (
-    FilterNetwork,
     FilterOverride,
     FilterProfile,
+    FilterRoom,
     RequestStatus,
     UnblockRequest,
 )
+from fleet.filtering.resolving import base_slug
 from fleet.filtering.searching import matching
 from fleet.paging import Listing, Page, paginate
 from fleet.schools.models import School
@@ -38,6 +39,18 @@ MOVES: dict[RequestStatus, frozenset[RequestStatus]] = {
 SORTABLE = {"id": UnblockRequest.id, "received_at": UnblockRequest.received_at, "name": UnblockRequest.name}
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who met the block page, as the filter knows it: no address, no device. Each may be ""."""
+
+    school: str = ""
+    """UAI."""
+    room: str = ""
+    """Id of the room."""
+    profile: str = ""
+    """Slug of the flat profile."""
+
+
 def receive_request(
     session: Session,
     node: FilterNode,
@@ -46,12 +59,12 @@ def receive_request(
     name: str,
     reason: str,
     contact: str,
-    client: str | None,
+    asker: Asker = Asker(),
     asked_at: datetime,
     now: datetime | None = None,
 ) -> UnblockRequest:
-    """Keep what a block page asked, once: the same ``id`` again changes nothing. ``client`` is an address, which tells
-    the room and the profile and is not kept.
+    """Keep what a block page asked, once: the same ``id`` again changes nothing. A filter that stands in a school
+    speaks of that school only.
 
     Raise Invalid for what is no name, TooMany beyond MOST_A_DAY, Conflict for an id that is not this filter's.
     """
@@ -62,13 +75,13 @@ def receive_request(
             raise Conflict("unblock.id_taken", "Cet identifiant est déjà pris.")
         return known
     _check_flood(session, node, now)
-    asker = _asker(session, node, client)
+    room = _room_of(session, node, asker)
     request = UnblockRequest(
         id=id,
         filter_id=node.id,
-        school_id=node.school_id or (asker.school_id if asker else None),
-        room_id=asker.room_id if asker else None,
-        profile_id=asker.profile_id if asker else None,
+        school_id=node.school_id or (room.school_id if room else _school_of(session, asker)),
+        room_id=room.id if room else None,
+        profile_id=session.scalar(select(FilterProfile.id).where(FilterProfile.slug == base_slug(asker.profile))),
         name=cleaning.clean_host(name),
         reason=_short(reason),
         contact=_short(contact),
@@ -78,21 +91,23 @@ def receive_request(
     return _keep(session, request, f"filtre {node.name}", now)
 
 
+def _room_of(session: Session, node: FilterNode, asker: Asker) -> FilterRoom | None:
+    """The room, unless it is gone or in another school than the filter."""
+    try:
+        room = session.get(FilterRoom, UUID(asker.room))
+    except ValueError:
+        return None
+    return room if room is not None and node.school_id in {None, room.school_id} else None
+
+
+def _school_of(session: Session, asker: Asker) -> UUID | None:
+    return session.scalar(select(School.id).where(School.uai == asker.school)) if asker.school else None
+
+
 def _check_flood(session: Session, node: FilterNode, now: datetime) -> None:
     recent = select(func.count()).where(UnblockRequest.filter_id == node.id, UnblockRequest.received_at > now - DAY)
     if (session.scalar(recent) or 0) >= MOST_A_DAY:
         raise TooMany("unblock.too_many", f"Plus de {MOST_A_DAY} demandes en un jour : la suite attendra demain.")
-
-
-def _asker(session: Session, node: FilterNode, client: str | None) -> FilterNetwork | None:
-    """The network of an address, unless it is one of another school's that has the same private addresses."""
-    if client is None:
-        return None
-    known: list[tuple[str, FilterNetwork | None]] = [(n.cidr, n) for n in session.scalars(select(FilterNetwork))]
-    found = Networks(known, None).search(client)
-    if found is None or node.school_id is None or found.school_id in {None, node.school_id}:
-        return found
-    return None
 
 
 def ask(

@@ -122,7 +122,7 @@ class Tree:
 
     def find_node(self, slug: str) -> tuple[UUID, Place] | None:
         """The profile and the node that a flat profile's slug stands for."""
-        base, at, _ = slug.partition("@")
+        base, at = base_slug(slug), "@" in slug
         profile_id = next((key for key, profile in self.profiles.items() if profile.slug == base), None)
         if profile_id is None or not at:
             return None if profile_id is None else (profile_id, OPERATOR)
@@ -137,6 +137,11 @@ class Tree:
             return ""
         room = f"/{place.room_id.hex[:12]}" if place.room_id is not None else ""
         return f"@{self.schools[place.school_id].uai}{room}"
+
+
+def base_slug(slug: str) -> str:
+    """The profile behind a flat profile: ``college`` for ``college@0020001A``."""
+    return slug.partition("@")[0]
 
 
 def says_the_same(one: ProfileSettings, other: ProfileSettings) -> bool:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.filtering import compiling, fetching, publications, reports
+from fleet.filtering import compiling, fetching, publications, reports, requests
 from fleet.filtering.nights import night_of
 from fleet.worker import worker_config
 
@@ -52,9 +52,10 @@ def sweep_publications() -> None:
 
 @shared_task
 def purge_counts() -> None:
-    """Forget counts of more than a year ago. Twice or late is harmless."""
+    """Forget counts, and who asked for what, of more than a year ago. Twice or late is harmless."""
     with SessionFactory.begin() as session:
         reports.purge_counts(session, utc_now())
+        requests.purge_requests(session, utc_now())
 
 
 @shared_task

@@ -9,15 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany
-from fleet.filtering import requests, rooms, service
+from fleet.filtering import requests, service
 from fleet.filtering.models import FilterNode
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterEvent, RequestStatus, UnblockRequest
-from fleet.filtering.requests import MOST_A_DAY, MOVES
+from fleet.filtering.requests import MOST_A_DAY, MOVES, Asker
 from fleet.schools.models import School
 from fleet.scope import Role
 from tests.factories import NOON, make_school, make_user
-from tests.fleet.deciding import flat, make_room, viewer_of
+from tests.fleet.deciding import flat, make_room, profile_named, viewer_of
 from tests.sign_in import signed_in
 
 PATH = "/api/v1/filtering/requests"
@@ -36,8 +36,7 @@ def node(session: Session, school: School) -> FilterNode:
 
 def receive(session: Session, node: FilterNode, **changes: object) -> UnblockRequest:
     values = {
-        "id": uuid4(), "name": "musee.example", "reason": "exposé", "contact": "Mme Durand", "client": None,
-        "asked_at": NOON,
+        "id": uuid4(), "name": "musee.example", "reason": "exposé", "contact": "Mme Durand", "asked_at": NOON,
     } | changes  # fmt: skip
     return requests.receive_request(session, node, **values, now=NOON)  # type: ignore[arg-type]
 
@@ -52,18 +51,22 @@ def test_the_same_request_twice_is_one(session: Session, node: FilterNode) -> No
     assert session.scalars(select(FilterEvent.verb).where(FilterEvent.subject_id == first.id)).all() == ["unblock.ask"]
 
 
-def test_the_address_tells_the_room_and_is_forgotten(session: Session, node: FilterNode, school: School) -> None:
+def test_a_filter_tells_the_room_and_the_profile(session: Session, node: FilterNode, school: School) -> None:
     staff = viewer_of(session)
     room = make_room(session, staff, school, "college")
-    [network] = rooms.list_networks(session)
-    client = network.cidr.replace(".0/24", ".77")
-    asked = receive(session, node, client=client)
-    assert (asked.school_id, asked.room_id, asked.profile_id) == (school.id, room.id, network.profile_id)
-    columns = [getattr(asked, column.name) for column in UnblockRequest.__table__.columns]
-    assert not any(client in str(value) for value in columns)
+    told = Asker(school.uai, str(room.id), f"college@{school.uai}")
+    college = profile_named(session, "college")
+    asked = receive(session, node, asker=told)
+    assert (asked.school_id, asked.room_id, asked.profile_id) == (school.id, room.id, college.id)
+    pool = service.register_filter(session, "bassin commun", None, NOON)[0]
+    from_pool = receive(session, pool, asker=told)
+    assert (from_pool.school_id, from_pool.room_id) == (school.id, room.id)
+    assert receive(session, pool, asker=Asker(school.uai)).school_id == school.id
     elsewhere = service.register_filter(session, "ailleurs", make_school(session), NOON)[0]
-    twin = receive(session, elsewhere, client=client)  # another school's private addresses are the same
-    assert (twin.school_id, twin.room_id) == (elsewhere.school_id, None)
+    stranger = receive(session, elsewhere, asker=told)  # it speaks of its own school only
+    assert (stranger.school_id, stranger.room_id) == (elsewhere.school_id, None)
+    nobody = receive(session, pool, asker=Asker("9999999Z", "salle 3", "inconnu"))
+    assert (nobody.school_id, nobody.room_id, nobody.profile_id) == (None, None, None)
 
 
 def test_what_strangers_type_is_bounded(session: Session, node: FilterNode) -> None:
