@@ -25,6 +25,7 @@ from filter.signing import trust
 from filter.updater import Updater
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
+from fleet.embedded.starting import ensure_credential
 from fleet.errors import Conflict, NotFound
 from fleet.filtering import reports, service, signing, tasks
 from fleet.filtering.models import (
@@ -60,6 +61,23 @@ def test_a_credential_is_kept_as_a_hash_and_replaced_whole(session: Session) -> 
     assert service.authenticate(session, f"bearer {third}") is again
     with pytest.raises(NotFound):
         service.revoke_filter(session, "inconnue", NOON)
+
+
+def test_a_kept_credential_learns_the_key_and_a_lost_one_is_replaced(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "credential"
+    _node, credential = service.register_filter(session, "passerelle", None, NOON)
+    path.write_text(f"{credential}\n")  # as the first version wrote it
+    ensure_credential(session, path, NOON)
+    expected = [credential, *(f"ed25519 {key}" for key in signing.public_keys(session))]
+    assert path.read_text().splitlines() == expected
+    before = path.stat()
+    ensure_credential(session, path, NOON)
+    assert path.stat().st_ino == before.st_ino
+    path.write_text("nonsense\n")
+    ensure_credential(session, path, NOON)
+    renewed, key = path.read_text().splitlines()
+    assert service.authenticate(session, f"Bearer {renewed}") is not None
+    assert key == expected[1]
 
 
 def test_nobody_else_gets_in(api: TestClient, session: Session, filter_node: tuple[FilterNode, dict[str, str]]) -> None:
