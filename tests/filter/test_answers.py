@@ -50,6 +50,8 @@ ZONE = {
     ("cible.example", "MX"): ["cible.example. 300 IN MX 10 courrier.cible.example."],
     ("cible.example", "HTTPS"): ['cible.example. 300 IN HTTPS 1 . alpn="h2"'],
     ("piege.example", "A"): ["piege.example. 300 IN CNAME w.jeu.example.", "w.jeu.example. 60 IN A 93.184.216.36"],
+    ("jeu.example", "A"): ["jeu.example. 300 IN A 93.184.216.37"],
+    ("serveur.ecole.example", "A"): ["serveur.ecole.example. 300 IN A 10.0.0.2"],
     ("interne.example", "A"): ["interne.example. 300 IN A 10.0.0.1"],
     ("liste.example", "A"): ["liste.example. 300 IN A 198.51.100.7"],
 }
@@ -193,6 +195,8 @@ REWRITES = (
     RewriteSettings("vers-sourd.example", ("sourd.example",)),
     RewriteSettings("vers-piege.example", ("piege.example",)),
     RewriteSettings("vers-interne.example", ("interne.example",)),
+    RewriteSettings("vers-jeu.example", ("jeu.example",)),
+    RewriteSettings("vers-ecole.example", ("serveur.ecole.example",)),
 )
 
 
@@ -210,10 +214,13 @@ REWRITES = (
         ("vers-sourd.example", "A", SERVFAIL, []),
         ("vers-piege.example", "A", NOERROR, ["A 192.0.2.80"]),  # what it leads to is blocked
         ("vers-interne.example", "A", NOERROR, []),  # rebinding through a rewrite
+        # the target itself is not judged: a person chose it, and said which names may be private
+        ("vers-jeu.example", "A", NOERROR, ["CNAME jeu.example.", "A 93.184.216.37"]),
+        ("vers-ecole.example", "A", NOERROR, ["CNAME serveur.ecole.example.", "A 10.0.0.2"]),
     ],
 )
 def test_own_answers(start: Start, name: str, qtype: str, rcode: int, records: list[str]) -> None:
-    filter_ = start(JEUX, rewrites=REWRITES)
+    filter_ = start(JEUX, rewrites=REWRITES, private_names=("ecole.example",))
 
     for _ in range(2):  # the second time from the cache
         reply = filter_.ask(name, qtype)
