@@ -12,7 +12,8 @@ from fleet.filtering import profiles, rooms, schedules
 from fleet.filtering.access import OperatorViewer
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterNetwork, FilterRoom
-from fleet.filtering.policy_schemas import LabelIn, LabelOut, RoomIn, RoomOut, ScheduleIn, ScheduleOut
+from fleet.filtering.policy_schemas import LabelIn, LabelOut, RoomIn, RoomOut
+from fleet.filtering.schedule_schemas import ScheduleIn, ScheduleOut
 from fleet.filtering.schemas import NetworkIn, NetworkOut
 from fleet.schools import service as schools
 
