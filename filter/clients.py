@@ -1,6 +1,7 @@
 """Who is asking: the profile of the smallest known network that holds the client's address."""
 
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -31,7 +32,8 @@ class Networks(Generic[T]):
             network = parse_network(cidr)
             self.known[network.version, network.prefixlen, network.first] = value
         self.lengths = {v: sorted({n for version, n, _ in self.known if version == v}, reverse=True) for v in (4, 6)}
-        self.find = lru_cache(maxsize=4096)(self.search)
+        itself = weakref.proxy(self)  # no cycle: a policy that is replaced goes at once, and its mapped files with it
+        self.find: Callable[[str], T] = lru_cache(maxsize=4096)(lambda address: itself.search(address))  # noqa: PLW0108  # bound late
 
     def search(self, address: str) -> T:
         """What this address gets; what is no address gets the default. ``find`` is the same, remembered."""

@@ -1,5 +1,6 @@
 """What lists make of a name: the entries that speak of it, weighed by what is said of their categories right now."""
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -109,12 +110,12 @@ class SetVerdicts(dict[int, tuple[Decision, str] | None]):
 
     def __init__(self, verdicts: "Verdicts", *, is_itself: bool) -> None:
         super().__init__()
-        self.verdicts = verdicts
+        self.verdicts = weakref.proxy(verdicts)  # no cycle: what is replaced goes at once, and its mapped file with it
         self.is_itself = is_itself
 
     def __missing__(self, set_id: int) -> tuple[Decision, str] | None:
         hits = self.verdicts.index.hits_of(set_id, "%s", is_itself=self.is_itself)
-        decision = self.verdicts.weigh(hits, "", 0)
+        decision: Decision | None = self.verdicts.weigh(hits, "", 0)
         made = self[set_id] = None if decision is None else (decision, decision.entry)
         return made
 
