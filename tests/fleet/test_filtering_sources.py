@@ -214,9 +214,7 @@ def test_nothing_in_an_archive_leads_out(name: str, place: str | None) -> None:
 BASE = "/api/v1/filtering"
 
 
-def test_staff_follows_a_source_over_http(
-    api: TestClient, session: Session, server: ListServer, clock: Clock
-) -> None:
+def test_staff_follows_a_source_over_http(api: TestClient, session: Session, server: ListServer, clock: Clock) -> None:
     clock.now = utc_now()  # the worker's clock is nobody's to set
     signed_in(api, make_user(session))
     server.pages["/jeux"] = Page("".join(f"n{n}.example\n" for n in range(400)).encode(), etag='"v1"')
