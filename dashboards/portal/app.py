@@ -12,16 +12,23 @@ from dashboards.portal.devices import router as devices
 from dashboards.portal.enroll import router as enroll
 from dashboards.portal.enrollment import router as enrollment
 from dashboards.portal.filtering import router as filtering
+from dashboards.portal.lessons import router as lessons
+from dashboards.portal.overrides import router as overrides
 from dashboards.portal.rendering import HERE
+from dashboards.portal.rooms import router as rooms
 from dashboards.portal.schools import router as schools
 from dashboards.portal.security import SecurityHeaders
 from dashboards.portal.sign_in import router as sign_in
 from dashboards.portal.tickets import router as tickets
+from dashboards.portal.unblocking import router as unblocking
 from fleet.app import create_app
 from fleet.config import FleetConfig
 from fleet.environment import read_environment
 
-PAGES = (sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities, filtering)
+PAGES = (
+    sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities,
+    filtering, lessons, rooms, overrides, unblocking,
+)  # fmt: skip
 
 
 class Assets(StaticFiles):

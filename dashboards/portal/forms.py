@@ -12,6 +12,7 @@ from dashboards.portal.words import PARIS
 from fleet.errors import Invalid
 
 Choice = TypeVar("Choice", bound=StrEnum)
+NO_ROW = UUID(int=0)
 
 
 class FormRefused(Invalid):
@@ -78,6 +79,10 @@ class Reader:
             if value or missing:
                 self.problems[name] = missing or "Ce choix n’existe pas."
             return None
+
+    def row(self, name: str, missing: str) -> UUID:
+        """The id of a row that must be chosen; when there is none, an id that no row has, with a problem noted."""
+        return self.identifier(name, missing) or NO_ROW
 
     def local_moment(self, name: str, missing: str) -> datetime | None:
         """A datetime-local field: what a clock in Paris shows."""

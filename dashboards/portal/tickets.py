@@ -1,7 +1,6 @@
 """Tickets: the list and its export, opening one, and the page where it is handled from there to its end."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_downlo
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
 from dashboards.portal.ticket_moves import DONE, MOVES
-from dashboards.portal.words import PARIS
+from dashboards.portal.words import in_paris
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError
@@ -34,11 +33,6 @@ SORTS = (
     ("planned_for", "Date planifiée"),
     ("status", "Statut"),
 )
-
-
-def in_paris(at: datetime | None) -> str:
-    """``24/11/2026 12:00``, what a French spreadsheet reads as a date."""
-    return at.astimezone(PARIS).strftime("%d/%m/%Y %H:%M") if at else ""
 
 
 COLUMNS: dict[str, Callable[[Ticket], object]] = {

@@ -238,6 +238,16 @@ def clock(at: datetime) -> str:
     return f"{local.hour}{NB}h{NB}{local.minute:02d}"
 
 
+def in_paris(at: datetime | None) -> str:
+    """``24/11/2026 12:00``, what a French spreadsheet reads as a date."""
+    return at.astimezone(PARIS).strftime("%d/%m/%Y %H:%M") if at else ""
+
+
+def typed(at: datetime) -> str:
+    """What a datetime-local field holds of a moment: ``2026-11-24T12:00``, in Paris."""
+    return at.astimezone(PARIS).strftime("%Y-%m-%dT%H:%M")
+
+
 def ago(at: datetime, now: datetime) -> str:
     """``il y a 5 min``; further than a month, the date."""
     seconds = (now - at).total_seconds()
