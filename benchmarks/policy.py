@@ -4,6 +4,7 @@ A real PostgreSQL of its own; schools with two rooms, each with a network, a thi
 as many labelled screens as rooms. The change is a lesson that starts, with everything its request does but HTTP.
 """
 
+import shutil
 import statistics
 import sys
 import tempfile
@@ -105,6 +106,7 @@ def main() -> None:
         engine.dispose()
     finally:
         server.stop()
+        shutil.rmtree(directory)
 
 
 def report(session: Session, directory: Path, schools: int, took: list[tuple[float, float]]) -> None:
