@@ -150,7 +150,7 @@ class FastReader:
             classes[returns[codes[returns + 1] != 10]] |= OTHER
         last = codes[block.stops - 1]
         short = block.stops - block.starts <= LONGEST_USUAL
-        met = np.bitwise_or.reduceat(classes, block.starts)
+        met = np.bitwise_or.reduceat(classes[: -len(BACK)], block.starts)
         usual: Flags = (met & (OTHER | DOT) == DOT) & short & ((last < 48) | (last > 57))
         return usual
 

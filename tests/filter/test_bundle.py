@@ -274,6 +274,29 @@ def test_a_rule_of_the_wrong_shape_is_invalid(everything: bytes, rule: object) -
     assert reason_of(sealed(everything[: where.start] + content + everything[where.stop :])) == "invalid"
 
 
+def test_a_section_beyond_the_end_is_invalid_even_when_sealed(everything: bytes) -> None:
+    data = bytearray(everything)
+    last = 192 + 24 * 7
+    struct.pack_into("<Q", data, last + 16, struct.unpack_from("<Q", data, last + 16)[0] + 24)
+
+    assert reason_of(sealed(bytes(data))) == "invalid"
+
+
+@pytest.mark.parametrize("lie", [b"\xff\xff\xff\xff", b"\x65\0\0\0", b"\0\0\0\0"])
+def test_buckets_that_lie_lead_nowhere_outside(tmp_path: Path, lie: bytes) -> None:
+    """Only the first and the last of the fan-out are checked when a file is opened: there may be millions."""
+    compile_names(
+        [make_list("jeux", *(f"n{n}.example" for n in range(100)))], tmp_path / "n", serial=1, compiled_at=NOON
+    )
+    data = bytearray((tmp_path / "n").read_bytes())
+    where = section(bytes(data), 2)
+    data[where.start + 4 : where.stop - 4] = lie * ((where.stop - where.start) // 4 - 2)
+    names = names_of(sealed(bytes(data)))
+
+    assert names.header.fanout_bits == 5
+    look_everywhere(names)
+
+
 def look_everywhere(names: NamesFile) -> None:
     """Ask for what is there, what is not, and both ends."""
     for name_hash in (0, (1 << 64) - 1, 1 << 63, *names.hashes):

@@ -92,6 +92,15 @@ def test_a_change_of_one_percent_costs_less_than_three(tmp_path: Path) -> None:
     assert len(make_delta(old, new)) < 0.03 * new.stat().st_size
 
 
+def test_a_new_list_before_the_others_moves_no_name(tmp_path: Path) -> None:
+    """Positions of lists and numbers of sets change everywhere, at the cost of a few bytes."""
+    names = [f"n{number}.example" for number in range(20_000)]
+    old = write(tmp_path / "old", 1, jeux=names[:15_000], radio=names[10_000:])
+    new = write(tmp_path / "new", 2, adultes=["nu.example"], jeux=names[:15_000], radio=names[10_000:])
+
+    assert len(make_delta(old, new)) < 1_000
+
+
 NAMES = st.integers(0, 300).map(lambda number: f"n{number}.example")
 LISTS = st.dictionaries(st.sampled_from("abcd"), st.sets(NAMES, max_size=200), max_size=4)
 

@@ -28,7 +28,8 @@ PIECES = [
     b"\n", b"\n", b"\n", b"\n", b"\n\n", b"\r\n", b"\r", b" ", b"\t", b"\x0b", b"\x0c", b"\0",
     b"# note", b"!x", b";x", b"[Adblock]", b"//x", b" # apres", b"#", b"*.", b".", b"..", b"-", b"_", b"/", b"a", b"0",
     b"\xc3\xa9cole.example", b"\xff", b"\xef\xbb\xbf", b"http://x.example/y", b"||x.example^",
-    b"l" * 63 + b".example", b"l" * 64 + b".example", b"ab." * 20 + b"example", b"ab." * 85, b"x" * 1000, b"y" * 30,
+    b"l" * 63 + b".example", b"l" * 64 + b".fr", b"l" * 64 + b".example", b"a.exa\rmple", b"a.example\r",
+    b"ab." * 20 + b"example", b"ab." * 85, b"x" * 1000, b"y" * 30,
 ]  # fmt: skip
 """Good lines, bad lines and what joins them."""
 
@@ -54,6 +55,13 @@ def test_any_lines_in_any_chunks(pieces: list[bytes], size: int) -> None:
     chunks = [text[start : start + size] for start in range(0, len(text), size)]
 
     assert quick(chunks) == plain(chunks)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b"\r\r\n"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_each_line_alone_and_among_others(piece: bytes, end: bytes) -> None:
+    for text in (piece, piece + end, b"a.example" + end + piece + end + b"b.example"):
+        assert quick([text]) == plain([text])
 
 
 @settings(max_examples=300, deadline=None)
