@@ -8,10 +8,9 @@ from dashboards.portal.forms import Reader
 from fleet.db import DbSession
 from fleet.scope import Viewer
 from fleet.tickets import service as tickets
-from fleet.tickets.models import Ticket
-from fleet.tickets.rights import Verb
+from fleet.tickets.models import Ticket, Verb
 
-Move: TypeAlias = Callable[[DbSession, Viewer, Ticket, Reader, datetime], object]
+Handler: TypeAlias = Callable[[DbSession, Viewer, Ticket, Reader, datetime], object]
 MAX_TEXT = tickets.MAX_TEXT
 
 
@@ -64,7 +63,7 @@ def follow_up(session: DbSession, viewer: Viewer, ticket: Ticket, reader: Reader
     tickets.follow_up(session, viewer, ticket, body, is_public, now, reader.raw("request_key") or None)
 
 
-MOVES: Mapping[Verb, Move] = {
+HANDLERS: Mapping[Verb, Handler] = {
     Verb.ASSIGN: assign,
     Verb.PLAN: plan,
     Verb.HOLD: hold,

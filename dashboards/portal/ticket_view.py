@@ -17,8 +17,8 @@ from fleet.db import DbSession
 from fleet.errors import FleetError
 from fleet.scope import Viewer
 from fleet.tickets import service as tickets
-from fleet.tickets.models import Ticket, TicketEvent, TicketMail, TicketStatus
-from fleet.tickets.rights import Verb, is_staff_of
+from fleet.tickets.models import Ticket, TicketEvent, TicketMail, TicketStatus, Verb
+from fleet.tickets.rights import is_staff_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dashboards.portal.forms import FormRefused, Reader
 from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row, within
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
-from dashboards.portal.ticket_moves import DONE, MOVES
+from dashboards.portal.ticket_moves import DONE, HANDLERS
 from dashboards.portal.words import in_paris
 from fleet.clock import Now
 from fleet.db import DbSession
@@ -20,8 +20,7 @@ from fleet.errors import FleetError
 from fleet.paging import Listing, Page
 from fleet.scope import Viewer
 from fleet.tickets import service as tickets
-from fleet.tickets.models import Ticket, TicketStatus
-from fleet.tickets.rights import Verb
+from fleet.tickets.models import Ticket, TicketStatus, Verb
 
 router = APIRouter(prefix="/tickets")
 Status = Annotated[str, Query(pattern=f"^({'|'.join(TicketStatus)}|open|all|)$")]
@@ -166,7 +165,7 @@ def move_ticket(
     ticket = tickets.get_ticket(session, viewer, ticket_id)
     reader = Reader(form)
     try:
-        MOVES[verb](session, viewer, ticket, reader, now)
+        HANDLERS[verb](session, viewer, ticket, reader, now)
     except FleetError as refused:
         session.rollback()
         problems = refused.problems if isinstance(refused, FormRefused) else {}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from celery.app.control import Control
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from fleet.demo.machines import answered_since
 from fleet.embedded import ready
@@ -67,7 +68,7 @@ def worker_answers(control: Control) -> bool:
     """Whether a worker answers on the broker."""
     try:
         return bool(control.ping(timeout=1.0, limit=1))
-    except (OperationalError, OSError):
+    except (OperationalError, RedisError, OSError):  # kombu translates only what happens as it connects
         return False
 
 

@@ -19,7 +19,7 @@ from fleet.tickets.models import MailOccasion, Ticket, TicketMail
 LEASE = timedelta(minutes=2)
 """How long a claimed mail is left to the one who claimed it: longer than a slow conversation."""
 MANY_ATTEMPTS = 20
-"""A mail that waited a week for a server to be named is not given up at its first try: 20 take most of a day."""
+"""A mail that waited a week for a server to be named is not given up at its first try: 20 take some 13 hours."""
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)

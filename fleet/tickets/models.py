@@ -1,8 +1,10 @@
 """Tickets: opened, assigned, planned, solved, closed; every move leaves an event."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -57,14 +59,41 @@ STATUS_LABELS = {
 }
 """What people read."""
 
-MOVES: dict[TicketStatus, frozenset[TicketStatus]] = {
-    TicketStatus.NEW: frozenset({TicketStatus.ASSIGNED, TicketStatus.CLOSED}),  # closed: withdrawn, or a duplicate
-    TicketStatus.ASSIGNED: frozenset({TicketStatus.PLANNED, TicketStatus.PENDING, TicketStatus.SOLVED}),
-    TicketStatus.PLANNED: frozenset({TicketStatus.ASSIGNED, TicketStatus.PENDING, TicketStatus.SOLVED}),
-    TicketStatus.PENDING: frozenset({TicketStatus.ASSIGNED}),
-    TicketStatus.SOLVED: frozenset({TicketStatus.CLOSED, TicketStatus.ASSIGNED}),
-    TicketStatus.CLOSED: frozenset(),
+
+class Verb(StrEnum):
+    """What a person may do to a ticket; the route has the same name."""
+
+    ASSIGN = "assign"
+    PLAN = "plan"
+    HOLD = "hold"
+    RESUME = "resume"
+    SOLVE = "solve"
+    CLOSE = "close"
+    REOPEN = "reopen"
+    FOLLOW_UP = "follow_up"
+
+
+class Step(NamedTuple):
+    """From which statuses a verb may be done, and where it leads; None: the ticket stays as it is."""
+
+    starts: frozenset[TicketStatus]
+    end: TicketStatus | None
+
+
+NEW, ASSIGNED, PLANNED = TicketStatus.NEW, TicketStatus.ASSIGNED, TicketStatus.PLANNED
+PENDING, SOLVED, CLOSED = TicketStatus.PENDING, TicketStatus.SOLVED, TicketStatus.CLOSED
+
+STEPS: Mapping[Verb, Step] = {
+    Verb.ASSIGN: Step(frozenset({NEW, ASSIGNED, PLANNED, PENDING}), ASSIGNED),  # assigned already: handed over
+    Verb.PLAN: Step(frozenset({ASSIGNED, PLANNED}), PLANNED),  # planned already: at another moment
+    Verb.HOLD: Step(frozenset({ASSIGNED, PLANNED}), PENDING),
+    Verb.RESUME: Step(frozenset({PENDING}), ASSIGNED),
+    Verb.SOLVE: Step(frozenset({ASSIGNED, PLANNED}), SOLVED),
+    Verb.CLOSE: Step(frozenset({NEW, SOLVED}), CLOSED),  # new: withdrawn, or a duplicate
+    Verb.REOPEN: Step(frozenset({SOLVED}), ASSIGNED),
+    Verb.FOLLOW_UP: Step(frozenset(TicketStatus) - {CLOSED}, None),
 }
+"""Every legal move, here and nowhere else."""
 
 
 class TicketMoveRefused(Conflict):
@@ -111,12 +140,22 @@ class Ticket(HasId, Base):
         lazy="raise", order_by="(FollowUp.at, FollowUp.number)", passive_deletes=True
     )
 
-    def move_to(self, status: TicketStatus, *, by: str | None, at: datetime, note: str = "") -> "TicketEvent":
-        """Take a legal step and return the event that tells it; raise TicketMoveRefused for another."""
-        if status not in MOVES[self.status]:
-            raise TicketMoveRefused(self.status, status)
-        self.status, self.updated_at = status, at
-        return TicketEvent(ticket_id=self.id, at=at, status=status, by=by, note=note)
+    def must_allow(self, verb: Verb) -> None:
+        """Raise Conflict, saying why, unless the verb is legal from the present status."""
+        starts, end = STEPS[verb]
+        if self.status in starts:
+            return
+        if end is None:
+            raise Conflict("ticket.closed", "Ce ticket est clos. Ouvrez-en un nouveau.")
+        if verb is Verb.ASSIGN and self.status is SOLVED:
+            raise Conflict("ticket.reopen_first", "Ce ticket est résolu. Rouvrez-le avant de le confier à quelqu’un.")
+        raise TicketMoveRefused(self.status, end)
+
+    def move(self, verb: Verb, *, by: str | None, at: datetime, note: str = "") -> "TicketEvent":
+        """Take a legal step and return the event that tells it; raise Conflict for another."""
+        self.must_allow(verb)
+        self.status, self.updated_at = STEPS[verb].end or self.status, at
+        return TicketEvent(ticket_id=self.id, at=at, status=self.status, by=by, note=note)
 
 
 class TicketEvent(HasId, Base):

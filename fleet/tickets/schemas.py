@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleet.bodies import AS_TEXT, STRICT, BodyMoment, BodyUuid
 from fleet.collectivities.schemas import CollectivityBrief
 from fleet.scope import Viewer
-from fleet.tickets.models import MailOccasion, Ticket, TicketKind, TicketStatus, TicketSubject
-from fleet.tickets.rights import Verb, legal_moves
+from fleet.tickets.models import MailOccasion, Ticket, TicketKind, TicketStatus, TicketSubject, Verb
+from fleet.tickets.rights import legal_moves
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 Key = Annotated[

@@ -29,11 +29,11 @@ from fleet.tickets.models import (
     Ticket,
     TicketEvent,
     TicketKind,
-    TicketMoveRefused,
     TicketStatus,
     TicketSubject,
+    Verb,
 )
-from fleet.tickets.rights import FROM, TO, Verb, is_staff_of, may
+from fleet.tickets.rights import is_staff_of, may
 from fleet.tickets.rights import legal_moves as legal_moves
 
 MAX_TITLE = 200
@@ -95,12 +95,9 @@ def assign_ticket(session: Session, viewer: Viewer, ticket: Ticket, to_id: UUID,
     """Give it to one of the operator's staff. A visit planned by somebody else is planned no more."""
     _begin(session, viewer, ticket, Verb.ASSIGN)
     person = _staff_member(session, to_id)
-    if ticket.status is TicketStatus.ASSIGNED:
-        if ticket.assigned_to_id == to_id:
-            return get_ticket(session, viewer, ticket.id)  # said twice
-        _note(session, viewer, ticket, now, f"Confié à {person.name}")
-    else:
-        session.add(ticket.move_to(TicketStatus.ASSIGNED, by=viewer.name, at=now, note=f"Confié à {person.name}"))
+    if ticket.status is TicketStatus.ASSIGNED and ticket.assigned_to_id == to_id:
+        return get_ticket(session, viewer, ticket.id)  # said twice
+    session.add(ticket.move(Verb.ASSIGN, by=viewer.name, at=now, note=f"Confié à {person.name}"))
     ticket.assigned_to_id, ticket.planned_for = person.id, None
     return _done(session, viewer, ticket)
 
@@ -114,10 +111,7 @@ def plan_ticket(session: Session, viewer: Viewer, ticket: Ticket, planned_for: d
         raise Invalid("ticket.planned_too_far", "Choisissez une date dans les deux ans.")
     _begin(session, viewer, ticket, Verb.PLAN)
     note = f"Planifié pour le {planned_for.astimezone(mails.PARIS):%d/%m/%Y à %H:%M}"
-    if ticket.status is TicketStatus.PLANNED:
-        _note(session, viewer, ticket, now, note)
-    else:
-        session.add(ticket.move_to(TicketStatus.PLANNED, by=viewer.name, at=now, note=note))
+    session.add(ticket.move(Verb.PLAN, by=viewer.name, at=now, note=note))
     ticket.planned_for = planned_for
     return _done(session, viewer, ticket)
 
@@ -126,7 +120,7 @@ def hold_ticket(session: Session, viewer: Viewer, ticket: Ticket, note: str, now
     """Wait for somebody or something else; the note, which everyone on the ticket reads, says for what."""
     note = text_of(note, "ticket.no_note", "Dites ce qui est attendu, et de qui.")
     _begin(session, viewer, ticket, Verb.HOLD)
-    session.add(ticket.move_to(TicketStatus.PENDING, by=viewer.name, at=now, note=note))
+    session.add(ticket.move(Verb.HOLD, by=viewer.name, at=now, note=note))
     ticket.planned_for = None
     return _done(session, viewer, ticket)
 
@@ -134,7 +128,7 @@ def hold_ticket(session: Session, viewer: Viewer, ticket: Ticket, note: str, now
 def resume_ticket(session: Session, viewer: Viewer, ticket: Ticket, now: datetime) -> Ticket:
     """What was awaited has come: back to whoever had it."""
     _begin(session, viewer, ticket, Verb.RESUME)
-    session.add(ticket.move_to(TicketStatus.ASSIGNED, by=viewer.name, at=now))
+    session.add(ticket.move(Verb.RESUME, by=viewer.name, at=now))
     return _done(session, viewer, ticket)
 
 
@@ -142,7 +136,7 @@ def solve_ticket(session: Session, viewer: Viewer, ticket: Ticket, resolution: s
     """Say how it was solved; the other side may then close or reopen it."""
     resolution = text_of(resolution, "ticket.no_resolution", "Dites comment le problème a été résolu.")
     _begin(session, viewer, ticket, Verb.SOLVE)
-    session.add(ticket.move_to(TicketStatus.SOLVED, by=viewer.name, at=now, note=resolution))
+    session.add(ticket.move(Verb.SOLVE, by=viewer.name, at=now, note=resolution))
     ticket.resolution, ticket.solved_at, ticket.planned_for = resolution, now, None
     return _done(session, viewer, ticket)
 
@@ -150,7 +144,7 @@ def solve_ticket(session: Session, viewer: Viewer, ticket: Ticket, resolution: s
 def close_ticket(session: Session, viewer: Viewer, ticket: Ticket, now: datetime, note: str = "") -> Ticket:
     """Accept the solution, or withdraw a ticket that nobody took yet. Nothing moves it afterwards."""
     _begin(session, viewer, ticket, Verb.CLOSE)
-    session.add(ticket.move_to(TicketStatus.CLOSED, by=viewer.name, at=now, note=_short(note)))
+    session.add(ticket.move(Verb.CLOSE, by=viewer.name, at=now, note=_short(note)))
     ticket.closed_at = now
     after_commit(session, metrics.tickets_closed.labels(ticket.kind).inc)
     return _done(session, viewer, ticket)
@@ -160,7 +154,7 @@ def reopen_ticket(session: Session, viewer: Viewer, ticket: Ticket, note: str, n
     """The solution does not hold: back to whoever had it, with the reason."""
     note = text_of(note, "ticket.no_note", "Dites ce qui ne va toujours pas.")
     _begin(session, viewer, ticket, Verb.REOPEN)
-    session.add(ticket.move_to(TicketStatus.ASSIGNED, by=viewer.name, at=now, note=note))
+    session.add(ticket.move(Verb.REOPEN, by=viewer.name, at=now, note=note))
     ticket.solved_at, ticket.resolution = None, None
     return _done(session, viewer, ticket)
 
@@ -262,18 +256,9 @@ def _begin(session: Session, viewer: Viewer, ticket: Ticket, verb: Verb) -> None
     read = (ticket.status, ticket.assigned_to_id, ticket.planned_for)
     columns = ["status", "assigned_to_id", "planned_for"]
     session.refresh(ticket, attribute_names=columns, with_for_update={"of": Ticket})
-    if ticket.status not in FROM[verb]:
-        raise _refusal(ticket.status, verb)
+    ticket.must_allow(verb)
     if verb is not Verb.FOLLOW_UP and read != (ticket.status, ticket.assigned_to_id, ticket.planned_for):
         raise TicketChanged(ticket.status)
-
-
-def _refusal(present: TicketStatus, verb: Verb) -> Conflict:
-    if verb is Verb.FOLLOW_UP:
-        return Conflict("ticket.closed", "Ce ticket est clos. Ouvrez-en un nouveau.")
-    if verb is Verb.ASSIGN and present is TicketStatus.SOLVED:
-        return Conflict("ticket.reopen_first", "Ce ticket est résolu. Rouvrez-le avant de le confier à quelqu’un.")
-    return TicketMoveRefused(present, TO[verb])
 
 
 def _staff_member(session: Session, user_id: UUID) -> User:
@@ -281,11 +266,6 @@ def _staff_member(session: Session, user_id: UUID) -> User:
     if person is None:
         raise Invalid("ticket.not_staff", "Choisissez une personne de l’équipe de l’ADICA.")
     return person
-
-
-def _note(session: Session, viewer: Viewer, ticket: Ticket, now: datetime, note: str) -> None:
-    session.add(TicketEvent(ticket_id=ticket.id, at=now, status=ticket.status, by=viewer.name, note=note))
-    ticket.updated_at = now
 
 
 def _done(session: Session, viewer: Viewer, ticket: Ticket) -> Ticket:

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -102,9 +102,14 @@ class RunningFilter:
 
     def send_tcp(self, packets: Sequence[bytes]) -> list[bytes]:
         """All packets on one connection, then all replies, in the order in which they come."""
+        return list(self.replies_over_tcp(packets))
+
+    def replies_over_tcp(self, packets: Sequence[bytes]) -> Iterator[bytes]:
+        """All packets on one connection, then each reply as it comes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=8) as client:
             client.sendall(b"".join(struct.pack("!H", len(packet)) + packet for packet in packets))
-            return [receive(client) for _ in packets]
+            for _ in packets:
+                yield receive(client)
 
 
 def exchange(client: socket.socket, packet: bytes, tries: int) -> bytes:

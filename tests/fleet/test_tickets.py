@@ -1,14 +1,14 @@
 """Tickets: who may open, handle and close them, and what each verb leaves behind."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from fleet.accounts import service as accounts
@@ -25,8 +25,8 @@ from fleet.tickets.models import (
     TicketKind,
     TicketStatus,
     TicketSubject,
+    Verb,
 )
-from fleet.tickets.rights import Verb
 from tests.factories import NOON, make_collectivity, make_device, make_school, make_ticket, make_user
 from tests.sign_in import signed_in
 
@@ -178,30 +178,76 @@ def test_staff_and_opener_are_owed_a_mail(town: Town, session: Session) -> None:
 
 # --- moves -------------------------------------------------------------------------------------------------------
 
-WAYS = {
-    (NEW, Verb.ASSIGN): ASSIGNED, (NEW, Verb.CLOSE): CLOSED,
-    (ASSIGNED, Verb.ASSIGN): ASSIGNED, (ASSIGNED, Verb.PLAN): PLANNED, (ASSIGNED, Verb.HOLD): PENDING,
-    (ASSIGNED, Verb.SOLVE): SOLVED,
-    (PLANNED, Verb.ASSIGN): ASSIGNED, (PLANNED, Verb.PLAN): PLANNED, (PLANNED, Verb.HOLD): PENDING,
-    (PLANNED, Verb.SOLVE): SOLVED,
-    (PENDING, Verb.ASSIGN): ASSIGNED, (PENDING, Verb.RESUME): ASSIGNED,
-    (SOLVED, Verb.CLOSE): CLOSED, (SOLVED, Verb.REOPEN): ASSIGNED,
+VERBS = (Verb.ASSIGN, Verb.PLAN, Verb.HOLD, Verb.RESUME, Verb.SOLVE, Verb.CLOSE, Verb.REOPEN, Verb.FOLLOW_UP)
+WAYS: dict[TicketStatus, tuple[TicketStatus | None, ...]] = {
+    #          assign    plan     hold     resume    solve   close   reopen    follow_up
+    NEW:      (ASSIGNED, None,    None,    None,     None,   CLOSED, None,     NEW),
+    ASSIGNED: (ASSIGNED, PLANNED, PENDING, None,     SOLVED, None,   None,     ASSIGNED),
+    PLANNED:  (ASSIGNED, PLANNED, PENDING, None,     SOLVED, None,   None,     PLANNED),
+    PENDING:  (ASSIGNED, None,    None,    ASSIGNED, None,   None,   None,     PENDING),
+    SOLVED:   (None,     None,    None,    None,     None,   CLOSED, ASSIGNED, SOLVED),
+    CLOSED:   (None,     None,    None,    None,     None,   None,   None,     None),
 }  # fmt: skip
-"""Written by hand, not derived from the code: status and verb -> status."""
+"""Written by hand, not derived from the code: where each verb leads from each status; None is refused."""
+SAID = {
+    Verb.ASSIGN: "Confié", Verb.PLAN: "Planifié", Verb.HOLD: "En attente", Verb.RESUME: "Confié",
+    Verb.SOLVE: "Résolu", Verb.CLOSE: "Clos", Verb.REOPEN: "Confié",
+}  # fmt: skip
+"""What a refusal calls the status that the verb leads to; two refusals have their own words."""
+SAID_OTHERWISE = {
+    (SOLVED, Verb.ASSIGN): "Ce ticket est résolu. Rouvrez-le avant de le confier à quelqu’un.",
+    (CLOSED, Verb.FOLLOW_UP): "Ce ticket est clos. Ouvrez-en un nouveau.",
+}
 
 
-@pytest.mark.parametrize("status", list(TicketStatus))
-def test_each_verb_from_each_status(town: Town, status: TicketStatus) -> None:
-    for verb in set(Verb) - {Verb.FOLLOW_UP}:
-        ticket = town.ticket_in(status)
-        offered = verb in service.legal_moves(town.staff, ticket)
-        assert offered == ((status, verb) in WAYS)
-        if offered:
-            assert town.do(verb, town.staff, ticket).status is WAYS[status, verb]
-        else:
-            with pytest.raises(Conflict):
-                town.do(verb, town.staff, ticket)
-            assert ticket.status is status
+def kept(town: Town, ticket: Ticket) -> dict[str, object]:
+    """All that the database holds on a ticket, with what was done and said."""
+    town.session.flush()
+    read = service.get_ticket(town.session, town.staff, ticket.id)
+    columns = {column.key: getattr(read, column.key) for column in inspect(Ticket).column_attrs}
+    return columns | {"events": [e.id for e in read.events], "follow_ups": [f.id for f in read.follow_ups]}
+
+
+def test_the_table_of_ways_misses_nothing() -> None:
+    assert (set(WAYS), set(VERBS)) == (set(TicketStatus), set(Verb))
+
+
+LEGAL = [(status, verb, end) for status, row in WAYS.items() for verb, end in zip(VERBS, row, strict=True) if end]
+ILLEGAL = [(status, verb) for status, row in WAYS.items() for verb, end in zip(VERBS, row, strict=True) if not end]
+
+
+@pytest.mark.parametrize(("status", "verb", "end"), LEGAL)
+def test_a_legal_verb_leads_where_it_says_and_leaves_a_trace(
+    town: Town, status: TicketStatus, verb: Verb, end: TicketStatus
+) -> None:
+    ticket = town.ticket_in(status)
+    told, said = len(ticket.events), len(ticket.follow_ups)
+    town.technician = make_user(town.session)  # handing over is to somebody else
+    assert verb in service.legal_moves(town.staff, ticket)
+    town.do(verb, town.staff, ticket)
+    after = service.get_ticket(town.session, town.staff, ticket.id)
+    assert after.status is end
+    if verb is Verb.FOLLOW_UP:
+        assert (len(after.events), len(after.follow_ups)) == (told, said + 1)
+    else:
+        assert (len(after.events), len(after.follow_ups)) == (told + 1, said)
+        assert (after.events[-1].status, after.events[-1].by) == (end, town.staff.name)
+
+
+@pytest.mark.parametrize(("status", "verb"), ILLEGAL)
+def test_an_illegal_verb_is_refused_in_plain_words_and_changes_nothing(
+    town: Town, status: TicketStatus, verb: Verb
+) -> None:
+    ticket = town.ticket_in(status)
+    before = kept(town, ticket)
+    assert verb not in service.legal_moves(town.staff, ticket)
+    with pytest.raises(Conflict) as refusal:
+        town.do(verb, town.staff, ticket)
+    with pytest.raises(Conflict):  # nor behind the service's back
+        ticket.move(verb, by=None, at=LATER)
+    told = SAID_OTHERWISE.get((status, verb))
+    assert refusal.value.detail == (told or f"Un ticket « {status.label} » ne peut pas passer à « {SAID[verb]} ».")
+    assert kept(town, ticket) == before
 
 
 RIGHTS = {
@@ -266,10 +312,17 @@ def test_a_visit_is_in_the_future(town: Town, session: Session) -> None:
             service.plan_ticket(session, town.staff, ticket, moment, NOON)
 
 
-def test_a_refusal_speaks_french(town: Town) -> None:
-    with pytest.raises(Conflict) as refusal:
-        town.do(Verb.SOLVE, town.staff, town.open())
-    assert refusal.value.detail == "Un ticket « Nouveau » ne peut pas passer à « Résolu »."
+def test_a_visit_is_within_two_years(town: Town, session: Session) -> None:
+    ticket = town.ticket_in(ASSIGNED)
+    two_years = timedelta(days=730)
+    before = kept(town, ticket)
+    for moment in (NOON + two_years + timedelta(seconds=1), datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(Invalid) as refusal:
+            service.plan_ticket(session, town.staff, ticket, moment, NOON)
+        assert refusal.value.code == "ticket.planned_too_far"
+    assert kept(town, ticket) == before
+    planned = service.plan_ticket(session, town.staff, ticket, NOON + two_years, NOON)
+    assert (planned.status, planned.planned_for) == (PLANNED, NOON + two_years)
 
 
 # --- what is said ------------------------------------------------------------------------------------------------
@@ -411,6 +464,36 @@ def test_a_ticket_over_http_from_opening_to_closing(api: TestClient, session: Se
     assert api.get(path).json()["status"] == "assigned"
     refusal = api.post(f"{path}/close", json={})
     assert (refusal.status_code, refusal.json()["code"]) == (409, "ticket.move_refused")
+
+
+TOO_FAR = {"code": "ticket.planned_too_far", "detail": "Choisissez une date dans les deux ans."}
+PAST = {"code": "ticket.planned_in_the_past", "detail": "Choisissez une date à venir."}
+NO_MOMENT = {"code": "request.invalid", "detail": "Demande mal formée : body.planned_for."}
+
+
+@pytest.mark.parametrize(
+    ("moment", "told"),
+    [
+        ("2028-11-24T12:00:00+01:00", TOO_FAR),  # 731 days: 2028 is a leap year
+        ("9999-12-31T23:59:59Z", TOO_FAR),
+        ("9999-12-31T23:59:59-14:00", NO_MOMENT),  # in UTC it would be the year 10000
+        ("0001-01-01T00:00:00+14:00", NO_MOMENT),  # and this one the year 0
+        ("0001-01-01T00:00:00Z", PAST),
+        ("10000-01-01T00:00:00Z", NO_MOMENT),
+        ("2026-11-26T09:00:00", NO_MOMENT),  # whose nine o'clock?
+    ],
+)
+def test_a_moment_that_nobody_can_mean_is_refused_and_changes_nothing(
+    api: TestClient, session: Session, moment: str, told: dict[str, str]
+) -> None:
+    technician = make_user(session)
+    ticket = make_ticket(session, status=ASSIGNED, assigned_to_id=technician.id)
+    path = f"/api/v1/tickets/{ticket.id}"
+    before = signed_in(api, technician).get(path).json()
+    refusal = api.post(f"{path}/plan", json={"planned_for": moment})
+    assert refusal.status_code == 422
+    assert {key: refusal.json()[key] for key in told} == told
+    assert api.get(path).json() == before
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,64 @@ def test_after_three_days_it_is_given_up(session: Session, ticket: Ticket, with_
     assert mails.claim(session, first.id, with_smtp, now + timedelta(days=30)) is None
 
 
+def wait_a_week(session: Session) -> None:
+    """As if the mails had been owed for a week before a server was named."""
+    session.execute(update(TicketMail).values(queued_at=utc_now() - timedelta(days=7)))
+
+
+def try_again(session: Session, times: int) -> None:
+    for _ in range(times):
+        make_due(session)
+        send_all(session)
+
+
+def test_a_mail_that_waited_a_week_is_given_up_at_its_twentieth_try_only(
+    session: Session, ticket: Ticket, with_smtp: FleetConfig, postman: Postman
+) -> None:
+    wait_a_week(session)
+    postman.replies = ["451 plus tard"] * 40  # twenty for each of the two mails
+    with serving(postman):
+        try_again(session, 19)
+        assert {(m.attempts, m.gave_up_at) for m in owed(session)} == {(19, None)}
+        try_again(session, 1)
+        assert all(m.attempts == 20 and m.gave_up_at and not m.sent_at for m in owed(session))
+        assert all("451 plus tard" in (m.error or "") for m in owed(session))
+        try_again(session, 1)  # the server would take them now
+    assert (postman.replies, postman.letters) == ([], [])
+
+
+def test_a_mail_that_waited_a_week_leaves_at_its_twentieth_try(
+    session: Session, ticket: Ticket, with_smtp: FleetConfig, postman: Postman
+) -> None:
+    wait_a_week(session)
+    postman.replies = ["451 plus tard"] * 38
+    with serving(postman):
+        try_again(session, 20)
+    assert sorted(postman.recipients) == ["mairie@example.test", "technicien@example.test"]
+    assert all(m.sent_at and m.attempts == 20 and not m.gave_up_at and not m.error for m in owed(session))
+
+
+def test_a_new_mail_outlives_its_twentieth_try(
+    session: Session, ticket: Ticket, with_smtp: FleetConfig, postman: Postman
+) -> None:
+    postman.replies = ["451 plus tard"] * 42
+    with serving(postman):
+        try_again(session, 22)
+    assert len(postman.letters) == 2
+    assert {(m.attempts, m.gave_up_at) for m in owed(session)} == {(22, None)}
+
+
+def test_twenty_tries_take_half_a_day(session: Session, ticket: Ticket, with_smtp: FleetConfig) -> None:
+    [first, *_] = owed(session)
+    start = now = first.queued_at + timedelta(days=7)
+    while first.gave_up_at is None:
+        claimed = mails.claim(session, first.id, with_smtp, now)
+        assert claimed is not None
+        now = mails.record_delay(session, claimed, "injoignable", now) or now
+    assert first.attempts == 20
+    assert timedelta(hours=10) <= first.gave_up_at - start <= timedelta(hours=16)
+
+
 def test_the_pause_doubles_up_to_an_hour() -> None:
     for attempts, seconds in ((1, 30), (2, 60), (5, 480), (8, 3600), (1000, 3600)):
         assert 0.8 * seconds <= mails.delay_after(attempts).total_seconds() <= 1.2 * seconds

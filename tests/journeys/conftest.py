@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
 import httpx2
 import pytest
 
@@ -18,6 +23,8 @@ from tests.filter.scripted import ScriptedUpstream
 from tests.fleet.smtp import Postman, serving
 from tests.up_process import PATIENCE, UpProcess, plain_environment
 
+BLOCKED = "0-casino.info"
+"""In the category gambling of the lists that ship with the project."""
 ALLOWED = "www.education.example"
 """A name that no list knows; the scripted resolver has its addresses."""
 ALLOWED_ADDRESS = "192.0.2.80"
@@ -70,6 +77,21 @@ class Stack:
     def kill(self, name: str) -> None:
         """Kill -9 it, and wait until the supervisor has it answering again."""
         self.up.kill(name)
+
+    def strike(self, name: str) -> None:
+        """Kill -9 it, without waiting for the return."""
+        os.kill(self.pid_of(name), signal.SIGKILL)
+
+    def filters(self) -> bool:
+        """Whether the filter answers now, and rightly: a listed name is blocked, any other has its address."""
+        try:
+            blocked, allowed = (self._ask(name) for name in (BLOCKED, ALLOWED))
+        except dns.exception.Timeout:
+            return False
+        return blocked.rcode() == dns.rcode.NXDOMAIN and ALLOWED_ADDRESS in allowed.to_text()
+
+    def _ask(self, name: str) -> dns.message.Message:
+        return dns.query.udp(dns.message.make_query(name, "A"), "127.0.0.1", timeout=2, port=self.dns_port)
 
     def preau(self, *arguments: str, stdin: str = "") -> str:
         """Run a `preau` command on this installation and return what it printed; fail when it fails."""

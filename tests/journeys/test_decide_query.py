@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.embedded.waiting import until
-from tests.journeys.conftest import ALLOWED, ALLOWED_ADDRESS, Stack
+from tests.journeys.conftest import ALLOWED, ALLOWED_ADDRESS, BLOCKED, Stack
 from tests.requirements import needs
 from tests.up_process import plain_environment
 
-BLOCKED = "0-casino.info"
-"""In the category gambling of the lists that ship with the project."""
 TRANSPORTS = pytest.mark.parametrize("transport", ["+notcp", "+tcp"], ids=["udp", "tcp"])
 
 

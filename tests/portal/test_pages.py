@@ -89,8 +89,6 @@ def look(visitor: Visitor, name: str, path: str, screens: Path) -> None:
     visitor.complaints.clear()
     answer = visitor.page.goto(path.format(**visitor.site.ids))
     assert answer is not None
-    width = visitor.page.evaluate("innerWidth")
-    visitor.page.screenshot(path=screens / f"{name}-{width}.png", full_page=True)
     expected = EXPECTED_ERRORS.get(name)
     assert str(answer.status) == (expected or "200")
     assert visitor.violations() == []
@@ -99,6 +97,8 @@ def look(visitor: Visitor, name: str, path: str, screens: Path) -> None:
     assert visitor.repeated_ids() == []
     assert visitor.elsewhere == []
     assert [c for c in visitor.complaints if not (expected and f"status of {expected}" in c)] == []
+    width = visitor.page.evaluate("innerWidth")
+    visitor.picture(screens / f"{name}-{width}.png")
 
 
 @pytest.mark.parametrize("name", OPEN_PAGES)

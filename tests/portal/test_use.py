@@ -179,17 +179,17 @@ def test_the_page_of_a_token(browser: Browser, site: Site, what: str, screens: P
     visitor = Visitor.open(browser, site).sign_in(site.technician)
     issue(visitor, what, 5)
     name = what.rpartition(" ")[2].lower()
-    visitor.page.screenshot(path=screens / f"code-{name}-1280.png", full_page=True)
     assert visitor.violations() == []
+    visitor.picture(screens / f"code-{name}-1280.png")
     visitor.page.set_viewport_size({"width": 320, "height": 640})
     assert visitor.overflow() <= 0
     assert visitor.clipped() == []
     assert visitor.violations() == []
     visitor.page.emulate_media(media="print")
-    visitor.page.screenshot(path=screens / f"code-{name}-feuille.png", full_page=True)
     expect(visitor.page.get_by_role("navigation", name="Menu principal").first).to_be_hidden()
     expect(visitor.page.locator("#token-text")).to_be_visible()
     assert visitor.complaints == []
+    visitor.picture(screens / f"code-{name}-feuille.png")
     visitor.context.close()
 
 

@@ -1,17 +1,21 @@
 """A person with a browser, and what the browser saw: requests, complaints, what axe and the ruler say of a page."""
 
+import warnings
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
 from tests.portal.site import Site
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 TAGS = ["RGAAv4", "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 DESK, PHONE = (1280, 900), (320, 640)
+TALLEST_PICTURE = 4_000
+"""Pixels; a long list on a phone is more than twice that, and not every machine's Chromium can paint it at once."""
 
 
 @dataclass
@@ -61,6 +65,16 @@ class Visitor:
         self.page.get_by_role("button", name="Se connecter").click()
         self.page.wait_for_url(lambda url: not url.endswith("/sign-in"))
         return self
+
+    def picture(self, path: Path) -> None:
+        """The top of the page, for whoever wants to look. No test hangs on it: without one there is a warning."""
+        width = self.page.evaluate("innerWidth")
+        try:
+            self.page.screenshot(
+                path=path, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": TALLEST_PICTURE}
+            )
+        except Error as error:
+            warnings.warn(f"no picture {path.name}: {error.message}", stacklevel=2)
 
     def violations(self) -> list[str]:
         """What axe finds against RGAA and WCAG 2.2 AA, one line each."""
