@@ -47,7 +47,17 @@ FEATURES = [
 
 Accounts stand before collectivities: every route asks who is there, while a role names its node by id only.
 """
-STANDARD_LIBRARY_ONLY = ("agent", "filter/bundle.py")
+STANDARD_LIBRARY_ONLY = (
+    "agent",
+    "filter/bundle.py",
+    "filter/bundle_addresses.py",
+    "filter/bundle_header.py",
+    "filter/bundle_rules.py",
+    "filter/bundle_sections.py",
+    "filter/bundle_writer.py",
+    "filter/delta.py",
+    "filter/delta_tables.py",
+)
 BANNED = {"utils", "helpers", "common", "base", "manager", "misc"}
 
 

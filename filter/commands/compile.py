@@ -19,6 +19,7 @@ from filter.lists.lines import ListRefused
 from filter.lists.source import REASONS, ListSource
 from filter.lists.titles import TITLES
 from filter.lists.ut1 import read_ut1
+from filter.pair import policy_beside
 from filter.settings import SCHOOL_CATEGORIES, PolicySettings, ProfileSettings, SettingsInvalid, category_rules
 from filter.signing import KeyInvalid, SigningKey
 
@@ -51,11 +52,6 @@ def run(args: argparse.Namespace) -> int:
     tell = as_json if args.json else partial(as_text, out=out, blocked=blocked)
     sys.stdout.write(tell(names, policy, unknown))
     return 0
-
-
-def policy_beside(names: Path) -> Path:
-    """Where the policy lies when nobody says otherwise: ``FILE.policy``."""
-    return names.with_name(f"{names.name}.policy")
 
 
 def block(categories: Iterable[str]) -> PolicySettings:
@@ -159,7 +155,12 @@ def as_text(
 def tell_others(report: CompileReport) -> Iterator[str]:
     """What is there besides names."""
     if report.rules or report.addresses:
-        yield f"{spaced(report.rules)} règles, {spaced(report.addresses)} réseaux"
+        yield f"{counted(report.rules, 'règle')}, {counted(report.addresses, 'réseau', 'x')}"
+
+
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """1 règle, 2 règles."""
+    return f"{spaced(number)} {noun}{plural if number > 1 else ''}"
 
 
 def with_title(slug: str) -> str:
