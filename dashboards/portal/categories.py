@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from filter.lists.titles import TITLES
+from fleet.filtering.catalogue import service_groups
 from fleet.filtering.service import SERVICE_TITLES
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -131,7 +132,19 @@ def label(slug: str) -> str:
 def groups(known: Iterable[str]) -> list[Group]:
     """Every category, with those that only the lists know under a heading of their own: none is hidden."""
     placed = {slug for _, slugs in GROUPS for slug in slugs}
-    services = tuple(sorted(set(known) & set(SERVICE_TITLES), key=label))
-    others = tuple(sorted(set(known) - placed - set(services)))
-    headings = (*GROUPS, ("Services", services), ("Autres", others))
+    others = tuple(sorted(set(known) - placed - set(SERVICE_TITLES)))
+    headings = (*GROUPS, ("Autres", others))
     return [Group(title, tuple((slug, label(slug)) for slug in slugs)) for title, slugs in headings if slugs]
+
+
+def services() -> list[Group]:
+    """Every service of the catalogue, under its headings."""
+    return [
+        Group(title, tuple((category, label(category)) for category in categories))
+        for title, categories in service_groups().items()
+    ]
+
+
+def all_choices() -> list[tuple[str, str]]:
+    """Every category that has a French title, without the services, by title: slug, title."""
+    return sorted(TITLES.items(), key=lambda pair: pair[1])
