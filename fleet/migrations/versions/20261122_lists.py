@@ -176,7 +176,7 @@ def upgrade() -> None:
 
 def rekey_counts(*columns: str) -> None:
     op.drop_constraint(op.f("pk_filter_counts"), "filter_counts", type_="primary")
-    op.create_primary_key(op.f("pk_filter_counts"), "filter_counts", columns)
+    op.create_primary_key(op.f("pk_filter_counts"), "filter_counts", list(columns))
 
 
 def retire_first_layout(connection: sa.Connection) -> None:
