@@ -12,15 +12,18 @@ import httpx2
 
 from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
 from filter.controller import TalkFailed, check_status, make_timeout, unreachable
-from filter.delta import DeltaRefused, apply_delta
+from filter.delta import DeltaRefused
 from filter.downloads import ETAG, Download, read_etag, serial_of, settle
 from filter.pair import File, Pair, check_serial, make_pair, open_newer
+from filter.patching import apply_aside
+from filter.unpacking import read_body
 
 log = logging.getLogger("filter")
 
 NAMES, POLICY = "names", "policy"
 NAMES_PATH, DELTA_PATH, POLICY_PATH = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
-LARGEST_POLICY = 64 << 20
+LARGEST_POLICY = 32 << 20
+"""Bytes, unpacked."""
 UNFINISHED = (f"{POLICY}.part", f"{NAMES}.made", f"{NAMES}.delta", f"{NAMES}.delta.etag")
 """What a crash may leave and nobody goes on with; a cut ``names.part`` is resumed."""
 
@@ -50,13 +53,15 @@ class Updater:
         verify: Verify,
         install: Install,
         now: Callable[[], datetime],
+        filter_id: str = "",
     ) -> None:
-        """``client`` has the controller as its base URL and carries the filter's credential."""
+        """``client`` has the controller as its base URL and carries the credential of the filter that has this id."""
         self.client = client
         self.data_dir = data_dir
         self.verify = verify
         self.install = install
         self.now = now
+        self.filter_id = filter_id
         self.names: NamesFile | None = None
         self.settings: PolicyFile | None = None
         self.refusals: dict[str, Refusal] = {}
@@ -77,7 +82,7 @@ class Updater:
         if self.names is None or self.settings is None:
             return False
         try:
-            pair = await asyncio.to_thread(make_pair, self.names, self.settings)
+            pair = await asyncio.to_thread(make_pair, self.names, self.settings, self.filter_id)
         except BundleRefused as refused:
             self.refuse(POLICY, self.settings.etag, refused)
             self.settings = None
@@ -115,22 +120,24 @@ class Updater:
         names there are, and ``news`` is set when they are others.
         """
         async with translated():
-            response = await self.client.get(
+            async with self.client.stream(
+                "GET",
                 POLICY_PATH,
                 params={"wait": wait},
-                headers=self.known(),
+                headers=self.known() | {"Accept-Encoding": "gzip"},
                 timeout=make_timeout(wait),
-            )
-            self.hear_of_names(response)
-            check_status(response, 200, 304, 404)
-            if response.status_code == httpx2.codes.NOT_FOUND:
-                return "none_published"
-            if response.status_code == httpx2.codes.NOT_MODIFIED:
-                return "unchanged"
-            etag = read_etag(response)
-            if etag in {self.settings and self.settings.etag, self.refused_etag(POLICY)}:
-                return "unchanged"
-            await self.take_policy(etag, response.content)
+            ) as response:
+                self.hear_of_names(response)
+                check_status(response, 200, 304, 404)
+                if response.status_code == httpx2.codes.NOT_FOUND:
+                    return "none_published"
+                if response.status_code == httpx2.codes.NOT_MODIFIED:
+                    return "unchanged"
+                etag = read_etag(response)
+                if etag in {self.settings and self.settings.etag, self.refused_etag(POLICY)}:
+                    return "unchanged"
+                content = await read_body(response, LARGEST_POLICY)
+            await self.take_policy(etag, content)
         return "installed"
 
     def known(self) -> dict[str, str]:
@@ -157,7 +164,9 @@ class Updater:
         try:
             settings = await asyncio.to_thread(open_newer, PolicyFile, part, etag, self.verify, self.settings)
             async with self.swapping:
-                pair = await asyncio.to_thread(make_pair, self.names, settings) if self.names else None
+                pair = None
+                if self.names is not None:
+                    pair = await asyncio.to_thread(make_pair, self.names, settings, self.filter_id)
                 await asyncio.to_thread(settle, part, self.data_dir / POLICY)
                 self.settings = settings
                 self.refusals.pop(POLICY, None)
@@ -212,7 +221,7 @@ class Updater:
             await delta.receive(response, self.names.size)
         made = self.data_dir / f"{NAMES}.made"
         try:
-            await asyncio.to_thread(apply_delta, self.data_dir / NAMES, delta.path, made)
+            await apply_aside(self.data_dir / NAMES, delta.path, made)
             await self.take_names(made, etag)
         except (DeltaRefused, BundleRefused) as error:  # a delta that lies costs one whole transfer, no more
             log.warning("delta not used, the whole file is fetched", extra={"error": str(error)})
@@ -268,7 +277,7 @@ class Updater:
         if self.settings is None:
             return None
         try:
-            return await asyncio.to_thread(make_pair, names, self.settings)
+            return await asyncio.to_thread(make_pair, names, self.settings, self.filter_id)
         except BundleRefused as error:
             if self.names is not None:
                 raise

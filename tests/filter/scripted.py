@@ -1,5 +1,6 @@
 """A DNS server that does what a test tells it, over UDP and TCP on one port: the resolver behind the filter."""
 
+import secrets
 import socket
 import struct
 import threading
@@ -20,10 +21,22 @@ Script = Callable[[Message, bool], Sequence[bytes]]
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody has now, in UDP or TCP.
+
+    Not one of those that the system gives to clients: between now and its use some connection would take it.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)  # every test process has its own luck, whatever seeds it
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            try:
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def answer(
