@@ -21,6 +21,7 @@ from agent.protocol import CheckIn, EnrollmentRequest, Facts, Identity, Outcome
 from fleet.checkins import service as checkins
 from fleet.config import FleetConfig
 from fleet.configuration import service as configuration
+from fleet.db import SessionFactory
 from fleet.demo.kit import ensure_kit
 from fleet.demo.people import LEAD, NEIGHBOUR, OFFICER, TECHNICIAN, ensure_accounts, viewer_of
 from fleet.demo.places import load_aisne
@@ -31,7 +32,7 @@ from fleet.embedded.certificates import Certificates, ensure
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
 from fleet.enrollment import service as enrollment
-from fleet.filtering import publications
+from fleet.filtering import publications, schedules
 from fleet.filtering import service as filtering
 from fleet.filtering.compiling import compile_order, summary
 from fleet.filtering.reports import Count, record_report
@@ -41,6 +42,8 @@ from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.tickets import service as tickets
 from fleet.worker import make_celery
+from tests.portal.lesson_data import add_filtering_of_schools
+from tests.portal.list_data import add_held_source, add_unreachable_source
 
 SCHOOL = "0021089Y"
 """A school of Guise, which the officer's commune runs."""
@@ -77,6 +80,7 @@ def running_site(postgres: Postgres, directory: Path) -> Iterator[Site]:
     port = free_port()
     config = make_config(postgres.url(name), certificates)
     engine = create_engine(config.database_url)
+    SessionFactory.configure(bind=engine)
     with Session(engine, expire_on_commit=False) as session:
         passwords, ids = fill(session, config, directory)
         session.commit()
@@ -172,6 +176,9 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
     far = Fleet(session, config, neighbours, now).enroll(DeviceKind.DISPLAY, "Écran du fond", "Classe du fond", days=1)
     far.silent_since = now - timedelta(days=1)
     publish(session, config, directory, now)
+    in_schools = add_filtering_of_schools(session, school, neighbours, now)
+    source, _ = add_held_source(session, technician, now)
+    failing_source = add_unreachable_source(session, technician, now)
     session.flush()
     tablet = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=school.id).rows[0]
     ipad = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=neighbours.id).rows[0]
@@ -189,6 +196,10 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "ticket": ticket.id,
         "blocked_name": "arenalasvegas.com",
         "profile": filtering.ensure_default_profile(session).id,
+        "held_source": source.id,
+        "failing_source": failing_source.id,
+        "schedule": schedules.list_schedules(session)[0].id,
+        **in_schools,
     }
     return {account.email: account.password for account in accounts}, {name: str(row) for name, row in ids.items()}
 
@@ -245,6 +256,7 @@ def publish(session: Session, config: FleetConfig, directory: Path, now: datetim
     asked = publications.add_request(session, "Hugo Lemaire", now - timedelta(hours=5))
     order = publications.start(session, asked.id, now - timedelta(hours=5))
     assert order is not None
+    session.commit()  # compiling reads in transactions of its own
     report = compile_order(order, config, directory, directory / "bundle")
     publications.publish(session, order, directory / "bundle", report.digest, summary(report), now - timedelta(hours=5))
     filtering.publish_policy(session, "Hugo Lemaire", "Première politique", now - timedelta(hours=5))
