@@ -75,6 +75,11 @@ class Controller:
     ca_file: Path | None = None
     interval: float = 30.0
 
+    @property
+    def filter_id(self) -> str:
+        """What the controller knows this filter by."""
+        return self.credential.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:

@@ -9,8 +9,8 @@ import httpx2
 from filter.controller import TalkFailed
 
 LARGEST = 1 << 30
-ETAG = re.compile(r'"([0-9a-f]{64})\.(\d{1,19})"')
-"""``"<digest>.<serial>"``: filter.bundle's etag."""
+ETAG = re.compile(r'(?:W/)?"([0-9a-f]{64})\.(\d{1,19})"')
+"""``"<digest>.<serial>"``: filter.bundle's etag; weak where the body is a compressed one of that file (RFC 9110)."""
 
 
 def read_etag(response: httpx2.Response) -> str:

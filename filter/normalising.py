@@ -26,6 +26,7 @@ from filter.settings import (
 )
 
 CATEGORY = re.compile(r"(?:[a-z]+:)?[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+FILTER_ID = re.compile(r"[A-Za-z0-9_-]{0,64}", re.ASCII)
 LABEL_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 KEEP_UPSTREAM = ("A", "AAAA")
 """Answers of a rewrite that keep what the upstream says."""
@@ -88,7 +89,7 @@ def check_references(settings: PolicySettings, problems: list[str]) -> None:
         ("profil", slugs),
         ("plage", [schedule.slug for schedule in settings.schedules]),
         ("leçon", [lesson.id for lesson in settings.lessons]),
-        ("réseau", [network.cidr for network in settings.networks]),
+        ("réseau", [" ".join(filter(None, (each.cidr, each.filter))) for each in settings.networks]),
         ("étiquette", [label.hash for label in settings.labels]),
     ):
         problems += [f"{word} en double : {key}" for key in twice(keys)]
@@ -199,7 +200,9 @@ def clean_networks(networks: Iterable[NetworkSettings], problems: list[str]) -> 
             cleaned.append(replace(network, cidr=str(parse_network(network.cidr))))
         except NetworkInvalid as error:
             problems.append(str(error))
-    return tuple(sorted(cleaned, key=lambda network: network.cidr))
+        if not FILTER_ID.fullmatch(network.filter):
+            problems.append(f"réseau {network.cidr[:80]} : filtre invalide : {network.filter[:80]}")
+    return tuple(sorted(cleaned, key=lambda network: (network.cidr, network.filter)))
 
 
 def clean_labels(labels: Iterable[LabelSettings], problems: list[str]) -> tuple[LabelSettings, ...]:

@@ -21,9 +21,9 @@ class Pair:
     """Profiles with their verdict tables: what queries are judged by."""
 
 
-def make_pair(names: NamesFile, settings: PolicyFile) -> Pair:
+def make_pair(names: NamesFile, settings: PolicyFile, filter_id: str = "") -> Pair:
     """Turn what the policy says of categories into verdicts on these names; raise BundleRefused."""
-    return Pair(names, settings, Policy(names, settings))
+    return Pair(names, settings, Policy(names, settings, filter_id))
 
 
 def policy_beside(names: Path) -> Path:

@@ -1,6 +1,7 @@
 """What happens to a query: the table of RULES, decide() and review_answer(), and the Policy of a pair of open files."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -220,8 +221,9 @@ def judge_record(record: AnswerRecord, case: Case, seen: set[str]) -> Decision |
             return judged._replace(action=action_for_target(judged), via=name)
     for address in record.addresses:
         for reading in readings(address):
-            if (judged := case.moment.verdicts.judge_address(reading)) is not None:
-                return judged._replace(rule="address_deny", via=record.owner)
+            judged = case.moment.verdicts.judge_address(reading, case.name, case.qtype, case.suffixes)
+            if judged is not None:
+                return judged._replace(rule="address_deny", action=action_for_target(judged), via=record.owner)
     return None
 
 
@@ -234,12 +236,16 @@ def action_for_target(judged: Decision) -> Action:
 class Policy:
     """The profiles and networks of a policy file, judging by a names file. Either may be newer than the other."""
 
-    def __init__(self, names: NamesFile, policy: PolicyFile) -> None:
-        """Make ready; raise BundleRefused for a policy that is unusable. Verdicts of lists are worked out when met."""
+    def __init__(self, names: NamesFile, policy: PolicyFile, filter_id: str = "") -> None:
+        """Make ready; raise BundleRefused for a policy that is unusable. Verdicts of lists are worked out when met.
+
+        ``filter_id``: which filter this is, for the networks that one alone heeds.
+        """
         self.names = names
         self.file = policy
         try:
-            self.settings = PolicySettings.from_json(policy.settings)
+            said = PolicySettings.from_json(policy.settings)
+            self.settings = replace(said, networks=networks_of(said, filter_id))
             shelf = Shelf(NamesIndex(names))
             self.profiles = make_profiles(self.settings, Clocks(self.settings.schedules), shelf)
             self.networks = Networks(
@@ -256,6 +262,13 @@ class Policy:
         if label is not None and (known := self.labels.get(hash_label(label))) is not None:
             return known
         return self.networks.default if address is None else self.networks.find(address)
+
+
+def networks_of(settings: PolicySettings, filter_id: str) -> tuple[NetworkSettings, ...]:
+    """The networks that this filter heeds: everybody's and its own. Its own beats everybody's of the same addresses."""
+    mine = [each for each in settings.networks if each.filter and each.filter == filter_id]
+    taken = {each.cidr for each in mine}
+    return (*(each for each in settings.networks if not each.filter and each.cidr not in taken), *mine)
 
 
 def make_profiles(settings: PolicySettings, clocks: Clocks, shelf: Shelf) -> Mapping[tuple[str, str], Profile]:

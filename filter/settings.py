@@ -205,6 +205,9 @@ class NetworkSettings:
     profile: str
     room: str = ""
     """Lessons of this room apply."""
+    filter: str = ""
+    """The filter that alone heeds it (its id: the part of its credential before the dot); "": all do. Two schools may
+    well have the same private network, each behind a filter of its own."""
 
 
 @dataclass(frozen=True, slots=True)

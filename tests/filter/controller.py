@@ -1,5 +1,6 @@
 """A small controller over HTTPS: it speaks as the real one does, cuts and lies when told, and keeps what it hears."""
 
+import gzip
 import json
 import re
 import ssl
@@ -178,10 +179,15 @@ class SmallController:
     def answer_get(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
         answer = self.choose(request, url.path, parse_qs(url.query))
+        packs = url.path == POLICY and answer.status == 200 and request.headers["Accept-Encoding"] == "gzip"
+        if packs:
+            answer = answer._replace(body=gzip.compress(answer.body))
         request.send_response(answer.status)
         request.send_header("Content-Length", str(len(answer.body)))
+        if packs:
+            request.send_header("Content-Encoding", "gzip")
         if answer.etag:
-            request.send_header("ETag", f'"{answer.etag}"')
+            request.send_header("ETag", f'{"W/" if packs else ""}"{answer.etag}"')
         if self.names is not None and url.path == POLICY:
             request.send_header("X-Preau-Names", f'"{self.names.etag}"')
         if answer.status == 206:

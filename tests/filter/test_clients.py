@@ -1,5 +1,6 @@
 """Who is asking: a device's label, then its address's smallest network, then the default."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,36 @@ def test_a_policy_that_names_what_is_not_there_is_refused(policy: Policy, defaul
         with pytest.raises(BundleRefused) as refusal:
             Policy(policy.names, policy.file)
         assert refusal.value.reason == "invalid"
+
+
+TWO_SCHOOLS = replace(
+    SETTINGS,
+    networks=(
+        NetworkSettings("192.168.1.0/24", "autres", "9"),
+        NetworkSettings("192.168.1.0/24", "ecole", "101", filter="un"),
+        NetworkSettings("192.168.1.0/24", "maitres", "201", filter="deux"),
+        NetworkSettings("192.168.2.0/24", "tablettes", filter="deux"),
+        NetworkSettings("10.9.0.0/16", "maitres"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("filter_id", "address", "slug"),
+    [
+        ("un", "192.168.1.7", "ecole"),
+        ("deux", "192.168.1.7", "maitres"),
+        ("trois", "192.168.1.7", "autres"),
+        ("", "192.168.1.7", "autres"),
+        ("deux", "192.168.2.7", "tablettes"),
+        ("un", "192.168.2.7", "autres"),
+        ("un", "10.9.0.7", "maitres"),
+    ],
+)
+def test_a_filter_heeds_its_own_networks_and_everybodys(
+    tmp_path: Path, filter_id: str, address: str, slug: str
+) -> None:
+    policy = open_policy(tmp_path, [], TWO_SCHOOLS)
+    mine = Policy(policy.names, policy.file, filter_id)
+    assert mine.profile_for(address).slug == slug
+    assert {each.filter for each in mine.settings.networks} <= {"", filter_id}

@@ -84,6 +84,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"networks": (NetworkSettings("10.0.0.0/8", "y"),)}, "profil inconnu : y"),
     ({"networks": (NetworkSettings("10.0.0/99", "p"),)}, "n’est pas un réseau"),
     ({"networks": (NetworkSettings("10.1.0.0/8", "p"), NetworkSettings("10.2.0.0/8", "p"))}, "réseau en double"),
+    ({"networks": (NetworkSettings("10.1.0.0/8", "p", filter="deux\nlignes"),)}, "filtre invalide"),
+    ({"networks": (NetworkSettings("10.0.0.0/8", "p", "", "a"),) * 2}, "réseau en double : 10.0.0.0/8 a"),
     ({"labels": (LabelSettings("abc", "p"),)}, "étiquette invalide : abc"),
     ({"labels": (LabelSettings(hash_label("a"), "y"),)}, "profil inconnu : y"),
     ({"profiles": (ProfileSettings("p", "P"), ProfileSettings("p", "Q"))}, "profil en double : p"),
