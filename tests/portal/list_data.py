@@ -54,4 +54,5 @@ def add_unreachable_source(session: Session, viewer: Viewer, now: datetime) -> F
     source = sources.add_source(session, viewer, "hameconnage", terms, now - timedelta(days=9))
     source.checked_at, source.outcome, source.failures = now - timedelta(hours=1), FetchOutcome.UNREACHABLE, 7
     source.reason, source.due_at = "le nom absent.example est introuvable", now + timedelta(hours=2)
+    session.flush()
     return source
