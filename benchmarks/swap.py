@@ -150,7 +150,8 @@ def main() -> None:
     args = parser.parse_args()
     args.directory.mkdir(parents=True, exist_ok=True)
     made = publications(args.directory, args.count)
-    steady, swapped = [], []
+    steady: list[Measured] = []
+    swapped: list[Measured] = []
     for pair in range(args.pairs):
         for swaps in (0, args.swaps) if pair % 2 else (args.swaps, 0):
             (swapped if swaps else steady).append(measure(args.directory, made, args, swaps))

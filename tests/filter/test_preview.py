@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -15,6 +16,15 @@ from tests.filter.test_blockpage import MIDDAY
 from tests.filter.test_commands import preau_filter
 
 Pairs = tuple[Path, Path]
+
+
+class Told(TypedDict):
+    """What ``--json`` says."""
+
+    judged: int
+    withheld: int
+    blocked: list[dict[str, object]]
+    allowed: list[dict[str, object]]
 
 
 @pytest.fixture
@@ -44,11 +54,12 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / FILE
 
 
-def run(pairs: Pairs, counts: Path, *options: str) -> dict[str, list[dict[str, object]]]:
+def run(pairs: Pairs, counts: Path, *options: str) -> Told:
     old, new = pairs
     done = preau_filter("preview", "--from", str(old), "--to", str(new), "--names", str(counts), "--json", *options)
     assert (done.returncode, done.stderr) == (0, "")
-    return dict(json.loads(done.stdout))
+    told: Told = json.loads(done.stdout)
+    return told
 
 
 def test_names_whose_verdict_changes_are_told(pairs: Pairs, store: Path) -> None:
