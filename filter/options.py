@@ -204,9 +204,7 @@ def add_addresses(commands: Commands, environ: Environ) -> None:
     )
     listing.option("--bundle", metavar="FICHIER", help="noms compilés")
     listing.options("--category", metavar="CATÉGORIES", help="ces catégories ; virgules permises ; par défaut doh")
-    listing.option(
-        "--nft", metavar="ENSEMBLE", help="commandes nftables qui remplissent ENSEMBLE_ipv4 et _ipv6"
-    )
+    listing.option("--nft", metavar="ENSEMBLE", help="commandes nftables qui remplissent ENSEMBLE_ipv4 et _ipv6")
 
 
 def add_keygen(commands: Commands, environ: Environ) -> None:
