@@ -22,7 +22,7 @@ PICTURES = [
     ("devices", "technician", "/devices?school={school}&sort=-last_seen", SCREEN, "Parc"),
     ("device", "technician", "/devices/{device}", SCREEN, "Écran salle 2"),
     ("ticket", "technician", "/tickets/{ticket}", SCREEN, "Accès à l’ENT pour une nouvelle collègue"),
-    ("filtering", "technician", "/filtering?name=www.{blocked_name}", SCREEN, "Filtrage"),
+    ("filtering", "technician", "/filtering/why?name=www.{blocked_name}", SCREEN, "Pourquoi ?"),
     ("collectivity", "officer", "/collectivities/{collectivity}", SCREEN, "Guise"),
     ("collectivity-phone", "officer", "/collectivities/{collectivity}", PHONE, "Guise"),
     ("ticket-phone", "lead", "/tickets/{ticket}", PHONE, "Accès à l’ENT pour une nouvelle collègue"),
