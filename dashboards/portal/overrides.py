@@ -15,7 +15,7 @@ from dashboards.portal.listing import AskedPage, Blank, Search, csv_download, ev
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
 from dashboards.portal.uncovered import listed_categories
-from dashboards.portal.words import OVERRIDE, OVERRIDE_VERDICT, Word, in_paris, plural, typed
+from dashboards.portal.words import OVERRIDE, OVERRIDE_VERDICT, Word, evening, in_paris, plural, typed
 from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
@@ -157,7 +157,7 @@ def show_new(
     if school is None and collectivity is None and not everywhere:
         return choose_place(request, session, viewer, q)
     found = find_place(session, viewer, collectivity, school)
-    start = {"names": name, "verdict": Verdict.ALLOW.value, "ends": typed(now + USUAL)}
+    start = {"names": name, "verdict": Verdict.ALLOW.value, "ends": typed(evening(now + USUAL))}
     return form_page(request, session, found, lambda field: start.get(field, ""), frozenset())
 
 

@@ -125,6 +125,7 @@ def make_environment() -> Environment:
         "word": words.word,
         "words": words.WORDS,
         "ago": words.ago,
+        "lasting": words.lasting,
         "plural": words.plural,
         "with_query": with_query,
         "school_label": names.labelled,

@@ -16,7 +16,7 @@ from dashboards.portal.listing import AskedPage, Blank, Search, csv_download, ev
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
 from dashboards.portal.school_choice import choose_school, school_of
-from dashboards.portal.words import in_paris, typed
+from dashboards.portal.words import evening, in_paris, typed
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError, NotFound
@@ -195,7 +195,7 @@ def request_page(
     """The page, with what was typed when an answer comes back refused."""
     asked = requests.get_request(session, viewer, request_id)
     profile = profile_of(session, asked.profile_id)
-    start = {"ends": typed(now + USUAL), "profile": str(asked.profile_id or "")}
+    start = {"ends": typed(evening(now + USUAL)), "profile": str(asked.profile_id or "")}
     may_answer = viewer.may(Action.ANSWER_UNBLOCK)
     return render(
         request,

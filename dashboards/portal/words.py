@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -156,7 +156,7 @@ OVERRIDE = {
     "coming": Word("À venir", "calendar-event", "info"),
     "running": Word("En cours", "play-fill", "good"),
     "ended": Word("Finie", "archive"),
-    "revoked": Word("Levée avant sa fin", "archive"),
+    "revoked": Word("Levée", "archive"),
 }
 OVERRIDE_VERDICT = {
     "allow": Word("Autorise", "check-circle", "good"),
@@ -246,6 +246,17 @@ def in_paris(at: datetime | None) -> str:
 def typed(at: datetime) -> str:
     """What a datetime-local field holds of a moment: ``2026-11-24T12:00``, in Paris."""
     return at.astimezone(PARIS).strftime("%Y-%m-%dT%H:%M")
+
+
+def evening(at: datetime) -> datetime:
+    """Six o’clock of that day, in Paris: when the last school closes."""
+    return at.astimezone(PARIS).replace(hour=18, minute=0, second=0, microsecond=0)
+
+
+def lasting(duration: timedelta) -> str:
+    """``25 min``, ``3 h 05``."""
+    hours, minutes = divmod(max(0, int(duration.total_seconds() // 60)), 60)
+    return f"{hours}{NB}h{NB}{minutes:02d}" if hours else f"{minutes}{NB}min"
 
 
 def ago(at: datetime, now: datetime) -> str:
