@@ -136,7 +136,8 @@ class FilterService:
         if (controller := self.config.controller) is None:
             return None
         client = await stack.enter_async_context(make_client(controller))
-        updater = Updater(client, controller.data_dir, trust(controller.trusted_keys), self.install, utc_now)
+        trusted = trust(controller.trusted_keys)
+        updater = Updater(client, controller.data_dir, trusted, self.install, utc_now, controller.filter_id)
         await updater.start()
         self.refusals = updater.refusals
         reporter = Reporter(client, self.metrics, version("preau"), self.started_at, self.health, utc_now)
