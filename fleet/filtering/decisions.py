@@ -23,11 +23,11 @@ from filter.settings import (
 from fleet.collectivities.models import Collectivity
 from fleet.devices.models import Device
 from fleet.filtering.layers import LayerSettings
+from fleet.filtering.networks import NetworkRow, heeded
 from fleet.filtering.places import OPERATOR, Found, Place
 from fleet.filtering.policy_models import (
     FilterLabel,
     FilterLayer,
-    FilterNetwork,
     FilterOverride,
     FilterProfile,
     FilterRoom,
@@ -43,10 +43,10 @@ YEARS_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """A network or a device's label, and who is behind it."""
+class Labelled:
+    """A device's label, and who is behind it."""
 
-    key: str
+    label: str
     profile_id: UUID
     school_id: UUID | None
     room_id: UUID | None
@@ -54,8 +54,8 @@ class Client:
 
 def read_policy(session: Session, default_id: UUID, now: datetime) -> PolicySettings:
     """All that was decided. Rows are read as columns: none comes from what the session remembers."""
-    networks, labels = list(_networks(session)), list(_labels(session))
-    clients = [*networks, *labels]
+    networks, labels = list(heeded(session)), list(_labels(session))
+    clients: list[NetworkRow | Labelled] = [*(row for row, _ in networks), *labels]
     tree = read_tree(session, now, {c.school_id for c in clients if c.school_id is not None})
     rooms = {room for c in clients if (room := tree.place_of(c.school_id, c.room_id).room_id) is not None}
     profiles = [tree.profile_for(profile_id, OPERATOR) for profile_id in tree.profiles]
@@ -63,14 +63,14 @@ def read_policy(session: Session, default_id: UUID, now: datetime) -> PolicySett
     return PolicySettings(
         profiles=distinct(profiles),
         default_profile=tree.profile_for(default_id, OPERATOR).slug,
-        networks=tuple(NetworkSettings(c.key, *_reaches(tree, c)) for c in networks),
-        labels=tuple(LabelSettings(hash_label(c.key), *_reaches(tree, c)) for c in labels),
+        networks=tuple(NetworkSettings(row.cidr, *_reaches(tree, row), filter=own) for row, own in networks),
+        labels=tuple(LabelSettings(hash_label(c.label), *_reaches(tree, c)) for c in labels),
         schedules=tuple(_schedules(session, now)),
         lessons=tuple(_lessons(session, rooms, now)),
     )
 
 
-def _reaches(tree: Tree, client: Client) -> tuple[str, str]:
+def _reaches(tree: Tree, client: NetworkRow | Labelled) -> tuple[str, str]:
     """The slug of a client's flat profile, and its room."""
     place = tree.place_of(client.school_id, client.room_id)
     return tree.profile_for(client.profile_id, place).slug, str(place.room_id or "")
@@ -141,16 +141,10 @@ def _overrides(session: Session, now: datetime) -> Iterator[tuple[Key, OverrideS
         )
 
 
-def _networks(session: Session) -> Iterator[Client]:
-    n = FilterNetwork
-    for row in session.execute(select(n.cidr, n.profile_id, n.school_id, n.room_id).order_by(n.cidr)):
-        yield Client(*row)
-
-
-def _labels(session: Session) -> Iterator[Client]:
+def _labels(session: Session) -> Iterator[Labelled]:
     columns = select(Device.label, FilterLabel.profile_id, Device.school_id, FilterLabel.room_id)
     for row in session.execute(columns.join(FilterLabel, FilterLabel.device_id == Device.id).order_by(Device.label)):
-        yield Client(*row)
+        yield Labelled(*row)
 
 
 def _schedules(session: Session, now: datetime) -> Iterator[ScheduleSettings]:

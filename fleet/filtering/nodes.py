@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.errors import Conflict, Invalid, NotFound, Unauthenticated
+from fleet.filtering import policies
 from fleet.filtering.models import FilterNode
 from fleet.schools.models import School
 
@@ -43,6 +44,7 @@ def register_filter(
     node.school_id = school.id if school else None
     node.secret_hash, node.registered_at, node.revoked_at = digest(secret), now, None
     session.flush()
+    policies.republish(session, f"Filtre {node.name} enregistré", now)  # the networks of its school are its own now
     return node, f"{node.id}.{secret}"
 
 
@@ -57,6 +59,8 @@ def revoke_filter(session: Session, name: str, now: datetime) -> FilterNode:
     if node is None:
         raise NotFound("filtering.filter_not_found", f"Aucun filtre ne s’appelle « {name} ».")
     node.revoked_at = node.revoked_at or now
+    session.flush()
+    policies.republish(session, f"Filtre {node.name} révoqué", now)
     return node
 
 

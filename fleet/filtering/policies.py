@@ -33,7 +33,7 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
     One change after the other: whoever comes second reads what the first committed, so no change is lost, and serials
     are in the order of the commits.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POLICY_LOCK})
+    lock(session)
     settings = profiles.policy_settings(session, now)
     settings_digest = hashlib.sha256(settings.to_json()).hexdigest()
     current = find_current(session)
@@ -46,6 +46,17 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
     _prune(session, policy.serial)
     waiting.announce(session)
     return policy
+
+
+def lock(session: Session) -> None:
+    """Wait until no other transaction is about to publish a policy, and let none until the end of this one."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POLICY_LOCK})
+
+
+def republish(session: Session, why: str, now: datetime) -> None:
+    """Publish what the program itself changed, once there is a policy at all."""
+    if find_current(session) is not None:
+        publish(session, None, why, now)
 
 
 def _compile(session: Session, settings: PolicySettings, by: str | None, why: str, now: datetime) -> FilterPolicy:

@@ -95,11 +95,15 @@ class FilterProfile(HasId, Base):
 
 
 class FilterNetwork(HasId, Base):
-    """Clients of this network get that profile, as its school and room have it; the longest prefix wins."""
+    """Clients of this network get that profile, as its school and room have it; the longest prefix wins.
+
+    Two schools may have the same one: see fleet.filtering.networks.
+    """
 
     __tablename__ = "filter_networks"
+    __table_args__ = (UniqueConstraint("cidr", "school_id", postgresql_nulls_not_distinct=True),)
 
-    cidr: Mapped[str] = mapped_column(unique=True)
+    cidr: Mapped[str]
     school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="CASCADE"))
     room_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("filter_rooms.id", ondelete="SET NULL"))
     profile_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("filter_profiles.id"))

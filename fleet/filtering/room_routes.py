@@ -8,13 +8,13 @@ from fastapi import APIRouter
 from fleet.accounts.access import CurrentViewer
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.filtering import profiles, rooms, schedules
+from fleet.filtering import networks, profiles, rooms, schedules
 from fleet.filtering.access import OperatorViewer
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterNetwork, FilterRoom
 from fleet.filtering.policy_schemas import LabelIn, LabelOut, RoomIn, RoomOut
 from fleet.filtering.schedule_schemas import ScheduleIn, ScheduleOut
-from fleet.filtering.schemas import NetworkIn, NetworkOut
+from fleet.filtering.schemas import NetworkAdded, NetworkIn, NetworkOut
 from fleet.schools import service as schools
 
 router = APIRouter(prefix="/api/v1/filtering", tags=["filtering"])
@@ -44,12 +44,17 @@ def list_networks(session: DbSession, viewer: OperatorViewer) -> list[FilterNetw
     return rooms.list_networks(session, viewer)
 
 
-@router.post("/networks", response_model=NetworkOut, status_code=201)
-def add_network(body: NetworkIn, session: DbSession, viewer: CurrentViewer, now: Now) -> FilterNetwork:
-    """Give a network's clients a profile, as that school or room has it, and publish it."""
+@router.post("/networks", status_code=201)
+def add_network(body: NetworkIn, session: DbSession, viewer: CurrentViewer, now: Now) -> NetworkAdded:
+    """Give a network's clients a profile, as that school or room has it, and publish it.
+
+    Two schools may have the same network when one of them has a filter of its own, which alone heeds it then.
+    """
     found = find_place(session, viewer, None, body.school_id, body.room_id)
     profile = profiles.get_profile(session, body.profile_id)
-    return rooms.add_network(session, viewer, body.cidr, profile, found, now)
+    added = rooms.add_network(session, viewer, body.cidr, profile, found, now)
+    warning = networks.doubt_about(session, added.cidr, added.school_id)
+    return NetworkAdded(**NetworkOut.model_validate(added).model_dump(), warning=warning)
 
 
 @router.delete("/networks/{network_id}", status_code=204)

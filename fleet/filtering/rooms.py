@@ -12,7 +12,7 @@ from filter.clients import NetworkInvalid, parse_network
 from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import cleaning, events, policies
+from fleet.filtering import cleaning, events, networks, policies
 from fleet.filtering.places import Found, find_place, get_room
 from fleet.filtering.policy_models import FilterLabel, FilterNetwork, FilterProfile, FilterRoom
 from fleet.schools.models import School
@@ -82,9 +82,9 @@ def add_network(
         cidr = str(parse_network(cidr.strip()))
     except NetworkInvalid as error:
         raise Invalid("filtering.bad_network", f"{error}.") from error
-    if session.scalar(select(FilterNetwork.id).where(FilterNetwork.cidr == cidr)) is not None:
-        raise Conflict("filtering.network_taken", f"Le réseau {cidr} a déjà un profil.")
     place = found.place
+    policies.lock(session)  # of two schools that add the same network at once, the second hears of the first
+    networks.must_be_free(session, cidr, place.school_id)
     network = FilterNetwork(cidr=cidr, profile=profile, school_id=place.school_id, room_id=place.room_id)
     session.add(network)
     session.flush()

@@ -65,6 +65,12 @@ class NetworkOut(FromRow):
     room_id: UUID | None
 
 
+class NetworkAdded(NetworkOut):
+    """The network, and what whoever added it should know of it."""
+
+    warning: str | None
+
+
 class PublicationOut(FromRow):
     id: UUID
     serial: int

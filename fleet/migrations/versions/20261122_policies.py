@@ -284,6 +284,13 @@ def upgrade() -> None:
         ["id"],
         ondelete="SET NULL",
     )
+    op.drop_constraint(op.f("uq_filter_networks_cidr"), "filter_networks", type_="unique")
+    op.create_unique_constraint(
+        op.f("uq_filter_networks_cidr_school_id"),
+        "filter_networks",
+        ["cidr", "school_id"],
+        postgresql_nulls_not_distinct=True,
+    )
     choices_to_layers(op.get_bind())
     op.drop_column("filter_profiles", "denied_names")
     op.drop_column("filter_profiles", "blocked_categories")
@@ -342,6 +349,11 @@ def downgrade() -> None:
         sa.Column("denied_names", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
     )
     layers_to_choices(op.get_bind())
+    op.drop_constraint(op.f("uq_filter_networks_cidr_school_id"), "filter_networks", type_="unique")
+    op.execute(
+        "DELETE FROM filter_networks WHERE id NOT IN (SELECT DISTINCT ON (cidr) id FROM filter_networks ORDER BY cidr, id)"
+    )
+    op.create_unique_constraint(op.f("uq_filter_networks_cidr"), "filter_networks", ["cidr"])
     op.drop_constraint(op.f("fk_filter_networks_room_id_filter_rooms"), "filter_networks", type_="foreignkey")
     op.drop_column("filter_networks", "room_id")
     op.drop_index(op.f("ix_filter_requests_school_id"), table_name="filter_requests")
