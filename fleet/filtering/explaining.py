@@ -2,10 +2,12 @@
 
 import functools
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
+from uuid import UUID
 
 from dnslib import QTYPE
 from sqlalchemy.orm import Session
@@ -14,8 +16,9 @@ from filter import explaining
 from filter.bundle import NamesFile, PolicyFile
 from filter.explaining import Explanation
 from filter.policy import Decision, Policy, Query
+from filter.settings import NetworkSettings, PolicySettings
 from fleet.errors import Invalid, NotFound
-from fleet.filtering import decisions, policies, publications
+from fleet.filtering import decisions, networks, policies, publications
 from fleet.filtering.cleaning import clean_host
 from fleet.filtering.layers import Mark
 from fleet.filtering.models import Publication
@@ -43,12 +46,19 @@ class Explained:
 
 
 def explain(
-    session: Session, name: str, qtype: str, client: str | None, now: datetime, label: str | None = None
+    session: Session,
+    name: str,
+    qtype: str,
+    client: str | None,
+    now: datetime,
+    label: str | None = None,
+    school_id: UUID | None = None,
 ) -> Explained:
     """Decide as the filters do. ``qtype`` is "A", "AAAA", "HTTPS"… or a number; ``client`` an address or None,
-    ``label`` a device's.
+    ``label`` a device's, ``school_id`` the school whose filter is asked, should several have that address.
 
-    Raise Invalid for what is no name, type or address, NotFound when nothing was published yet.
+    Raise Invalid for what is no name, type or address, and for an address that is not one client's; NotFound when
+    nothing was published yet.
     """
     query = Query(clean_host(name), type_number(qtype))
     if client is not None:
@@ -57,10 +67,37 @@ def explain(
     if latest is None or current is None:
         raise NotFound("filtering.none_published", "Aucune liste n’est encore publiée.")
     content, tag = current
-    policy = open_policy(latest, content, tag)
+    pair = open_pair(latest, content, tag)
+    policy = pair.judging(filter_asked(session, pair.everybodys, client, school_id))
     explanation = explaining.explain(policy, query, client, now, label)
     author = find_author(decisions.read_tree(session, now), explanation.profile.slug, explanation.decision)
     return Explained(latest.serial, policy.file.serial, explanation, author)
+
+
+def filter_asked(session: Session, policy: Policy, client: str | None, school_id: UUID | None) -> str:
+    """The id of the filter that this client asks; "" for one that has no networks of its own.
+
+    Without a school it is the one whose network is the smallest with that address. Raise Invalid when that is several.
+    """
+    if school_id is not None:
+        return next(iter(networks.own_filters(session).of(school_id)), "")
+    if client is None:
+        return ""
+    settings = PolicySettings.from_json(policy.file.settings)
+    found = smallest_with(client, settings.networks)
+    if len({(each.profile, each.room) for each in found}) > 1:
+        raise Invalid("filtering.which_school", f"Plusieurs écoles ont l’adresse {client} : dites laquelle.")
+    return found[0].filter if found else ""
+
+
+def smallest_with(client: str, known: Iterable[NetworkSettings]) -> list[NetworkSettings]:
+    """The networks of the longest prefix that holds this address; of every filter."""
+    given = ip_address(client)
+    address = given.ipv4_mapped or given if isinstance(given, IPv6Address) else given
+    holding = [(ip_network(each.cidr), each) for each in known]
+    holding = [(network, each) for network, each in holding if address in network]
+    longest = max((network.prefixlen for network, _ in holding), default=0)
+    return [each for network, each in holding if network.prefixlen == longest]
 
 
 def type_number(qtype: str) -> int:
@@ -113,26 +150,39 @@ class OpenNames:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPolicy:
+class OpenPair:
+    """The current pair, as filters without networks of their own have it, and as one of the others does."""
+
     etags: tuple[str, str]
-    policy: Policy
+    everybodys: Policy
+    others: dict[str, Policy] = field(default_factory=dict)
+    """Filter -> how it judges; the last one asked for."""
+
+    def judging(self, filter_id: str) -> Policy:
+        """The policy as this filter has it."""
+        if not filter_id:
+            return self.everybodys
+        if (known := self.others.get(filter_id)) is None:
+            known = Policy(self.everybodys.names, self.everybodys.file, filter_id)
+            self.others.clear()
+            self.others[filter_id] = known
+        return known
 
 
 _names: OpenNames | None = None
-_policy: OpenPolicy | None = None
+_pair: OpenPair | None = None
 
 
-def open_policy(publication: Publication, content: bytes, tag: str) -> Policy:
+def open_pair(publication: Publication, content: bytes, tag: str) -> OpenPair:
     """The current pair, mapped. The last one stays open: most questions are about the same files."""
-    global _policy
-    last, etags = _policy, (publication.etag, tag)
+    global _pair
+    last, etags = _pair, (publication.etag, tag)
     if last is None or last.etags != etags:
         with tempfile.TemporaryDirectory(dir=cache_directory().name) as directory:
             path = Path(directory) / "policy"
             path.write_bytes(content)
-            policy = Policy(open_names(publication), PolicyFile.open(path))
-        last = _policy = OpenPolicy(etags, policy)
-    return last.policy
+            last = _pair = OpenPair(etags, Policy(open_names(publication), PolicyFile.open(path)))
+    return last
 
 
 def open_names(publication: Publication) -> NamesFile:

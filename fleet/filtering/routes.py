@@ -93,9 +93,13 @@ def explain(
     qtype: Annotated[str, Query(max_length=20)] = "A",
     client: Annotated[str | None, Query(max_length=64)] = None,
     label: Annotated[str | None, Query(max_length=64)] = None,
+    school_id: UUID | None = None,
 ) -> ExplainedOut:
-    """What the filters answer to this query by the current names and policy, why, and who decided that."""
-    explained = service.explain(session, name, qtype, client, now, label)
+    """What the filters answer to this query by the current names and policy, why, and who decided that.
+
+    ``school_id`` says whose filter is asked, when several schools have the client's address.
+    """
+    explained = service.explain(session, name, qtype, client, now, label, school_id)
     return ExplainedOut.model_validate(
         {
             "serial": explained.serial,
