@@ -16,7 +16,7 @@ from markupsafe import Markup
 from dashboards.portal import categories, words
 from dashboards.portal.menu import current, filtering_tabs, menu
 from dashboards.portal.person import is_staff
-from dashboards.portal.typography import Typography
+from dashboards.portal.typography import Typography, unbreakable
 from fleet.clock import utc_now
 from fleet.schools import names
 from fleet.scope import Action
@@ -118,6 +118,8 @@ def make_environment() -> Environment:
         "directory": names.in_text,
         "of": names.of,
         "resources": words.name_resources,
+        "unbreakable": unbreakable,
+        "category_label": categories.label,
     }
     environment.globals |= {
         "asset": asset,

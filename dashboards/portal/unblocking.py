@@ -229,7 +229,7 @@ def explain(session: DbSession, viewer: Viewer, asked: UnblockRequest, now: date
     """Ask the current files about the name, as the network does that it was asked from."""
     client = client_of(session, viewer, asked)
     try:
-        return Why(filtering.explain(session, asked.name, "A", client, now))
+        return Why(filtering.explain(session, asked.name, "A", client, now, school_id=asked.school_id))
     except FleetError as refused:
         return Why(None, refused.detail)
 

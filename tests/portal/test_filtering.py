@@ -1,5 +1,6 @@
 """Pages of profiles, lists, publications and history: what they show, change, refuse and give back."""
 
+import ast
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboards.portal.filtering_layer import draft_of, layer_of
+from dashboards.portal.filtering_schedules import read_date
 from dashboards.portal.filtering_words import EVENTS, KINDS, OUTCOME, REFUSALS, changes_of, refusals_of
 from filter.settings import Verdict
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
-from fleet.filtering import editing, policies, schedules, sources
+from fleet.filtering import editing, events, policies, schedules, sources
 from fleet.filtering import service as filtering
 from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication, PublicationState
@@ -248,9 +250,21 @@ def test_a_source_tells_what_was_compiled_of_it(
     assert "TikTok" not in page  # the catalogue of services is no source
 
 
-def test_every_outcome_and_refusal_has_a_word() -> None:
+def test_every_outcome_and_every_verb_of_the_history_has_a_word() -> None:
     assert set(OUTCOME) == {outcome.value for outcome in FetchOutcome}
     assert all(any(verb.startswith(kind) for kind in KINDS) for verb in EVENTS)
+    assert noted_verbs() == set(EVENTS)
+
+
+def noted_verbs() -> set[str]:
+    """What the code writes into the history, read from its calls."""
+    found = set()
+    for path in sorted(Path(events.__file__).parent.glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in {"note", "_note", "decide"}:
+                words = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+                found |= {word for word in words if isinstance(word, str) and re.fullmatch(r"[a-z_]+[.][a-z]+", word)}
+    return found
 
 
 # --- profiles -----------------------------------------------------------------------------------------------------
@@ -516,7 +530,5 @@ def test_a_school_lead_has_only_the_history_of_the_school(api: TestClient, sessi
 
 
 def test_dates_of_schedules_are_those_of_people() -> None:
-    from dashboards.portal.filtering_schedules import read_date
-
     assert read_date("24/12/2026") == datetime(2026, 12, 24, tzinfo=UTC).date().isoformat()
     assert [read_date(text) for text in ("", "24", "24/13/2026", "a/b/c", "2026-12-24")] == [None] * 5

@@ -70,4 +70,4 @@ def test_one_missing_category_is_told_in_the_singular_and_none_is_no_warning(
     block(session, "gambling")
     page = api.get("/filtering?name=www.exemple.fr").text
     assert "pas de liste" not in page
-    assert "1 catégorie bloquée" in page
+    assert "1 catégorie bloquée" in api.get("/filtering/profiles").text
