@@ -20,7 +20,10 @@ from tests.factories import (
 )
 from tests.sign_in import signed_in
 
-PAGES = ("/", "/schools", "/devices", "/tickets", "/collectivities", "/enrollment", "/filtering", "/tickets/new")
+PAGES = (
+    "/", "/schools", "/devices", "/tickets", "/collectivities", "/enrollment", "/filtering", "/tickets/new",
+    "/filtering/lessons", "/filtering/rooms", "/filtering/overrides", "/filtering/overrides/new", "/filtering/requests",
+)  # fmt: skip
 STAFF_ONLY = ("/enrollment", "/filtering", "/filtering/publications")
 
 

@@ -50,6 +50,16 @@ def test_a_page_beyond_the_last_shows_the_last(api: TestClient, session: Session
         ("/schools?page=zero", "Page : « zero » n’est pas une valeur connue. Valeurs possibles : un nombre à partir"),
         ("/schools?sort=smell", "Tri inconnu : smell. Tris possibles :"),
         ("/devices?school=abc", "École : « abc » n’est pas une valeur connue."),
+        (
+            "/filtering/lessons?state=lost",
+            "État : « lost » n’est pas une valeur connue. Valeurs possibles : running, over",
+        ),
+        ("/filtering/overrides?state=lost", "État : « lost » n’est pas une valeur connue. Valeurs possibles : current"),
+        (
+            "/filtering/requests?state=lost",
+            "État : « lost » n’est pas une valeur connue. Valeurs possibles : asked, all",
+        ),
+        ("/filtering/requests?sort=smell", "Tri inconnu : smell. Tris possibles :"),
         ("/schools?q=" + "x" * 121, "Recherche : 120 caractères au plus."),
     ],
 )

@@ -13,6 +13,7 @@ from fleet.configuration.states import RULES
 from fleet.devices.models import DeviceKind, DeviceStatus, Platform
 from fleet.ent.models import EntProduct
 from fleet.filtering.models import PublicationState
+from fleet.filtering.policy_models import RequestStatus
 from fleet.filtering.profiles import WHITE_CATEGORIES
 from fleet.schools.names import in_text, is_generic, of, written
 from fleet.tickets.models import TicketKind, TicketStatus, TicketSubject
@@ -85,6 +86,12 @@ def test_moments_are_those_of_paris_in_winter_and_summer() -> None:
     assert words.moment(datetime(2026, 7, 31, 22, 5, tzinfo=UTC)).replace("\u00a0", " ") == "1er août 2026 à 0 h 05"
 
 
+def test_how_long_and_until_which_evening() -> None:
+    told = [words.lasting(timedelta(minutes=m)).replace("\u00a0", " ") for m in (-5, 25, 65, 240)]
+    assert told == ["0 min", "25 min", "1 h 05", "4 h 00"]
+    assert words.typed(words.evening(NOON)) == "2026-11-24T18:00"
+
+
 def test_numbers_and_sizes() -> None:
     assert words.number(49164) == "49\u202f164"
     assert [words.size(n).replace("\u00a0", " ") for n in (None, 12, 1_500_000, 8_000_000_000)] == [
@@ -110,6 +117,7 @@ def test_every_value_has_a_french_word() -> None:
         "ticket_kind": TicketKind,
         "ticket_subject": TicketSubject,
         "publication": PublicationState,
+        "unblock": RequestStatus,
         "ent_product": EntProduct,
         "state": {code for code, _ in RULES} | {"conform"},
     }
