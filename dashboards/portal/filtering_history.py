@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from dashboards.portal.filtering_words import EVENTS, KINDS, changes_of
-from dashboards.portal.listing import AskedPage, Blank, within
+from dashboards.portal.listing import AskedPage, Blank, Search, within
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.db import DbSession
@@ -27,6 +27,7 @@ def show_history(
     session: DbSession,
     viewer: Person,
     page: AskedPage,
+    q: Search = "",
     verb: Verb = "",
     subject: Id = None,
     school: Id = None,
@@ -34,7 +35,7 @@ def show_history(
     """What happened where the viewer may look."""
     listing = within(
         lambda wanted: events.list_events(
-            session, viewer, verb=verb, subject_id=subject, school_id=school, page=wanted
+            session, viewer, search=q, verb=verb, subject_id=subject, school_id=school, page=wanted
         ),
         page,
     )
@@ -45,7 +46,7 @@ def show_history(
         changes={event.id: changes_of(event.before, event.after) for event in listing.rows},
         verbs=EVENTS,
         kinds=KINDS,
-        asked={"verb": verb, "subject": subject},
+        asked={"q": q, "verb": verb, "subject": subject},
         school=schools.get_school(session, viewer, school) if school else None,
         sorts=SORTS,
         sort=page.sort or "-at",
@@ -54,8 +55,8 @@ def show_history(
 
 @router.get("/history.csv")
 def export_history(
-    session: DbSession, viewer: Person, verb: Verb = "", subject: Id = None, school: Id = None
+    session: DbSession, viewer: Person, q: Search = "", verb: Verb = "", subject: Id = None, school: Id = None
 ) -> Response:
     """The same whole, as a file."""
-    content = events.export_events(session, viewer, verb=verb, subject_id=subject, school_id=school)
+    content = events.export_events(session, viewer, search=q, verb=verb, subject_id=subject, school_id=school)
     return as_download(content, "historique-filtrage.csv")

@@ -9,7 +9,7 @@ from dashboards.portal.filtering_reports import compare, entries_of, lists_of, p
 from dashboards.portal.filtering_source_form import UT1_CHOICE, as_typed, blank, read_changes, read_slug, show_form
 from dashboards.portal.filtering_words import CONTENT, source_word
 from dashboards.portal.forms import Reader
-from dashboards.portal.listing import AskedPage, within
+from dashboards.portal.listing import AskedPage, Search, within
 from dashboards.portal.person import Person, SentForm, Staff
 from dashboards.portal.rendering import render
 from fleet.clock import Now
@@ -27,15 +27,18 @@ SORTS = (("title", "Nom"), ("-checked_at", "Dernier téléchargement"), ("slug",
 
 
 @router.get("")
-def list_sources(request: Request, session: DbSession, viewer: Staff, now: Now, page: AskedPage) -> Response:
+def list_sources(
+    request: Request, session: DbSession, viewer: Staff, now: Now, page: AskedPage, q: Search = ""
+) -> Response:
     """Every source with how its last fetch ended; what is held comes first."""
     ensure_local_source(session, now)
-    listing = within(lambda wanted: sources.list_sources(session, wanted), page)
+    listing = within(lambda wanted: sources.list_sources(session, wanted, q), page)
     latest = filtering.find_latest(session)
     return render(
         request,
         "filtering_sources.html",
         listing=listing,
+        q=q,
         words={source.id: source_word(source) for source in listing.rows},
         entry_counts={source.id: entries_of(lists_of(latest, source)) for source in listing.rows},
         held=[(source, content, reasons_of(content)) for source, content in sources.list_held(session)],

@@ -7,11 +7,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from fleet.filtering.places import on_visible_node
 from fleet.filtering.policy_models import FilterEvent
+from fleet.filtering.searching import matching
 from fleet.paging import Listing, Page, paginate
 from fleet.scope import Viewer
 from fleet.table_file import write_table
@@ -53,7 +54,9 @@ def note(
     )
 
 
-def _visible(viewer: Viewer, verb: str, subject_id: UUID | None, school_id: UUID | None) -> Select[FilterEvent]:
+def _visible(
+    viewer: Viewer, search: str, verb: str, subject_id: UUID | None, school_id: UUID | None
+) -> Select[FilterEvent]:
     query = on_visible_node(viewer, select(FilterEvent), FilterEvent.collectivity_id, FilterEvent.school_id)
     if verb:
         query = query.where(FilterEvent.verb.startswith(verb, autoescape=True))
@@ -61,27 +64,37 @@ def _visible(viewer: Viewer, verb: str, subject_id: UUID | None, school_id: UUID
         query = query.where(FilterEvent.subject_id == subject_id)
     if school_id is not None:
         query = query.where(FilterEvent.school_id == school_id)
-    return query
+    return matching(query, search, FilterEvent.school_id, FilterEvent.subject, func.coalesce(FilterEvent.by, ""))
 
 
 def list_events(
     session: Session,
     viewer: Viewer,
     *,
+    search: str = "",
     verb: str = "",
     subject_id: UUID | None = None,
     school_id: UUID | None = None,
     page: Page = Page(),  # noqa: B008 - frozen
 ) -> Listing[FilterEvent]:
-    """One page of what happened where the viewer may look, newest first. ``verb`` may be its beginning: "lesson."."""
-    return paginate(session, _visible(viewer, verb, subject_id, school_id), page, SORTABLE, "-at")
+    """One page of what happened where the viewer may look, newest first. ``verb`` may be its beginning: "lesson.".
+
+    ``search``: words of the thing, of who changed it, or of its school.
+    """
+    return paginate(session, _visible(viewer, search, verb, subject_id, school_id), page, SORTABLE, "-at")
 
 
 def export_events(
-    session: Session, viewer: Viewer, *, verb: str = "", subject_id: UUID | None = None, school_id: UUID | None = None
+    session: Session,
+    viewer: Viewer,
+    *,
+    search: str = "",
+    verb: str = "",
+    subject_id: UUID | None = None,
+    school_id: UUID | None = None,
 ) -> bytes:
     """The same as a CSV file, at most MOST_EXPORTED lines."""
-    query = _visible(viewer, verb, subject_id, school_id).order_by(FilterEvent.at.desc(), FilterEvent.id)
+    query = _visible(viewer, search, verb, subject_id, school_id).order_by(FilterEvent.at.desc(), FilterEvent.id)
     return write_table(EXPORTED, map(_exported, session.scalars(query.limit(MOST_EXPORTED))))
 
 

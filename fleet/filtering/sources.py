@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from filter.lists.formats import FORMATS
@@ -72,9 +72,13 @@ UT1_TERMS = Terms(
 """Ready to add: its authors ask to be left alone from 8 to 19 h GMT."""
 
 
-def list_sources(session: Session, page: Page = Page()) -> Listing[FilterSource]:  # noqa: B008 - frozen
-    """One page of the sources, by title."""
-    return paginate(session, select(FilterSource), page, SORTABLE, "title")
+def list_sources(session: Session, page: Page = Page(), search: str = "") -> Listing[FilterSource]:  # noqa: B008
+    """One page of the sources, by title; every word of ``search`` stands in its title, slug, category or address."""
+    query, source = select(FilterSource), FilterSource
+    for word in search.split():
+        texts = (source.title, source.slug, source.category, func.coalesce(source.url, ""))
+        query = query.where(or_(*(text.icontains(word, autoescape=True) for text in texts)))
+    return paginate(session, query, page, SORTABLE, "title")
 
 
 def get_source(session: Session, source_id: UUID) -> FilterSource:

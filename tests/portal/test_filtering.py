@@ -18,7 +18,7 @@ from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.filtering import editing, events, policies, schedules, sources
 from fleet.filtering import service as filtering
-from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine
+from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine, RewriteLine
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication, PublicationState
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterEvent, FilterProfile, FilterSchedule
@@ -194,7 +194,8 @@ def test_a_held_list_shows_what_would_change_and_is_decided(
 ) -> None:
     source, held = add_held_source(session, staff, clock.now)
     path = f"/filtering/sources/{source.id}"
-    assert "À vérifier par une personne" in read(api, "/filtering/sources")
+    assert "À vérifier par une personne" in read(api, "/filtering/sources?q=franco")
+    assert "Aucune source ne correspond" in read(api, "/filtering/sources?q=zzz&page=9")
     page = read(api, path)
     for told in (
         "120 000",
@@ -291,6 +292,11 @@ def test_own_names_with_locks_and_reasons_come_back_too() -> None:
     draft = draft_of(says)
     assert draft.denied == "ferme.example verrouillé # rectorat # 12"
     assert set(layer_of(draft, SILENT).names) == set(says.names)
+
+
+def test_local_answers_stay_though_the_form_does_not_show_them() -> None:
+    says = LayerSettings(rewrites=(RewriteLine("imprimante.example", ("10.0.0.9",)),))
+    assert layer_of(draft_of(says), says).rewrites == says.rewrites
 
 
 def test_a_profile_is_edited_line_by_line(
@@ -462,6 +468,8 @@ def test_history_tells_who_what_before_and_after(
         assert told in page, told
     assert "Source modifiée" not in read(api, "/filtering/history?verb=lesson.").partition('id="results"')[2]
     assert "2 changements" in read(api, f"/filtering/history?subject={source.id}")
+    assert "Aucun changement ici" in read(api, "/filtering/history?q=zzz")
+    assert "1 changement" in read(api, "/filtering/history?q=vidéo")
     lines = api.get("/filtering/history.csv?verb=source.").content.decode("utf-8-sig").splitlines()
     assert len(lines) == 3
     assert api.get("/filtering/history?verb=nothing").status_code == 422
