@@ -19,6 +19,7 @@ from fleet.errors import NotFound
 from fleet.filtering import deltas, nodes, policies, publications, reports, requests
 from fleet.filtering.filter_schemas import ReportIn, RequestIn
 from fleet.filtering.models import FilterNode, Publication
+from fleet.filtering.packing import Shelf, accepts_gzip, shelf_of
 from fleet.filtering.publications import CHUNK
 from fleet.filtering.ranges import Span, Unsatisfiable, is_known, wanted_span
 from fleet.filtering.reports import Count
@@ -142,9 +143,11 @@ async def get_policy(
     now: Now,
     authorization: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
+    accept_encoding: Annotated[str | None, Header()] = None,
     wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT)] = 0,
 ) -> Response:
-    """The current policy; ``X-Preau-Names`` is the tag of the current names file, on 200 and 304.
+    """The current policy; ``X-Preau-Names`` is the tag of the current names file, on 200 and 304. It travels as gzip to
+    who accepts that, under the same tag made weak (RFC 9110, 8.8.1): the same file in other bytes.
 
     With ``wait``, a filter that has this policy already is answered when the policy or the names change, or after so
     many seconds. It holds no database connection meanwhile.
@@ -160,7 +163,9 @@ async def get_policy(
         await bell.wait(ring, left)
         ring = bell.next_ring()
         tags = await run_in_threadpool(look)
-    return await run_in_threadpool(answer, request.method, if_none_match)
+    return await run_in_threadpool(
+        answer, shelf_of(request.app), request.method, if_none_match, accepts_gzip(accept_encoding)
+    )
 
 
 def greet(authorization: str | None, now: datetime) -> Tags:
@@ -179,18 +184,21 @@ def look() -> Tags:
     return Tags(f'"{policy}"', f'"{latest.etag}"' if latest else "")
 
 
-def answer(method: str, if_none_match: str | None) -> Response:
+def answer(shelf: Shelf, method: str, if_none_match: str | None, packs: bool) -> Response:
     """The policy, or that it is the one the filter has; raise NotFound."""
     with SessionFactory.begin() as session:
-        current, latest = policies.current_policy(session), publications.find_latest(session)
+        current, latest = shelf.current(session), publications.find_latest(session)
     if current is None:
         raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
-    content, tag = current
-    headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
+    content = current.compressed if packs else current.content
+    headers = {"ETag": f'{"W/" if packs else ""}"{current.tag}"', "Vary": "Accept-Encoding"}
+    headers["Cache-Control"] = "private, no-cache"
     if latest is not None:
         headers["X-Preau-Names"] = f'"{latest.etag}"'
-    if is_known(if_none_match, headers["ETag"]):
+    if is_known(if_none_match, f'"{current.tag}"'):
         return Response(status_code=304, headers=headers)
+    if packs:
+        headers["Content-Encoding"] = "gzip"
     if method == "HEAD":
         return Response(headers=headers | {"Content-Length": str(len(content))}, media_type=BYTES)
     return Response(content, headers=headers, media_type=BYTES)

@@ -46,6 +46,7 @@ def test_there_is_no_policy_at_first(api: TestClient, asking: dict[str, str]) ->
 
 
 def test_the_policy_and_what_names_there_are(api: TestClient, session: Session, asking: dict[str, str]) -> None:
+    asking = asking | {"Accept-Encoding": "identity"}
     policy = policies.publish(session, None, "essai", NOON)
     told = api.get(POLICY, headers=asking)
     assert (told.status_code, told.content) == (200, policy.content)
@@ -59,6 +60,33 @@ def test_the_policy_and_what_names_there_are(api: TestClient, session: Session, 
     assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(policy.content)))
     session.expire_all()
     assert session.scalars(select(FilterNode.last_seen_at)).one() == NOON
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br;q=0.9, GZIP;q=0.5", "x-gzip"])
+def test_the_policy_travels_compressed_to_who_can_unpack_it(
+    api: TestClient, session: Session, asking: dict[str, str], coding: str
+) -> None:
+    policy = policies.publish(session, None, "essai", NOON)
+    asking = asking | {"Accept-Encoding": coding}
+    told = api.get(POLICY, headers=asking)
+    assert (told.headers["Content-Encoding"], told.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert told.content == policy.content, "the client of this test unpacks it"
+    assert int(told.headers["Content-Length"]) < len(policy.content) / 2
+    assert told.headers["ETag"] == f'W/"{policy.etag}"', "other bytes than those of the strong tag"
+    for tag in (f'W/"{policy.etag}"', f'"{policy.etag}"'):
+        assert api.get(POLICY, headers=asking | {"If-None-Match": tag}).status_code == 304
+    assert api.head(POLICY, headers=asking).headers["Content-Length"] == told.headers["Content-Length"]
+    newer = policies.publish(session, None, "essai", NOON, anew=True)
+    assert api.get(POLICY, headers=asking).content == newer.content
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "br", "gzip;q=0", "gzip; q=0.000, br"])
+def test_it_travels_plain_to_who_cannot(api: TestClient, session: Session, asking: dict[str, str], coding: str) -> None:
+    policy = policies.publish(session, None, "essai", NOON)
+    told = api.get(POLICY, headers=asking | {"Accept-Encoding": coding})
+    assert "Content-Encoding" not in told.headers
+    assert told.headers["ETag"] == f'"{policy.etag}"'
+    assert int(told.headers["Content-Length"]) == len(policy.content)
 
 
 def test_strangers_wait_for_nothing(api: TestClient, session: Session, asking: dict[str, str]) -> None:
@@ -200,7 +228,7 @@ def test_a_change_reaches_filters_of_every_controller(own_database_url: str, tmp
         until(lambda: len(answers) == len(asking), "all are told, long before they would ask again", 20)
         for thread in asking:
             thread.join()
-        assert {answer.headers["ETag"] for answer in answers} == {f'"{second}"'}
+        assert {answer.headers["ETag"] for answer in answers} == {f'W/"{second}"'}
         assert [answer.status_code for answer in answers] == [200] * 40
         assert listeners(engine) == 2
     engine.dispose()
