@@ -28,13 +28,12 @@ def show_publications(
     first = Page(1, page.size)
     names_page, policies_page = (first, page) if which == "policies" else (page, first)
     names = within(lambda wanted: publications.list_publications(session, wanted), names_page)
-    kept = {row.id for row in names.rows if row.digest and publications.has_content(session, row.id)}
     return render(
         request,
         "filtering_publications.html",
         which=which or "names",
         publications=names,
-        returnable=kept,
+        returnable=publications.list_kept(session),
         latest=filtering.find_latest(session),
         policies=within(lambda wanted: policies.list_policies(session, wanted), policies_page),
         current=filtering.find_current_policy(session),

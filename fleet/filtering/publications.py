@@ -180,6 +180,11 @@ def has_content(session: Session, publication_id: UUID) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
+def list_kept(session: Session) -> frozenset[UUID]:
+    """Ids of the publications whose file is still here."""
+    return frozenset(session.scalars(select(PublicationChunk.publication_id).distinct()))
+
+
 def get_publication(session: Session, publication_id: UUID) -> Publication:
     """The publication; raise NotFound."""
     publication = session.get(Publication, publication_id, populate_existing=True)

@@ -4,6 +4,7 @@ import ast
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,7 +17,7 @@ from dashboards.portal.filtering_words import EVENTS, KINDS, OUTCOME, REFUSALS, 
 from filter.settings import Verdict
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
-from fleet.filtering import editing, events, policies, schedules, sources
+from fleet.filtering import editing, events, policies, publications, schedules, sources
 from fleet.filtering import service as filtering
 from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine, RewriteLine
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication, PublicationState
@@ -28,6 +29,7 @@ from tests.conftest import Clock
 from tests.factories import NOON, make_school, make_user
 from tests.portal.list_data import add_held_source, add_unreachable_source
 from tests.portal.test_forms import send
+from tests.portal.test_queries import counting
 from tests.portal.test_uncovered import publish_small_set
 from tests.sign_in import signed_in
 
@@ -535,6 +537,30 @@ def test_a_school_lead_has_only_the_history_of_the_school(api: TestClient, sessi
     page = read(api, "/filtering/history")
     assert "Réglage d’un profil" in page
     assert "Nouvelle source" not in page
+
+
+def test_more_rows_ask_no_more(
+    api: TestClient, session: Session, staff: Viewer, profile: FilterProfile, clock: Clock
+) -> None:
+    pages = (
+        "/filtering", "/filtering/sources", "/filtering/profiles", f"/filtering/profiles/{profile.id}",
+        "/filtering/publications", "/filtering/history",
+    )  # fmt: skip
+    counts: list[list[int]] = []
+    for rows in (1, 12):
+        for _ in range(rows):
+            publications.add_return(session, publications.add_request(session, None, clock.now), "X", clock.now)
+            found = find_place(session, staff, school_id=make_school(session).id)
+            says = LayerSettings(names=(NameLine("exemple.fr", Verdict.ALLOW),))
+            editing.set_layer(session, staff, found, profile, says, clock.now)
+            terms = sources.Terms(title="Jeux", url="https://listes.example/x", category="games")
+            sources.add_source(session, staff, f"s{uuid4().hex[:12]}", terms, clock.now)
+        counts.append([])
+        for path in pages:
+            with counting(session) as seen:
+                read(api, path)
+            counts[-1].append(len(seen))
+    assert counts[0] == counts[1]
 
 
 def test_dates_of_schedules_are_those_of_people() -> None:
