@@ -34,7 +34,7 @@ def add_filtering_of_schools(session: Session, school: School, neighbours: Schoo
     return {
         "led_school": led.id,
         "room": room.id,
-        "school_without_room": schools.list_schools(session, staff, search="Vervins").rows[0].id,
+        "school_without_room": schools.list_schools(session, staff, search="Château-Thierry").rows[0].id,
         **add_overrides(session, staff, school, now),
         **add_requests(session, staff, lead, led, room, now),
     }
