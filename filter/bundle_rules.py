@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from ipaddress import ip_network
 from typing import TypeAlias
 
 from filter.bundle_sections import canonical_json
@@ -52,7 +53,15 @@ def read_rule(values: Values) -> RuleEntry:
         important=flag(get("important", False)),
         reply=read_reply(mapping(values["reply"])) if "reply" in values else None,
         lifts_replies=flag(get("lifts_replies", False)),
+        network=read_network(values) if "network" in values else None,
     )
+
+
+def read_network(values: Values) -> str:
+    """The ``network`` of a rule about answers; raise ValueError for one that is about names as well."""
+    if not values.keys().isdisjoint(("anchor", "pattern", "except_below")):
+        raise ValueError("une règle parle de noms et de réponses")
+    return str(ip_network(text(values["network"])))
 
 
 def read_reply(values: Values) -> RuleReply:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_network
 from typing import Final, Protocol
 
 import re2
@@ -106,6 +107,7 @@ class RuleTable:
         self.everywhere: Final = frozenset(n for n, (_, rule) in enumerate(rules) if is_everywhere(rule))
         self.numbers: Final = group((rule.pattern, n) for n, (_, rule) in enumerate(rules))
         self.sets: Final = tuple(compile_sets(list(self.numbers))) if self.numbers else ()
+        self.networks: Final = NetworkTable(rules)
 
     def matching(self, name: str, qtype: int) -> list[Found]:
         """(list position, rule) of all rules that speak of this lower-case name and type, in the order given."""
@@ -151,6 +153,31 @@ class RuleTable:
         )
 
 
+class NetworkTable:
+    """Rules about answers, found by an address that one leads to."""
+
+    def __init__(self, rules: Iterable[Found]) -> None:
+        self.rules: Final = defaultdict[tuple[int, int, int], list[Found]](list)
+        for found in rules:
+            if (network := found[1].network) is not None:
+                parsed = ip_network(network)
+                prefix = int(parsed.network_address) >> parsed.max_prefixlen - parsed.prefixlen
+                self.rules[parsed.max_prefixlen, parsed.prefixlen, prefix].append(found)
+        self.lengths: Final = tuple(sorted({(bits, length) for bits, length, _ in self.rules}, reverse=True))
+
+    def leading_to(self, packed: bytes, qtype: int) -> list[Found]:
+        """(list position, rule) of all rules that speak of this address (4 or 16 bytes) in an answer to this type,
+        the longest prefix first."""
+        width, value = len(packed) * 8, int.from_bytes(packed)
+        return [
+            found
+            for bits, length in self.lengths
+            if bits == width
+            for found in self.rules.get((bits, length, value >> bits - length), ())
+            if speaks_of_type(found[1], qtype)
+        ]
+
+
 def group(pairs: Iterable[tuple[str | None, int]]) -> dict[str, tuple[int, ...]]:
     """Key -> its numbers, in order; pairs without a key are left out."""
     grouped: dict[str, list[int]] = defaultdict(list)
@@ -162,7 +189,7 @@ def group(pairs: Iterable[tuple[str | None, int]]) -> dict[str, tuple[int, ...]]
 
 def is_everywhere(rule: RuleEntry) -> bool:
     """Whether the rule is about every name, but for those it spares."""
-    return rule.anchor is None and rule.pattern is None
+    return rule.anchor is None and rule.pattern is None and rule.network is None
 
 
 def names_above(name: str) -> Iterator[str]:

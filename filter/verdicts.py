@@ -90,19 +90,35 @@ class NamesIndex:
             if member.match is not silent
         ]
 
-    def find_address_hits(self, packed: bytes) -> list[Hit]:
-        """Every entry for a network that holds the address (4 or 16 bytes)."""
-        return [
-            Hit(member.position, int(network.rpartition("/")[2]), network, allows=member.allows)
+    def find_address_hits(self, packed: bytes, qtype: int) -> list[Hit]:
+        """What each list says of an address (4 or 16 bytes): its entries for the longest prefix that holds it."""
+        hits = [
+            Hit(member.position, length_of(network), network, allows=member.allows)
             for network, set_id in self.names.find_address_sets(packed)
             for member in self.sets[set_id]
         ]
+        hits += (answer_hit(position, rule) for position, rule in self.rules.networks.leading_to(packed, qtype))
+        longest: dict[int, int] = {}
+        for hit in hits:
+            longest[hit.position] = max(hit.precision, longest.get(hit.position, 0))
+        return [hit for hit in hits if hit.precision == longest[hit.position]]
 
 
 def rule_hit(position: int, rule: RuleEntry, name: str) -> Hit:
     """A rule without an anchor is the least precise where it blocks, and names this very name where it allows."""
     precision = len(rule.anchor) if rule.anchor is not None else len(name) if rule.allows else 0
     return Hit(position, precision, rule.anchor or name, rule.match, rule.allows, rule.important, rule)
+
+
+def answer_hit(position: int, rule: RuleEntry) -> Hit:
+    """A rule about answers that lead to its network."""
+    network = rule.network or ""
+    return Hit(position, length_of(network), network, allows=rule.allows, important=rule.important, rule=rule)
+
+
+def length_of(network: str) -> int:
+    """Of its prefix: 24 of ``192.0.2.0/24``."""
+    return int(network.rpartition("/")[2])
 
 
 class SetVerdicts(dict[int, tuple[Decision, str] | None]):
@@ -145,10 +161,23 @@ class Verdicts:
         known = (self.itself if suffix == name else self.above)[set_id]
         return None if known is None else with_suffix(*known, suffix)
 
-    def judge_address(self, packed: bytes) -> Decision | None:
-        """What IP lists say of an address (4 or 16 bytes) that an answer leads to; None: nothing against it."""
-        hits = self.index.find_address_hits(packed)
-        decision = self.weigh(hits, "", 0) if hits else None
+    def judge_address(self, packed: bytes, name: str, qtype: int, suffixes: Sequence[str]) -> Decision | None:
+        """What lists say of an address (4 or 16 bytes) that the answer to a query leads to; None: nothing against it.
+
+        An exception for the name lifts the addresses of its category, and an allowed category that holds the name
+        lifts all: a name is one site, and an address whatever shares its server.
+        """
+        hits = self.index.find_address_hits(packed, qtype)
+        if not hits:
+            return None
+        spared = set()
+        for hit in self.index.find_hits(name, qtype, suffixes):
+            said = self.said[hit.position]
+            if said is not None and said.verdict is Verdict.ALLOW and not hit.lifts_replies:
+                return None
+            if hit.allows and not hit.lifts_replies:
+                spared.add(self.category_of(hit))
+        decision = self.weigh([hit for hit in hits if self.category_of(hit) not in spared], name, qtype)
         return None if decision is None or decision.action is Action.ALLOWED else decision
 
     def weigh(self, hits: Iterable[Hit], name: str, qtype: int) -> Decision | None:
@@ -158,7 +187,7 @@ class Verdicts:
             group = list(of_category)
             said = self.said[group[0].position]
             if said is not None and said.verdict is Verdict.ALLOW:
-                allowed += [sharpened(hit, name) for hit in group if hit.reply is None]
+                allowed += [sharpened(hit, name) for hit in group if not hit.lifts_replies]
             elif said is not None:
                 blocked += standing(group)
         best = max((hit.precision for hit in blocked), default=-1)
@@ -219,7 +248,8 @@ def with_suffix(decision: Decision, entry: str, suffix: str) -> Decision:
 
 def sharpened(hit: Hit, name: str) -> Hit:
     """In a category that allows, a pattern names the very name that it was found in."""
-    return hit._replace(precision=len(name)) if hit.rule is not None and hit.rule.anchor is None else hit
+    is_pattern = hit.rule is not None and hit.rule.anchor is None and hit.rule.network is None
+    return hit._replace(precision=len(name)) if is_pattern else hit
 
 
 def most_precise(hits: Iterable[Hit]) -> list[Hit]:
@@ -231,13 +261,16 @@ def most_precise(hits: Iterable[Hit]) -> list[Hit]:
 def standing(hits: Sequence[Hit]) -> list[Hit]:
     """What blocks in one category, once its exceptions were heard: adblock's order.
 
-    Replies of their own come before plain entries, and only ``lifts_replies`` takes them back. Then: important
-    exceptions, important blocks, exceptions, blocks, however deep they are.
+    Replies of a list come before its plain entries, and only ``lifts_replies`` takes them back; but where an earlier
+    list speaks, nobody hears the replies of a later one: so do policy zones. Then: important exceptions, important
+    blocks, exceptions, blocks, however deep they are and whatever list they are in.
     """
     lifting = [hit for hit in hits if hit.lifts_replies]
-    if replies := [hit for hit in hits if hit.reply is not None and not hit.allows and not is_lifted(hit, lifting)]:
-        return most_precise(replies)
     plain = [hit for hit in hits if hit.reply is None and not hit.lifts_replies]
+    replies = [hit for hit in hits if hit.reply is not None and not hit.allows and not is_lifted(hit, lifting)]
+    first = min((hit.position for hit in (*plain, *replies)), default=0)
+    if own := [hit for hit in replies if hit.position == first]:
+        return most_precise(own)
     excepted = [hit for hit in plain if hit.allows]
     blocks = [hit for hit in plain if not hit.allows]
     if any(hit.important for hit in excepted):

@@ -73,7 +73,7 @@ class RuleEntry:
     """What a hashed name cannot say: a pattern, a type, an exception to itself, a reply of its own.
 
     It speaks of a query when its anchor and its pattern match, the type is one of ``types`` (none: any) and none of
-    ``not_types``, and the name is not at or below one of ``except_below``.
+    ``not_types``, and the name is not at or below one of ``except_below``. One with a ``network`` speaks of answers.
     """
 
     text: str
@@ -91,6 +91,9 @@ class RuleEntry:
     reply: RuleReply | None = None
     lifts_replies: bool = False
     """With ``allows``: it lifts rules with this very ``reply`` (None: any reply) and blocks and allows nothing else."""
+    network: str | None = None
+    """Not names but answers that lead to this network, written as in AddressEntry; without anchor, pattern and
+    ``except_below``. For what AddressEntry cannot say: a reply of its own (``rpz-ip``)."""
 
 
 Entry = str | NameEntry | AddressEntry | RuleEntry

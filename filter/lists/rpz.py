@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filter.lists.entries import AddressEntry, Entry, NameEntry, ReplyKind, ReplyRecord, RuleEntry, RuleReply
 from filter.lists.lines import read_raw_lines
-from filter.lists.rpz_records import ADDRESSES, BLOCK, MATCHES, TCP_ONLY, Action, Found, Trigger, read_triggers, text_of
+from filter.lists.rpz_records import BLOCK, MATCHES, TCP_ONLY, Action, Found, Trigger, read_triggers, text_of
 from filter.lists.source import ListReport
 from filter.lists.zonefile import LONGEST_LINE, PLAIN, Plain, Record
 from filter.rules import names_above
@@ -23,9 +23,7 @@ from filter.rules import names_above
 MOST_NODES = 20_000
 """Triggers of one zone that are more than a block: every gateway holds them in memory."""
 MOST_EXCEPTIONS = 10_000
-TOO_MANY = "plus de réponses particulières qu’un filtre n’en tient : les noms en trop sont bloqués, sans elles"
-
-REPLACED = "des réponses selon l’adresse y sont remplacées par d’autres : ici, elles sont bloquées"
+TOO_MANY = "plus de réponses particulières qu’un filtre n’en tient : ce qui est en trop est bloqué, sans elles"
 
 
 @dataclass(slots=True)
@@ -47,7 +45,8 @@ class Node:
 class Zone:
     """What must be known of the whole zone before its plain triggers can be read."""
 
-    nodes: dict[Trigger, Node] = field(default_factory=dict)
+    nodes: dict[Trigger | str, Node] = field(default_factory=dict)
+    """Of names, and of networks that have a reply of their own."""
     below: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Name -> names of nodes below it."""
 
@@ -80,14 +79,15 @@ def gather(triggers: Iterable[Found]) -> Zone:
     """The nodes of a zone: of one trigger the first record counts, and all records that go with it."""
     zone = Zone()
     for record, subject, action in triggers:
-        if isinstance(subject, str) or action is BLOCK:
+        if is_plain(subject, action):
             continue
         node = zone.nodes.get(subject)
         if node is None and len(zone.nodes) < MOST_NODES:
             node = zone.nodes[subject] = Node(record.number, text_of(record))
             node.reply = action if isinstance(action, RuleReply) else None
-            for parent in names_above(subject.name):
-                zone.below[parent].add(subject.name)
+            if isinstance(subject, Trigger):
+                for parent in names_above(subject.name):
+                    zone.below[parent].add(subject.name)
         if node and isinstance(action, ReplyRecord) and (node.records or node.number == record.number):
             node.records.append(action)
     return zone
@@ -97,12 +97,19 @@ def read_blocks(zone: Zone, triggers: Iterable[Found], report: ListReport) -> It
     """Everything of a zone but its nodes, as it is read; names that have a trigger of their own are noted with the
     nodes that must spare them."""
     networks: set[str] = set()
-    wildcards = {trigger.name: node for trigger, node in zone.nodes.items() if trigger.is_wildcard}
+    wildcards = {
+        trigger.name: node
+        for trigger, node in zone.nodes.items()
+        if isinstance(trigger, Trigger) and trigger.is_wildcard
+    }
     for record, subject, action in triggers:
+        node = zone.nodes.get(subject)
+        if node is not None:
+            check_duplicate(node, record, subject, action, report)
         if isinstance(subject, str):
-            yield from read_address(record, subject, action, networks, report)
-        elif (node := zone.nodes.get(subject)) is not None:
-            check_duplicate(node, record, action, report)
+            if node is None or (node.is_void and record.number < node.number):
+                yield from read_address(record, subject, action, networks, report)
+        elif node is not None:
             if node.is_void and record.number < node.number:
                 yield from read_block(zone, record, subject, report)
         elif action is BLOCK:
@@ -116,25 +123,31 @@ def read_blocks(zone: Zone, triggers: Iterable[Found], report: ListReport) -> It
 def read_address(
     record: Record | Plain, network: str, action: Action, networks: set[str], report: ListReport
 ) -> Iterator[AddressEntry]:
-    """An answer that leads there is blocked or kept; it cannot be replaced by other records here."""
+    """An answer that leads there is blocked or kept; beyond MOST_NODES it has no reply of its own."""
     if action is TCP_ONLY:
-        report.not_enforceable[ADDRESSES] += 1
-        report.skip("not_enforceable_trigger", record.number, text_of(record))
+        report.skip("too_many_rules", record.number, text_of(record))
         return
     if network in networks:
         if not isinstance(action, ReplyRecord):
             report.skip("duplicate", record.number, text_of(record))
         return
     networks.add(network)
-    if isinstance(action, ReplyRecord):
-        report.warn(REPLACED)
+    if not is_plain(network, action):
+        report.warn(TOO_MANY)
     report.addresses += 1
     yield AddressEntry(network, allows=action is None)
 
 
-def check_duplicate(node: Node, record: Record | Plain, action: Action, report: ListReport) -> None:
+def is_plain(subject: Trigger | str, action: Action) -> bool:
+    """Whether an entry without a rule says it: a name's block, a network's block or exception."""
+    return action is BLOCK or (action is None and isinstance(subject, str))
+
+
+def check_duplicate(
+    node: Node, record: Record | Plain, subject: Trigger | str, action: Action, report: ListReport
+) -> None:
     """Of two records that contradict each other the first counts."""
-    if action is BLOCK and record.number < node.number:
+    if is_plain(subject, action) and record.number < node.number:
         node.is_void = True
     elif record.number != node.number and not (node.records and isinstance(action, ReplyRecord)):
         report.skip("duplicate", record.number, text_of(record))
@@ -169,14 +182,18 @@ def read_surplus(record: Record | Plain, trigger: Trigger, action: Action, repor
     yield NameEntry(trigger.name, MATCHES[trigger.is_wildcard], allows=action is None)
 
 
-def read_node(zone: Zone, trigger: Trigger, node: Node, report: ListReport) -> Iterator[Entry]:
+def read_node(zone: Zone, trigger: Trigger | str, node: Node, report: ListReport) -> Iterator[Entry]:
     """A trigger that lets through, or has a reply of its own."""
     if node.is_void:
         report.skip("duplicate", node.number, node.text)
         return
+    reply = RuleReply(ReplyKind.RECORDS, records=tuple(node.records)) if node.records else node.reply
+    if isinstance(trigger, str):
+        report.rules += 1
+        yield RuleEntry(node.text, reply=reply, network=trigger)
+        return
     if trigger.is_wildcard:
         node.spared |= zone.below.get(trigger.name, set())
-    reply = RuleReply(ReplyKind.RECORDS, records=tuple(node.records)) if node.records else node.reply
     if reply is None and not node.spared:
         report.names += 1
         yield NameEntry(trigger.name, MATCHES[trigger.is_wildcard], allows=True)
