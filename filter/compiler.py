@@ -16,6 +16,7 @@ from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
 from filter.lists.fast import FastReader
 from filter.lists.lines import read_chunks
 from filter.lists.source import ListReport, ListSource
+from filter.lists.trust import read_trusted
 from filter.merging import Codes, Column, Numbers, make_numpy_table, make_plain_table, merge_plainly, merge_with_numpy
 from filter.normalising import normalise
 from filter.settings import PolicySettings
@@ -201,7 +202,7 @@ def collect(source: ListSource, report: ListReport, into: Collected, key: bytes)
     """Read one list, entry by entry."""
     names = array("Q")
     others: dict[int, array[int]] = {0: names}
-    for entry in source.read(report):
+    for entry in read_trusted(source, report):
         if type(entry) is str:
             names.append(hash_name(entry.encode(), key))
         elif isinstance(entry, NameEntry):

@@ -94,6 +94,9 @@ def add_compile(commands: Commands, environ: Environ) -> None:
     )
     compiling.option("--serial", metavar="N", help="numéro de publication (par défaut : l’heure, en secondes)")
     compiling.option("--published", metavar="AAAA-MM-JJ", help="date des listes, notée dans le fichier")
+    compiling.add_argument(
+        "--trust-replies", action="store_true", help="donner les réponses propres aux listes de --list (les vôtres)"
+    )
     compiling.option("--sign", metavar="CLÉ.PEM", help="clé privée qui signe les deux fichiers (voir keygen)")
     compiling.add_argument("--json", action="store_true", help="rapport en JSON")
 

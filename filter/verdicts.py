@@ -8,12 +8,10 @@ from typing import Final, NamedTuple
 from filter.bundle import ListInfo, NamesFile
 from filter.decisions import Action, Decision, Rewrite
 from filter.domains import DomainIndex
-from filter.lists.entries import Match, ReplyKind, RuleEntry, RuleReply
-from filter.names import LONGEST
+from filter.listreplies import read_replies
+from filter.lists.entries import Match, RuleEntry, RuleReply
 from filter.rules import RuleTable
 from filter.settings import OverrideSettings, Verdict
-
-CNAME = 5
 
 
 class Said(NamedTuple):
@@ -283,32 +281,3 @@ def is_lifted(hit: Hit, lifting: Iterable[Hit]) -> bool:
     return any(
         exception.reply in (None, hit.reply) and (exception.important or not hit.important) for exception in lifting
     )
-
-
-PLAIN_REPLIES = {
-    ReplyKind.NXDOMAIN: Action.NXDOMAIN,
-    ReplyKind.NODATA: Action.NODATA,
-    ReplyKind.REFUSED: Action.REFUSED,
-    ReplyKind.DROP: Action.DROPPED,
-    ReplyKind.TRUNCATE: Action.TRUNCATED,
-}
-
-
-def read_replies(replies: Sequence[RuleReply], name: str, qtype: int) -> tuple[Action, Rewrite | None]:
-    """What several replies make together: an alias first, then a code, then all records of the type asked for."""
-    for reply in replies:
-        if reply.kind is ReplyKind.CNAME:
-            target = expand_target(reply.target, name)
-            if len(target) > LONGEST:  # as DNAME has it (RFC 6672): there can be no such name
-                return Action.NXDOMAIN, None
-            return Action.REWRITTEN, Rewrite(target, is_final=qtype == CNAME)
-    for reply in replies:
-        if (action := PLAIN_REPLIES.get(reply.kind)) is not None:
-            return action, None
-    records = tuple(record for reply in replies for record in reply.records if record.qtype == qtype)
-    return (Action.REWRITTEN, Rewrite(None, records, is_final=True)) if records else (Action.NODATA, None)
-
-
-def expand_target(target: str, name: str) -> str:
-    """``*.jardin.example`` keeps the whole name that was asked for, before it."""
-    return f"{name}{target[1:]}".removeprefix(".") if target.startswith("*.") else target

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     categories = [slug.strip() for given in args.category for slug in given.split(",") if slug.strip()]
     published = read_date(args.published)
     tree = [] if args.ut1 is None else read_ut1(Path(args.ut1), categories or None, published)
-    files = read_files(args.list, published)
+    files = [replace(each, trusts_replies=args.trust_replies) for each in read_files(args.list, published)]
     blocked = {source.category for source in files} | (
         {source.category for source in tree} if categories else set(SCHOOL_CATEGORIES if tree else ())
     )
@@ -176,9 +176,9 @@ def tell_skipped(report: CompileReport) -> list[str]:
         totals.update(outcome.info.skipped)
         for reason, found in outcome.examples.items():
             number, text = found[0]
-            examples.setdefault(reason, f"{outcome.info.slug}, ligne {number} : {text}")
+            examples.setdefault(reason, f" ({outcome.info.slug}, ligne {number} : {text})")
     if not totals:
         return []
     return ["", "Lignes écartées :"] + [
-        f"  {spaced(count):>10}  {REASONS[reason]} ({examples[reason]})" for reason, count in totals.most_common()
+        f"  {spaced(count):>10}  {REASONS[reason]}{examples.get(reason, '')}" for reason, count in totals.most_common()
     ]

@@ -10,6 +10,7 @@ from filter.lists.entries import AddressEntry, Entry, Match, NameEntry, RuleEntr
 from filter.lists.formats import FORMATS, Recognition, examine
 from filter.lists.popular import find_popular, group_of, popular_names
 from filter.lists.source import MOST_EXAMPLES, ListReport
+from filter.lists.trust import without_leading
 from filter.lists.ut1 import read_ut1
 from filter.lists.ut1_archive import is_archive, ut1_folder
 from filter.names import suffixes
@@ -137,7 +138,7 @@ UT1 = Recognition("ut1", "un dossier par catégorie")
 def check(title: str, recognition: Recognition, read: Callable[[ListReport], Iterator[Entry]]) -> ListCheck:
     """Read one list through. Raises ListRefused."""
     report, findings = ListReport(), Findings()
-    for entry in read(report):
+    for entry in without_leading(read(report), report):
         findings.add(entry)
     return ListCheck(
         title,

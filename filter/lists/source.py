@@ -30,6 +30,7 @@ REASONS = {
     "path_rule": "règle sur une page, que le DNS ne voit pas",
     "pattern_too_large": "motif trop coûteux à appliquer",
     "public_suffix": "suffixe public (com, gouv.fr…)",
+    "reply_not_trusted": "réponse propre à la liste, qui mènerait ailleurs : le nom est seulement bloqué",
     "too_long": "ligne trop longue",
     "too_many_rules": "règle en trop : la liste en a plus qu’un filtre n’en tient",
     "too_wide": "bloquerait presque tout",
@@ -99,3 +100,6 @@ class ListSource:
     each of them so, and a faster reader may do the same, with the same outcome."""
     prepare: Callable[[ListReport], None] = say_nothing
     """What the report says beyond the lines of ``plain``: entries that are not enforceable, warnings."""
+    trusts_replies: bool = False
+    """Whether its own answers, aliases and records, are given: whoever writes a list that is trusted so can lead
+    people anywhere. Without trust they become blocks (filter.lists.trust); refusals of other kinds stay."""

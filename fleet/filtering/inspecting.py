@@ -12,6 +12,7 @@ from filter.lists.formats import FORMATS, recognise
 from filter.lists.lines import ListRefused
 from filter.lists.popular import Group, find_popular, group_of
 from filter.lists.source import ListReport, ListSource
+from filter.lists.trust import read_trusted
 from filter.lists.ut1 import read_ut1
 from fleet.filtering.holds import ListCount
 from fleet.filtering.models import FilterSource
@@ -153,7 +154,7 @@ def count_entries(source: ListSource) -> ListCount:
     report = ListReport()
     number, popular = 0, set[str]()
     blocks = source.usage != ("white",)
-    for entry in source.read(report):
+    for entry in read_trusted(source, report):
         number += 1
         if blocks:
             popular.update(popular_of(entry))

@@ -135,7 +135,8 @@ def make_source(directory: Path, number: int, given: ListText) -> ListSource:
     path = directory / f"{number}.txt"
     path.write_bytes(given.text.encode("utf-8", "surrogateescape"))
     read = partial(FORMATS[FORMAT_NAMES[given.format]], path)
-    return ListSource(f"liste-{number}", given.title or f"Liste {number}", given.category, read)
+    title = given.title or f"Liste {number}"
+    return ListSource(f"liste-{number:02}", title, given.category, read, trusts_replies=True)
 
 
 def read_list(text: str, form: str) -> tuple[list[Entry], ListReport]:

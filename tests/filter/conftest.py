@@ -26,7 +26,7 @@ def make_list(slug: str, *entries: Entry, category: str | None = None) -> ListSo
         report.names = sum(isinstance(entry, str | NameEntry) for entry in entries)
         return iter(entries)
 
-    return ListSource(slug, f"Liste {slug}", category or slug, read)
+    return ListSource(slug, f"Liste {slug}", category or slug, read, trusts_replies=True)
 
 
 SCHOOL = PolicySettings(
