@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
+from fleet.demo.filtering import ensure_filtering
 from fleet.demo.kit import ensure_kit
 from fleet.demo.people import ensure_accounts
 from fleet.demo.places import load_aisne
@@ -24,6 +25,8 @@ def load_demo(config: FleetConfig, accounts_file: Path, now: datetime, say: Call
         kit = ensure_kit(session, config, now)
     with SessionFactory.begin() as session:
         tickets = ensure_tickets(session, now)
+    with SessionFactory.begin() as session:
+        ensure_filtering(session, now)
     if kit or tickets:
         say(f"démonstration : {kit} tablettes et malles, {tickets} tickets")
     return accounts

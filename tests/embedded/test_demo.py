@@ -22,13 +22,15 @@ from fleet.devices.models import Device
 from fleet.embedded.certificates import ensure
 from fleet.embedded.postgres import Postgres
 from fleet.enrollment.models import EnrollmentToken
+from fleet.filtering import lessons, name_lists
+from fleet.filtering.policy_models import FilterNetwork, FilterRoom, UnblockRequest
 from fleet.migrate import migrate
 from fleet.schools.models import School
 from fleet.tickets.models import Ticket, TicketStatus
 from fleet.worker import make_celery
 
 NOW = datetime.now(UTC)
-COUNTED = (Collectivity, School, User, Device, Ticket, EnrollmentToken)
+COUNTED = (Collectivity, School, User, Device, Ticket, EnrollmentToken, FilterRoom, FilterNetwork, UnblockRequest)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,14 @@ def test_a_second_time_doubles_nothing(loaded: Session, demo_config: FleetConfig
 
 def test_tickets_are_in_several_states(loaded: Session) -> None:
     assert set(loaded.scalars(select(Ticket.status))) == set(TicketStatus)
+
+
+def test_the_director_can_run_a_lesson_at_once(loaded: Session) -> None:
+    lead, room = viewer_of(loaded, LEAD), loaded.scalars(select(FilterRoom)).one()
+    saved = name_lists.list_lists(loaded, lead)
+    assert [each.name for each in saved] == ["Recherche documentaire"]
+    lesson = lessons.start_lesson(loaded, lead, room.id, minutes=30, list_id=saved[0].id, now=NOW)
+    assert "wikipedia.org" in lesson.names
 
 
 def test_every_account_opens_with_its_password_and_passwords_are_this_installations(
