@@ -24,6 +24,7 @@ from fleet.filtering.publications import CHUNK
 from fleet.filtering.ranges import Span, Unsatisfiable, is_known, wanted_span
 from fleet.filtering.reports import Count
 from fleet.filtering.waiting import bell_of, listening
+from fleet.metrics import note_held
 
 router = APIRouter(prefix="/filter/v1", tags=["filters"], lifespan=listening)
 BYTES = "application/octet-stream"
@@ -160,7 +161,9 @@ async def get_policy(
         left = end - time.monotonic()
         if left <= 0:
             break
+        began = time.monotonic()
         await bell.wait(ring, left)
+        note_held(request.scope, time.monotonic() - began)
         ring = bell.next_ring()
         tags = await run_in_threadpool(look)
     return await run_in_threadpool(

@@ -18,11 +18,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session
+from starlette.types import Receive, Scope, Send
 
 from fleet.embedded.ports import free_port
 from fleet.filtering import nodes, policies, waiting
 from fleet.filtering.models import FilterNode
 from fleet.filtering.waiting import Bell
+from fleet.metrics import HELD
 from tests.embedded.waiting import until
 from tests.factories import NOON
 from tests.fleet.publishing import store
@@ -95,6 +97,22 @@ def test_strangers_wait_for_nothing(api: TestClient, session: Session, asking: d
         assert api.get(POLICY, params={"wait": 30}, headers=headers).status_code == 401
     for wait in (-1, 31, "x"):
         assert api.get(POLICY, params={"wait": wait}, headers=asking).status_code == 422
+
+
+def test_what_an_answer_is_held_is_no_slowness(app: FastAPI, session: Session, asking: dict[str, str]) -> None:
+    policy = policies.publish(session, None, "essai", NOON)
+    scopes: list[Scope] = []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    known = asking | {"If-None-Match": f'"{policy.etag}"'}
+    client = TestClient(watched)
+    assert client.get(POLICY, params={"wait": 1}, headers=known).status_code == 304
+    assert client.get(POLICY, headers=known).status_code == 304
+    held, at_once = (scope.get(HELD, 0.0) for scope in scopes)
+    assert held > at_once == 0
 
 
 # --- the bell ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ import yaml
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from filter.compiler import compile_bundle
+from filter.compiler import compile_names, compile_policy
+from filter.pair import policy_beside
 from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.embedded.postgres import Postgres
 from fleet.filtering.models import FilterNode, Publication, PublicationState
@@ -108,8 +109,9 @@ def prometheus(database: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A Prometheus that has seen a controller and a filter at work."""
     directory = tmp_path_factory.mktemp("observed")
     authority = Authority.make(directory)
-    bundle = directory / "ecole.preau"
-    compile_bundle(LISTS, SCHOOL, bundle, serial=7, compiled_at=datetime.now(UTC) - timedelta(hours=5))
+    bundle, made_at = directory / "ecole.preau", datetime.now(UTC) - timedelta(hours=5)
+    compile_names(LISTS, bundle, serial=7, compiled_at=made_at)
+    compile_policy(SCHOOL, policy_beside(bundle), serial=7, compiled_at=made_at)
     with ExitStack() as stack:
         upstream = stack.enter_context(ScriptedUpstream())
         upstream.add("journal.example. 300 IN A 93.184.216.34")

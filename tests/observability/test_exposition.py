@@ -1,5 +1,6 @@
 """GET /metrics: who may read it, what it says of the fleet, and what it must never say."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from prometheus_client import Metric
+from prometheus_client import REGISTRY, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.orm import Session
+from starlette.types import Message, Receive, Scope, Send
 
 from dashboards.portal.app import create_portal
 from fleet.config import FleetConfig
@@ -18,6 +20,7 @@ from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.exposition import KEPT_SECONDS, KeptReading
 from fleet.filtering.models import FilterNode, Publication, PublicationState
 from fleet.gauges import SILENT_FILTER
+from fleet.metrics import TimeAnswers, note_held
 from fleet.tickets.models import TicketMail
 from tests.certificates import Authority
 from tests.factories import NOON, make_device, make_school, make_ticket
@@ -212,3 +215,26 @@ def test_one_reading_serves_every_scrape_for_a_few_seconds() -> None:
     monotonic[0] += 0.2
     kept.at(NOON + timedelta(seconds=5))
     assert moments == [NOON, NOON + timedelta(seconds=5)]
+
+
+def test_the_time_that_a_request_was_held_does_not_count() -> None:
+    """A filter's question that waited 25 s for a change took the rest of its time."""
+    moments = iter([100.0, 125.25])
+
+    async def held(scope: Scope, _receive: Receive, send: Send) -> None:
+        note_held(scope, 25.0)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def ignore(_message: Message) -> None:
+        """Nobody reads it."""
+
+    async def nothing() -> Message:
+        return {"type": "http.disconnect"}
+
+    def spent() -> float:
+        return REGISTRY.get_sample_value("fleet_http_seconds_sum", {"part": "filter", "status": "2xx"}) or 0.0
+
+    before = spent()
+    scope: Scope = {"type": "http", "path": "/filter/v1/policy"}
+    asyncio.run(TimeAnswers(held, lambda: next(moments))(scope, nothing, ignore))
+    assert spent() - before == pytest.approx(0.25)
