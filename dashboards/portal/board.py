@@ -16,7 +16,9 @@ from fleet.configuration.states import state_of
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.models import DeviceStatus
+from fleet.filtering import requests, sources
 from fleet.filtering import service as filtering
+from fleet.filtering.policy_models import RequestStatus
 from fleet.paging import Page
 from fleet.scope import Viewer
 from fleet.tickets import service as tickets
@@ -44,6 +46,8 @@ def show_board(
         **fleet_numbers(session, viewer, now),
         **ticket_numbers(session, viewer, now),
         **filter_numbers(session, now),
+        asked=requests.list_requests(session, viewer, status=RequestStatus.ASKED, page=Page(size=1)).total,
+        held=len(sources.list_held(session)),
     )
 
 
