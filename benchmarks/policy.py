@@ -9,7 +9,6 @@ import statistics
 import sys
 import tempfile
 import time
-import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -26,8 +25,9 @@ from fleet.devices.models import Device, DeviceKind, DeviceStatus, Platform
 from fleet.embedded.layout import ROOT_STATE
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
-from fleet.filtering import lessons, policies, service
+from fleet.filtering import lessons, service
 from fleet.filtering.layers import LayerSettings, NameLine
+from fleet.filtering.packing import pack
 from fleet.filtering.policy_models import FilterLabel, FilterLayer, FilterNetwork, FilterRoom
 from fleet.filtering.profiles import policy_settings
 from fleet.migrate import migrate
@@ -110,7 +110,8 @@ def main() -> None:
 
 
 def report(session: Session, directory: Path, schools: int, took: list[tuple[float, float]]) -> None:
-    content, _ = policies.current_policy(session) or (b"", "")
+    packed = pack(session)
+    content, compressed = (packed.content, packed.compressed) if packed else (b"", b"")
     path = directory / "policy"
     path.write_bytes(content)
     settings = policy_settings(session, NOW + timedelta(minutes=1))
@@ -119,7 +120,7 @@ def report(session: Session, directory: Path, schools: int, took: list[tuple[flo
     sys.stdout.write(
         f"{schools} schools, {len(settings.networks)} networks, {len(settings.labels)} labels, "
         f"{len(settings.profiles)} distinct profiles, {session.scalar(select(func.count(FilterLayer.id)))} layers: "
-        f"policy {len(content) / 1024:.0f} kB, {len(zlib.compress(content)) / 1024:.0f} compressed (serial {serial}); "
+        f"policy {len(content) / 1024:.0f} kB, {len(compressed):,} bytes as it travels (serial {serial}); "
         f"a lesson starts, request to commit: median {statistics.median(waited):.0f} ms "
         f"({statistics.median(worked):.0f} of CPU), slowest {max(waited):.0f} of {len(took)}\n"
     )

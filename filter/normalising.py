@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -197,12 +198,18 @@ def clean_networks(networks: Iterable[NetworkSettings], problems: list[str]) -> 
     cleaned = []
     for network in networks:
         try:
-            cleaned.append(replace(network, cidr=str(parse_network(network.cidr))))
+            cleaned.append(replace(network, cidr=clean_cidr(network.cidr)))
         except NetworkInvalid as error:
             problems.append(str(error))
         if not FILTER_ID.fullmatch(network.filter):
             problems.append(f"réseau {network.cidr[:80]} : filtre invalide : {network.filter[:80]}")
     return tuple(sorted(cleaned, key=lambda network: (network.cidr, network.filter)))
+
+
+@lru_cache(maxsize=20_000)
+def clean_cidr(text: str) -> str:
+    """A network as it is written everywhere; raise NetworkInvalid."""
+    return str(parse_network(text))
 
 
 def clean_labels(labels: Iterable[LabelSettings], problems: list[str]) -> tuple[LabelSettings, ...]:

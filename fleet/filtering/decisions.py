@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from filter.calendar import closed_days, school_holidays
@@ -110,13 +111,19 @@ def _spoken(session: Session, now: datetime) -> dict[Key, Spoken]:
     """What every node says, and its overrides that have not ended."""
     said: defaultdict[Key, Spoken] = defaultdict(Spoken)
     layer = FilterLayer
-    columns = select(layer.profile_id, layer.collectivity_id, layer.school_id, layer.room_id, layer.content)
+    columns = select(layer.profile_id, layer.collectivity_id, layer.school_id, layer.room_id, cast(layer.content, Text))
     for profile_id, collectivity_id, school_id, room_id, content in session.execute(columns):
         key = (profile_id, Place(collectivity_id, school_id, room_id))
-        said[key] = Spoken(msgspec.convert(content, LayerSettings))
+        said[key] = Spoken(_read_layer(content))
     for key, override in _overrides(session, now):
         said[key] = replace(said[key], overrides=(*said[key].overrides, override))
     return dict(said)
+
+
+@lru_cache(maxsize=20_000)
+def _read_layer(content: str) -> LayerSettings:
+    """What a layer says. The same text is the same object: what was made of it is known again by that."""
+    return msgspec.json.decode(content, type=LayerSettings)
 
 
 def _overrides(session: Session, now: datetime) -> Iterator[tuple[Key, OverrideSettings]]:

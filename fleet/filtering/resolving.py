@@ -112,8 +112,8 @@ class Tree:
             return shared
         profile = self.profiles[profile_id]
         school = self.schools[place.school_id].uai if place.school_id is not None else ""
-        own = flatten(
-            self.merged_for(profile_id, place),
+        own = flat_profile(
+            self.voices_for(profile_id, place),
             slug=f"{profile.slug}{self._suffix_of(place)}",
             name=profile.name if place == OPERATOR else f"{profile.name}, {self.label_of(place)}",
             school=school,
@@ -137,6 +137,23 @@ class Tree:
             return ""
         room = f"/{place.room_id.hex[:12]}" if place.room_id is not None else ""
         return f"@{self.schools[place.school_id].uai}{room}"
+
+
+MOST_REMEMBERED = 20_000
+_remembered: dict[tuple[object, ...], tuple[Sequence[Voice], ProfileSettings]] = {}
+
+
+def flat_profile(voices: Sequence[Voice], *, slug: str, name: str, school: str) -> ProfileSettings:
+    """What these voices make together. Of hundreds of schools one changes at a time: the others are remembered.
+
+    What was said is known by its identity, which is its own as long as it is remembered here.
+    """
+    key = (slug, name, school, *((voice.label, id(voice.says), voice.overrides) for voice in voices))
+    if (found := _remembered.get(key)) is None:
+        if len(_remembered) >= MOST_REMEMBERED:
+            _remembered.clear()
+        found = _remembered[key] = (voices, flatten(merge(voices), slug=slug, name=name, school=school))
+    return found[1]
 
 
 def base_slug(slug: str) -> str:
