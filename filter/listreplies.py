@@ -1,8 +1,9 @@
 """What the replies of list entries make together: an action, and the local answer that goes with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from filter.decisions import Action, Rewrite
+from filter.decisions import Action, Decision, Rewrite
 from filter.lists.entries import ReplyKind, RuleReply
 from filter.names import LONGEST
 
@@ -34,3 +35,17 @@ def read_replies(replies: Sequence[RuleReply], name: str, qtype: int) -> tuple[A
 def expand_target(target: str, name: str) -> str:
     """``*.jardin.example`` keeps the whole name that was asked for, before it."""
     return f"{name}{target[1:]}".removeprefix(".") if target.startswith("*.") else target
+
+
+def under_target(judged: Decision, name: str) -> Decision:
+    """A list's own records belong to the name that the answer led to: they are given behind an alias to it."""
+    rewrite = judged.rewrite
+    if rewrite is None or rewrite.target is not None or not rewrite.records:
+        return judged
+    return judged._replace(rewrite=replace(rewrite, target=name))
+
+
+def action_for_target(judged: Decision) -> Action:
+    """A list's own reply holds for what leads to its name, too, unless it needs another look-up."""
+    is_alias = judged.rewrite is not None and judged.rewrite.target is not None
+    return Action.BLOCKED if judged.category is None or is_alias else judged.action

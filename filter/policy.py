@@ -18,6 +18,7 @@ from filter.decisions import (
     Query,
     Rewrite,
 )
+from filter.listreplies import action_for_target, under_target
 from filter.lists.entries import ReplyRecord
 from filter.names import name_and_parents
 from filter.profiles import Clocks, Moment, Profile, Shelf, in_room, make_profile
@@ -218,19 +219,13 @@ def judge_record(record: AnswerRecord, case: Case, seen: set[str]) -> Decision |
         seen.add(name)
         judged = first(JUDGING_TARGETS, case._replace(name=name, suffixes=name_and_parents(name)))
         if judged is not None and judged.action is not Action.ALLOWED:
-            return judged._replace(action=action_for_target(judged), via=name)
+            return under_target(judged, name)._replace(action=action_for_target(judged), via=name)
     for address in record.addresses:
         for reading in readings(address):
             judged = case.moment.verdicts.judge_address(reading, case.name, case.qtype, case.suffixes)
             if judged is not None:
                 return judged._replace(rule="address_deny", action=action_for_target(judged), via=record.owner)
     return None
-
-
-def action_for_target(judged: Decision) -> Action:
-    """A list's own reply holds for what leads to its name, too, unless it needs another look-up."""
-    is_alias = judged.rewrite is not None and judged.rewrite.target is not None
-    return Action.BLOCKED if judged.category is None or is_alias else judged.action
 
 
 class Policy:

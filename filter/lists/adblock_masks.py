@@ -11,9 +11,11 @@ from ipaddress import ip_address, ip_network
 
 import re2
 
+from filter.lists.domains import LISTED
 from filter.lists.entries import Match
 from filter.lists.refused import RuleRefused
-from filter.names import NameRefused, clean_name, to_ascii
+from filter.lists.suffixes import is_known_suffix
+from filter.names import LONGEST, NameRefused, clean_name, to_ascii
 from filter.rules import PATTERN_MEMORY, PatternRefused, check_pattern, quiet_options
 
 START = re.compile(r"(?:https?)?://|/(?=[a-z0-9.-]{2,}\.\Z)")
@@ -136,6 +138,8 @@ def read_anchor(mask: Mask, exception: bool) -> Subject | None:
     ``name.example.org``, which no author of a list means.
     """
     body = mask.body
+    if is_written_out(mask):
+        body = body[:-1]
     if mask.runs_on or "*" in body or body.endswith("."):
         return None
     if mask.head == "||":
@@ -149,8 +153,20 @@ def read_anchor(mask: Mask, exception: bool) -> Subject | None:
     return Subject(read_name(body), Match.WITH_BELOW if exception else Match.EXACT)
 
 
+def is_written_out(mask: Mask) -> bool:
+    """Whether it is a bare name with the root's dot, ``www.example.org.``, as lists of plain names have it: of several
+    labels, the last of which is a top-level domain. Anything else that ends in a dot is the start of names."""
+    top = mask.body[:-1].rpartition(".")
+    return (
+        mask.body.endswith(".")
+        and not (mask.head or mask.floats or mask.runs_on or mask.closed)
+        and bool(top[0])
+        and is_known_suffix(top[2])
+    )
+
+
 def read_name(text: str) -> str:
-    """One whole name; a single label will do. Raises RuleRefused."""
+    """One whole name; a single label will do, and a hyphen may be anywhere, as in plain lists. Raises RuleRefused."""
     if text.startswith("."):  # no label is empty: no name is like that
         raise RuleRefused("invalid_name")
     try:
@@ -159,7 +175,14 @@ def read_name(text: str) -> str:
     except NameRefused as refusal:
         if refusal.reason == "bare_label":
             return name.removesuffix(".")
+        if refusal.reason == "invalid_name" and is_listed(name):
+            return name
         raise RuleRefused(refusal.reason) from refusal
+
+
+def is_listed(name: str) -> bool:
+    """Whether plain lists may have the name."""
+    return len(name) <= LONGEST and LISTED.fullmatch(name) is not None and not name.rpartition(".")[2].isdigit()
 
 
 def read_stars(mask: Mask) -> str:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explained(outcome: Outcome, differences: list[Difference]) -> bool:
-    return find_difference(outcome.case, differences) is not None
+    return find_difference(outcome.case, differences, outcome.why) is not None
 
 
 def show(result: FileResult, differences: list[Difference], *, quiet: bool) -> None:
@@ -71,7 +71,7 @@ def show(result: FileResult, differences: list[Difference], *, quiet: bool) -> N
         print(f"  broken: {text}")
     groups: dict[str, list[str]] = {"FAILED": [], "difference": [], "later": []}
     for outcome in result.failed:
-        found = find_difference(outcome.case, differences)
+        found = find_difference(outcome.case, differences, outcome.why)
         word = "FAILED" if found is None else "later" if found.is_later else "difference"
         groups[word].append(f"  {word:<10} {outcome.case.id}" + (f"  [{outcome.why}]" if found is None else ""))
     for word, lines in groups.items():

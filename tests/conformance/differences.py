@@ -21,8 +21,10 @@ class Difference:
     selectors: tuple[tuple[str, str], ...]
     reason: str
 
-    def fits(self, case: Case) -> bool:
-        return all(fnmatchcase(text_at(case, path), pattern) for path, pattern in self.selectors)
+    def fits(self, case: Case, why: str = "") -> bool:
+        return all(
+            fnmatchcase(why if path == "why" else text_at(case, path), pattern) for path, pattern in self.selectors
+        )
 
     @property
     def is_later(self) -> bool:
@@ -41,8 +43,9 @@ def read_differences(path: Path = TABLE) -> list[Difference]:
     return found
 
 
-def find_difference(case: Case, differences: list[Difference]) -> Difference | None:
-    return next((each for each in differences if each.fits(case)), None)
+def find_difference(case: Case, differences: list[Difference], why: str = "") -> Difference | None:
+    """The first row that the case fits; ``why`` is what was wrong, for rows that speak of it."""
+    return next((each for each in differences if each.fits(case, why)), None)
 
 
 def text_at(case: Case, path: str) -> str:
