@@ -59,6 +59,8 @@ DONE = {
     "room-added": "La salle est ajoutée. Rattachez-lui un réseau ou des appareils pour pouvoir y lancer une leçon.",
     "room-removed": "La salle est supprimée. Ses réseaux et ses appareils restent dans l’école, hors salle.",
     "network-added": "Le réseau est rattaché.",
+    "network-shared": "Le réseau est rattaché. Une autre école, qui a son filtre, a le même : si celle-ci a sa propre "
+    "passerelle, faites-la enregistrer avec le code de l’école.",
     "network-removed": "Le réseau est détaché : ses appareils suivent le profil par défaut.",
     "label-set": "L’appareil a son profil.",
     "label-removed": "L’appareil suit de nouveau le profil de son réseau.",

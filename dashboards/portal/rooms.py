@@ -20,6 +20,7 @@ from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import FleetError
 from fleet.filtering import lessons, profiles, rooms
+from fleet.filtering.networks import doubt_about
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterLabel, FilterNetwork, FilterRoom
 from fleet.paging import MAX_SIZE, Page
@@ -162,8 +163,8 @@ def add_network(request: Request, session: DbSession, viewer: Person, now: Now, 
         room_id = reader.identifier("network_room")
         reader.check()
         found = find_place(session, viewer, school_id=school.id, room_id=room_id)
-        rooms.add_network(session, viewer, cidr, profiles.get_profile(session, profile_id), found, now)
-        return "network-added"
+        added = rooms.add_network(session, viewer, cidr, profiles.get_profile(session, profile_id), found, now)
+        return "network-shared" if doubt_about(session, added.cidr, school.id) else "network-added"
 
     return change(request, session, viewer, now, Reader(form), do)
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy.orm import Session
 
 from fleet.accounts.models import User
-from fleet.filtering import lessons, name_lists, overrides, requests, rooms
+from fleet.filtering import lessons, name_lists, nodes, overrides, requests, rooms
 from fleet.filtering.overrides import Verdict, Wish
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterRoom
@@ -250,6 +250,20 @@ def test_staff_arranges_rooms_and_the_school_reads_them(
     send(api, f"{ROOMS}/networks/{network.id}/remove", school=school.id)
     send(api, f"{ROOMS}/{room.id}/remove", school=school.id)
     assert "Aucune salle" in api.get(f"{ROOMS}?school={school.id}").text
+
+
+def test_a_network_that_another_school_has_behind_its_own_filter_is_attached_with_a_word_of_warning(
+    api: TestClient, session: Session, school: School
+) -> None:
+    other = make_school(session)
+    nodes.register_filter(session, "ailleurs", other, NOON)
+    signed_in(api, make_user(session))
+    home = {"cidr": "192.168.1.0/24", "network_profile": profile_named(session, "elementaire").id}
+    assert "network-shared" not in send(api, f"{ROOMS}/networks", school=other.id, **home)
+    address = send(api, f"{ROOMS}/networks", school=school.id, **home)
+    assert "Une autre école, qui a son filtre, a le même" in api.get(address).text
+    third = refused(api, f"{ROOMS}/networks", 409, school=make_school(session).id, **home)
+    assert "Enregistrez d’abord le filtre de cette école" in third
 
 
 def test_an_override_is_added_found_and_taken_back(
