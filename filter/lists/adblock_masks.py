@@ -170,12 +170,10 @@ def read_name(text: str) -> str:
     if text.startswith("."):  # no label is empty: no name is like that
         raise RuleRefused("invalid_name")
     try:
-        name = text if text.isascii() else to_ascii(text)
-        return clean_name(name)
+        name = (text if text.isascii() else to_ascii(text)).removesuffix(".")
+        return name if is_listed(name) else clean_name(name)
     except NameRefused as refusal:
         if refusal.reason == "bare_label":
-            return name.removesuffix(".")
-        if refusal.reason == "invalid_name" and is_listed(name):
             return name
         raise RuleRefused(refusal.reason) from refusal
 

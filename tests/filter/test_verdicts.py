@@ -20,7 +20,7 @@ from filter.lists.entries import (
     RuleReply,
 )
 from filter.names import suffixes
-from filter.policy import Action, Policy, Rewrite, decide
+from filter.policy import ALLOWED_BY_DEFAULT, Action, AnswerRecord, Policy, Rewrite, decide, review_answer
 from filter.policy import Query as Asked
 from tests.filter.conftest import compile_pair, make_list, policy_of
 from tests.filter.judging import AAAA, CNAME, HTTPS, MONDAY, TXT, A, judge, one_profile, open_policy, said
@@ -160,6 +160,80 @@ def test_rules_and_replies(tmp_path: Path, entries: list[Entry], name: str, qtyp
     policy = open_policy(tmp_path, [make_list("jeux", *entries)], one_profile())
 
     assert said(judge(policy, name, qtype)) == expected
+
+
+NODATA, DROP = (RuleEntry("r", reply=RuleReply(kind), network="192.0.2.0/24")
+                for kind in (ReplyKind.NODATA, ReplyKind.DROP))  # fmt: skip
+INSTEAD = RuleEntry("l", reply=LOCAL, network="192.0.2.0/24")
+NEAR, FAR = AddressEntry("192.0.2.7/32"), AddressEntry("192.0.0.0/16")
+KEPT = AddressEntry("192.0.2.7/32", allows=True)
+PASSED = "allowed/default"
+ANSWERS: list[tuple[dict[str, list[Entry]], str]] = [
+    ({"jeux": [NODATA]}, "nodata/address_deny"),
+    ({"jeux": [DROP]}, "dropped/address_deny"),
+    ({"jeux": [INSTEAD]}, "rewritten/address_deny"),
+    ({"jeux": [RuleEntry("c", reply=ALIAS, network="192.0.2.0/24")]}, "blocked/address_deny"),
+    ({"jeux": [RuleEntry("o", reply=LOCAL, network="198.51.100.0/24")]}, PASSED),
+    ({"jeux": [RuleEntry("o", reply=LOCAL, network="192.0.2.0/24", types=(AAAA,))]}, PASSED),
+    # in one list the longest prefix decides
+    ({"jeux": [NODATA, NEAR]}, "blocked/address_deny"),
+    ({"jeux": [NODATA, KEPT]}, PASSED),
+    ({"jeux": [NODATA, FAR]}, "nodata/address_deny"),
+    # an exception for the name lifts the addresses of its category, and no others
+    ({"jeux": [NODATA, allow("a.example")]}, PASSED),
+    ({"jeux": [NEAR, allow("a.example", EXACT)]}, "blocked/address_deny"),
+    ({"jeux": [NEAR, allow("b.example")]}, "blocked/address_deny"),
+    ({"jeux": [NEAR], "pub": [allow("a.example")]}, "blocked/address_deny"),
+    ({"jeux": [NEAR], "presse": ["a.example"]}, "blocked/address_deny"),
+    # an allowed category that holds the name lifts all, with a reply of its own as well
+    ({"jeux": [NEAR], "ecole": ["a.example"]}, PASSED),
+    ({"jeux": [NEAR], "ecole": [rule("l", reply=LOCAL)]}, PASSED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lists", "expected"), ANSWERS)
+def test_where_answers_lead(tmp_path: Path, lists: dict[str, list[Entry]], expected: str) -> None:
+    sources = [make_list(slug, *entries) for slug, entries in lists.items()]
+    profile = open_policy(tmp_path, sources, one_profile()).profile_for("192.0.2.7")
+    answer = [AnswerRecord("w.a.example", addresses=(bytes([192, 0, 2, 7]),))]
+
+    reviewed = review_answer(Asked("w.a.example", A), ALLOWED_BY_DEFAULT, profile, answer, MONDAY)
+
+    assert said(reviewed) == expected
+
+
+def test_records_of_a_list_stand_behind_the_alias_that_led_there(tmp_path: Path) -> None:
+    policy = open_policy(tmp_path, [make_list("jeux", rule("l", reply=LOCAL))], one_profile())
+    answer = [AnswerRecord("b.example", targets=("a.example",))]
+
+    reviewed = review_answer(Asked("b.example", A), ALLOWED_BY_DEFAULT, policy.profile_for(None), answer, MONDAY)
+
+    assert reviewed.rewrite == Rewrite("a.example", (ReplyRecord(A, "192.0.2.1"),), is_final=True)
+
+
+ORDER: list[tuple[dict[str, list[Entry]], str]] = [
+    ({"un": ["a.example"], "deux": [rule("l", reply=LOCAL)]}, "rewritten/category_deny"),
+    ({"un": [rule("l", reply=LOCAL)], "deux": ["a.example"]}, BLOCKED),
+    ({"un": [rule("l", reply=LOCAL)], "deux": [allow("a.example")]}, DEFAULT),
+    ({"un": [rule("l", reply=LOCAL)], "deux": [rule("n", reply=RuleReply(ReplyKind.NODATA))]},
+     "nodata/category_deny"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lists", "expected"), ORDER)
+def test_a_reply_is_not_heard_after_an_earlier_list(
+    tmp_path: Path, lists: dict[str, list[Entry]], expected: str
+) -> None:
+    """Lists stand in the order of their slugs: « deux » is before « un »."""
+    sources = [make_list(slug, *entries, category="jeux") for slug, entries in lists.items()]
+
+    assert said(judge(open_policy(tmp_path, sources, one_profile()), "a.example")) == expected
+
+
+def test_an_allowed_category_allows_by_an_entry_that_has_a_reply(tmp_path: Path) -> None:
+    lists = [make_list("ecole", rule("l", reply=LOCAL)), make_list("jeux", rule("m", reply=ALIAS))]
+
+    assert said(judge(open_policy(tmp_path, lists, one_profile()), "a.example")) == ALLOWED
 
 
 def test_replies_together(tmp_path: Path) -> None:

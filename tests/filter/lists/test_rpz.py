@@ -40,6 +40,10 @@ def replies(name: str, kind: ReplyKind, target: str = "", match: Match = Match.E
     return RuleEntry("", anchor=name, match=match, reply=RuleReply(kind, target))
 
 
+def leading_to(network: str, kind: ReplyKind, target: str = "", *records: ReplyRecord) -> RuleEntry:
+    return RuleEntry("", reply=RuleReply(kind, target, records), network=network)
+
+
 def without_text(entries: list[Entry]) -> list[Entry]:
     """Rules show the line they come from; here what they do is looked at."""
     return [
@@ -69,12 +73,18 @@ def without_text(entries: list[Entry]) -> list[Entry]:
         ("odd.example CNAME wall", replies("odd.example", ReplyKind.CNAME, "wall.policy.example")),
         ("*.odd.example CNAME *.wall.net.", replies("odd.example", ReplyKind.CNAME, "*.wall.net", Match.BELOW)),
         ("32.1.2.0.192.rpz-ip CNAME .", AddressEntry("192.0.2.1/32")),
-        ("24.0.2.0.192.rpz-ip CNAME *.", AddressEntry("192.0.2.0/24")),
+        ("24.0.2.0.192.rpz-ip CNAME .", AddressEntry("192.0.2.0/24")),
+        ("24.0.2.0.192.rpz-ip CNAME *.", leading_to("192.0.2.0/24", ReplyKind.NODATA)),
+        ("32.1.2.0.192.rpz-ip CNAME rpz-tcp-only.", leading_to("192.0.2.1/32", ReplyKind.TRUNCATE)),
+        ("32.1.2.0.192.rpz-ip CNAME wall", leading_to("192.0.2.1/32", ReplyKind.CNAME, "wall.policy.example")),
         ("24.0.2.0.192.rpz-ip.policy.example. CNAME rpz-passthru.", AddressEntry("192.0.2.0/24", allows=True)),
         ("48.zz.1.db8.2001.rpz-ip CNAME .", AddressEntry("2001:db8:1::/48")),
         ("128.1.zz.rpz-ip CNAME .", AddressEntry("::1/128")),
-        ("128.57.zz.db8.2001.rpz-ip CNAME rpz-drop.", AddressEntry("2001:db8::57/128")),
-        ("128.7.6.5.4.3.2.db8.2001.rpz-ip A 192.0.2.9", AddressEntry("2001:db8:2:3:4:5:6:7/128")),
+        ("128.57.zz.db8.2001.rpz-ip CNAME rpz-drop.", leading_to("2001:db8::57/128", ReplyKind.DROP)),
+        (
+            "128.7.6.5.4.3.2.db8.2001.rpz-ip A 192.0.2.9",
+            leading_to("2001:db8:2:3:4:5:6:7/128", ReplyKind.RECORDS, "", ReplyRecord(A, "192.0.2.9")),
+        ),
         ("localhost-like CNAME .", exact("localhost-like")),
         (
             "dot.example TXT .",
@@ -100,7 +110,6 @@ def test_a_record_comes_to_one_entry(record: str, entry: Entry, tmp_path: Path) 
         ("24.0.2.0.192.rpz-client-ip CNAME .", "not_enforceable_trigger"),
         ("24.0.2.0.192.rpz-nsip CNAME .", "not_enforceable_trigger"),
         ("ns.bad.example.rpz-nsdname CNAME .", "not_enforceable_trigger"),
-        ("32.1.2.0.192.rpz-ip CNAME rpz-tcp-only.", "not_enforceable_trigger"),
         ("bad.example.net. CNAME .", "out_of_zone"),
         ("com CNAME .", "public_suffix"),
         ("*.gouv.fr CNAME .", "public_suffix"),
@@ -282,6 +291,27 @@ def test_a_wildcard_that_spares_too_much_is_left_out(tmp_path: Path, monkeypatch
 
     assert entries == [exact("b.a.example"), exact("c.a.example")]
     assert dict(report.skipped) == {"too_many_rules": 1}
+
+
+def test_of_one_network_the_first_record_counts_and_its_records_add_up(tmp_path: Path) -> None:
+    zone = """\
+32.1.2.0.192.rpz-ip A 198.51.100.1
+32.1.2.0.192.rpz-ip A 198.51.100.2
+32.1.2.0.192.rpz-ip CNAME rpz-passthru.
+32.2.2.0.192.rpz-ip CNAME rpz-passthru.
+32.2.2.0.192.rpz-ip A 198.51.100.3
+32.3.2.0.192.rpz-ip CNAME .
+32.3.2.0.192.rpz-ip CNAME *.
+"""
+    entries, report = read_with(read_rpz, tmp_path, HEADER + zone)
+
+    records = (ReplyRecord(A, "198.51.100.1"), ReplyRecord(A, "198.51.100.2"))
+    assert without_text(entries) == [
+        AddressEntry("192.0.2.2/32", allows=True),
+        AddressEntry("192.0.2.3/32"),
+        leading_to("192.0.2.1/32", ReplyKind.RECORDS, "", *records),
+    ]
+    assert (report.addresses, report.rules, dict(report.skipped)) == (2, 1, {"duplicate": 3})
 
 
 BLOCK, PASS, NODATA, DROP = ".", "rpz-passthru.", "*.", "rpz-drop."
