@@ -232,3 +232,18 @@ def test_ipv4_and_ipv6_are_served_side_by_side(bundle: Path) -> None:
             assert dns.query.udp(query, address, port=port, timeout=8).answer
             assert dns.query.tcp(query, address, port=port, timeout=8).answer
         assert running.ask("localhost").answer
+
+
+@pytest.mark.parametrize(("option", "rules", "told"), [([], 0, 1), (["--trust-replies"], 1, 0)])
+def test_a_list_leads_somewhere_only_when_it_is_trusted(
+    tmp_path: Path, option: list[str], rules: int, told: int
+) -> None:
+    path = tmp_path / "liste.txt"
+    path.write_text("||banque.example^$dnsrewrite=203.0.113.66\n||jeu.example^\n")
+
+    done = preau_filter("compile", "--list", str(path), "--out", str(tmp_path / "noms"), "--json", *option)
+    report = json.loads(done.stdout)
+
+    assert (report["rules"], report["names"]) == (rules, 2 - rules)
+    assert report["lists"][0]["info"]["skipped"] == ({"reply_not_trusted": 1} if told else {})
+    assert preau_filter("compile", "--list", str(path), "--out", str(tmp_path / "noms"), *option).returncode == 0

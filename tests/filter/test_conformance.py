@@ -263,6 +263,9 @@ def test_all_selectors_of_a_row_must_fit() -> None:
     assert find_difference(case, [both]) is None
     assert find_difference(case, [both, one]) is one
     assert one.is_later
+    because = Difference((("kind", "match"), ("why", "action: *")), "raison")
+    assert find_difference(case, [because], "action: 'none'") is because
+    assert find_difference(case, [because], "crash") is None
 
 
 def test_the_cases_of_other_engines(capsys: pytest.CaptureFixture[str]) -> None:

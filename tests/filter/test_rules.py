@@ -1,12 +1,15 @@
 """RuleTable finds every rule that speaks of a query, and no other; hostile patterns cost memory to nobody."""
 
+import json
 import re
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filter import rules
+from filter.bundle_rules import read_rules, write_rules
 from filter.lists.entries import Match, RuleEntry
 from filter.rules import Found, PatternRefused, RuleTable, check_pattern, compile_sets
 
@@ -171,3 +174,44 @@ def test_random_tables_agree_with_one_rule_at_a_time(entries: list[RuleEntry], n
 
     for name in names:
         assert table.matching(name, qtype) == [pair for pair in found if speaks(pair[1], name, qtype)]
+
+
+NETWORKS = [
+    (0, RuleEntry("large", network="192.0.0.0/16")),
+    (1, RuleEntry("small", network="192.0.2.0/24")),
+    (2, RuleEntry("one", network="192.0.2.7/32", types=(A,))),
+    (3, RuleEntry("six", network="2001:db8::/32")),
+    (4, RuleEntry("embedded", network="::c000:207/128")),
+]
+
+
+@pytest.mark.parametrize(
+    ("address", "qtype", "found"),
+    [
+        ("192.0.2.7", A, ["one", "small", "large"]),
+        ("192.0.2.7", HTTPS, ["small", "large"]),
+        ("192.0.3.7", A, ["large"]),
+        ("192.1.0.0", A, []),
+        ("2001:db8:ffff::", AAAA, ["six"]),
+        ("2001:db9::", AAAA, []),
+        ("::c000:207", AAAA, ["embedded"]),
+    ],
+)
+def test_rules_about_answers_are_found_by_address(address: str, qtype: int, found: list[str]) -> None:
+    table = RuleTable(NETWORKS)
+
+    assert [rule.text for _, rule in table.networks.leading_to(ip_address(address).packed, qtype)] == found
+    assert table.matching("example.org", qtype) == [], "they speak of no name"
+
+
+@pytest.mark.parametrize("rule", [rule for _, rule in NETWORKS])
+def test_rules_about_answers_come_back_from_a_bundle(rule: RuleEntry) -> None:
+    assert read_rules(memoryview(write_rules([(0, rule)])), 1) == ((0, rule),)
+
+
+@pytest.mark.parametrize("fields", [{"anchor": "a.example"}, {"pattern": "a"}, {"network": "192.0.2.1/24"}])
+def test_a_bundle_with_a_rule_about_both_is_refused(fields: dict[str, str]) -> None:
+    section = json.dumps([[0, {"text": "r", "network": "192.0.2.0/24", **fields}]]).encode()
+
+    with pytest.raises(ValueError):  # noqa: PT011  # which words, nobody relies on
+        read_rules(memoryview(section), 1)
