@@ -98,7 +98,7 @@ def allow_request(
 ) -> UnblockRequest:
     """Open the name until a date, in the school of the request or everywhere, and publish it."""
     request = requests.get_request(session, viewer, request_id)
-    found = find_place(session, viewer, school_id=None if body.everywhere else request.school_id)
+    found = requests.place_of_answer(session, viewer, request, is_everywhere=body.everywhere)
     profile = profile_of(session, body.profile_id)
     requests.allow_request(session, viewer, request, found, profile, ends=body.ends, answer=body.answer, now=now)
     return request

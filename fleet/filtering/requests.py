@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
 from fleet.clock import utc_now
-from fleet.errors import Conflict, NotFound, TooMany
+from fleet.errors import Conflict, Invalid, NotFound, TooMany
 from fleet.filtering import cleaning, events, overrides
 from fleet.filtering.models import FilterNode
 from fleet.filtering.places import Found, find_place
@@ -193,6 +193,16 @@ def get_request(session: Session, viewer: Viewer, request_id: UUID) -> UnblockRe
     if request is None:
         raise NotFound("unblock.not_found", "Cette demande n’existe pas ou ne vous est pas ouverte.")
     return request
+
+
+def place_of_answer(session: Session, viewer: Viewer, request: UnblockRequest, *, is_everywhere: bool) -> Found:
+    """The node that an answer opens the name on: the school of the request, or the operator's for every school.
+
+    Raise Invalid for the school of a request that has none: the operator's node would open the name everywhere.
+    """
+    if request.school_id is None and not is_everywhere:
+        raise Invalid("unblock.no_school", "Cette demande ne dit pas son école : ouvrez le nom à toutes, ou refusez.")
+    return find_place(session, viewer, school_id=None if is_everywhere else request.school_id)
 
 
 def allow_request(

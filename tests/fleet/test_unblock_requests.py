@@ -160,3 +160,13 @@ def test_over_http(api: TestClient, session: Session, school: School) -> None:
     [override] = api.get("/api/v1/filtering/overrides").json()["rows"]
     assert (override["id"], override["school_id"]) == (allowed.json()["override_id"], str(school.id))
     assert api.post(f"{path}/decline", json={"answer": "non"}).json()["code"] == "unblock.answered"
+
+
+def test_a_request_of_no_school_is_not_opened_for_all_by_mistake(api: TestClient, session: Session) -> None:
+    asked = receive(session, service.register_filter(session, "bassin commun", None, NOON)[0])
+    signed_in(api, make_user(session))
+    body = {"ends": "2026-12-01T00:00:00Z"}
+    refused = api.post(f"{PATH}/{asked.id}/allow", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "unblock.no_school")
+    assert api.get("/api/v1/filtering/overrides").json()["total"] == 0
+    assert api.post(f"{PATH}/{asked.id}/allow", json=body | {"everywhere": True}).status_code == 200
