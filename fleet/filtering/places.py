@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fleet.collectivities import service as collectivities
 from fleet.collectivities.models import Collectivity
-from fleet.errors import Invalid, NotFound
+from fleet.errors import Invalid, NotAllowed, NotFound
 from fleet.filtering.policy_models import FilterRoom
 from fleet.schools import service as schools
 from fleet.schools.models import School
@@ -70,8 +70,8 @@ def find_place(
     school_id: UUID | None = None,
     room_id: UUID | None = None,
 ) -> Found:
-    """The node of these ids, of which at most one is needed. Raise NotFound for what the viewer does not see, Invalid
-    for ids that contradict each other.
+    """The node of these ids, of which at most one is needed. Raise NotFound for what the viewer does not see,
+    NotAllowed for the operator's node unless the viewer sees all, Invalid for ids that contradict each other.
     """
     if collectivity_id is not None and (school_id is not None or room_id is not None):
         raise Invalid("filtering.two_nodes", "Choisissez une collectivité ou une école, pas les deux.")
@@ -87,6 +87,8 @@ def find_place(
     if collectivity_id is not None:
         row = collectivities.get_collectivity(session, viewer, collectivity_id)
         return Found(Place(row.id), row.name, collectivity=row)
+    if not viewer.sees_all:
+        raise NotAllowed("filtering.operator_only", "Le filtrage de tout le département est réglé par l’ADICA.")
     return Found(OPERATOR, OPERATOR_NAME)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
@@ -28,7 +28,7 @@ from fleet.schools.models import School
 from fleet.scope import Action, Viewer, visible_to
 
 MOST_A_DAY = 100
-"""Of one filter: a pupil who clicks all day stops there."""
+"""Of one filter: a pupil who clicks all day stops there. And of one person who signed in."""
 DAY = timedelta(days=1)
 KEPT = timedelta(days=366)
 MOVES: dict[RequestStatus, frozenset[RequestStatus]] = {
@@ -74,7 +74,7 @@ def receive_request(
         if known.filter_id != node.id:
             raise Conflict("unblock.id_taken", "Cet identifiant est déjà pris.")
         return known
-    _check_flood(session, node, now)
+    _check_flood(session, UnblockRequest.filter_id == node.id, now)
     room = _room_of(session, node, asker)
     request = UnblockRequest(
         id=id,
@@ -104,8 +104,8 @@ def _school_of(session: Session, asker: Asker) -> UUID | None:
     return session.scalar(select(School.id).where(School.uai == asker.school)) if asker.school else None
 
 
-def _check_flood(session: Session, node: FilterNode, now: datetime) -> None:
-    recent = select(func.count()).where(UnblockRequest.filter_id == node.id, UnblockRequest.received_at > now - DAY)
+def _check_flood(session: Session, is_theirs: ColumnElement[bool], now: datetime) -> None:
+    recent = select(func.count()).where(is_theirs, UnblockRequest.received_at > now - DAY)
     if (session.scalar(recent) or 0) >= MOST_A_DAY:
         raise TooMany("unblock.too_many", f"Plus de {MOST_A_DAY} demandes en un jour : la suite attendra demain.")
 
@@ -120,9 +120,13 @@ def ask(
     profile: FilterProfile | None,
     now: datetime,
 ) -> UnblockRequest:
-    """Ask for a name in a school that the viewer leads. Raise NotFound, NotAllowed or Invalid."""
+    """Ask for a name in a school that the viewer leads. Raise NotFound, NotAllowed, Invalid, or TooMany beyond
+    MOST_A_DAY.
+    """
     found = find_place(session, viewer, school_id=school_id)
     found.must(viewer, Action.ASK_UNBLOCK)
+    by_viewer = UnblockRequest.filter_id.is_(None) & (UnblockRequest.contact == viewer.name)
+    _check_flood(session, by_viewer, now)
     request = UnblockRequest(
         id=uuid4(),
         school_id=found.place.school_id,

@@ -128,3 +128,16 @@ def test_over_http(api: TestClient, session: Session, clock: Clock) -> None:
     revoked = api.post(path)
     assert datetime.fromisoformat(revoked.json()["revoked_at"]) == clock.now
     assert api.post(path).status_code == 409
+
+
+def test_the_operators_node_is_for_those_who_see_all(api: TestClient, session: Session) -> None:
+    school = make_school(session)
+    profile_id = str(profile_named(session, "elementaire").id)
+    path, here = "/api/v1/filtering/effective", {"profile_id": profile_id, "school_id": str(school.id)}
+    for role, node in ((Role.SCHOOL_LEAD, {"school": school}), (Role.OFFICER, {"collectivity": school.collectivity})):
+        signed_in(api, make_user(session, role, **node))
+        refused = api.get(path, params={"profile_id": profile_id})
+        assert (refused.status_code, refused.json()["code"]) == (403, "filtering.operator_only")
+        assert api.get(path, params=here).status_code == 200
+    signed_in(api, make_user(session))
+    assert api.get(path, params={"profile_id": profile_id}).status_code == 200

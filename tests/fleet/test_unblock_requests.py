@@ -85,6 +85,17 @@ def test_one_filter_asks_so_much_a_day(session: Session, node: FilterNode) -> No
     receive(session, service.register_filter(session, "autre", None, NOON)[0])
 
 
+def test_one_person_asks_so_much_a_day(session: Session, school: School) -> None:
+    lead = viewer_of(session, Role.SCHOOL_LEAD, school=school)
+    ask = {"name": "musee.example", "reason": "sortie", "school_id": school.id, "profile": None}
+    for _ in range(MOST_A_DAY):
+        requests.ask(session, lead, **ask, now=NOON)  # type: ignore[arg-type]
+    with pytest.raises(TooMany):
+        requests.ask(session, lead, **ask, now=NOON)  # type: ignore[arg-type]
+    requests.ask(session, lead, **ask, now=NOON + timedelta(days=1))  # type: ignore[arg-type]
+    requests.ask(session, viewer_of(session), **ask, now=NOON)  # type: ignore[arg-type]
+
+
 def test_allowed_until_a_date_it_is_an_override(session: Session, node: FilterNode, school: School) -> None:
     staff = viewer_of(session)
     make_room(session, staff, school)
