@@ -94,10 +94,12 @@ class Handler:
         asked = Query(query.question.name, query.question.qtype)
         if self.observe is not None:
             self.observe(asked.name, asked.qtype, profile.slug, client)
-        decision = lift_truncation(decide(asked, profile, self.now()), over_udp)
+        now = self.now()
+        until = profile.moment(now).until
+        decision = lift_truncation(decide(asked, profile, now), over_udp)
         target = decision.rewrite.target if decision.rewrite is not None and not decision.rewrite.is_final else None
         if decision.action is not Action.ALLOWED and target is None:
-            return self.stop(query, limit, decision, profile)
+            return self.stop(query, limit, decision, profile, until)
         sent = query if target is None else replies.target_query(query, target)
         try:
             found = await self.lookup.find(sent)
@@ -109,21 +111,33 @@ class Handler:
             review_answer(led_to, decision, profile, found.answer.records, self.now()), over_udp, decision
         )
         if reviewed is not decision:
-            return self.stop(query, limit, reviewed, profile)
+            return self.stop(query, limit, reviewed, profile, until)
         self.count(decision.action, decision.rule, decision.category, profile.school)
+        most = most_ttl(decision, until, self.now())
         if target is not None:
-            return replies.rewritten(query, limit, decision, found)
-        return replies.forwarded(query, limit, found, decision.ttl)
+            return replies.rewritten(query, limit, decision._replace(ttl=most), found)
+        return replies.forwarded(query, limit, found, most)
 
-    def stop(self, query: ClientQuery, limit: int, decision: Decision, profile: Profile) -> bytes | None:
+    def stop(
+        self, query: ClientQuery, limit: int, decision: Decision, profile: Profile, until: datetime
+    ) -> bytes | None:
         """The reply of a decision that needs no upstream."""
         self.count(decision.action, decision.rule, decision.category, profile.school)
         if decision.action is Action.DROPPED:
             return None
+        if decision.action is Action.REWRITTEN:
+            decision = decision._replace(ttl=most_ttl(decision, until, self.now()))
         return replies.decided(query, limit, decision, self.block_addresses, profile.block_mode)
 
     def count(self, action: str, rule: str, category: str | None = None, school: str = "") -> None:
         self.metrics.count(self.now(), action, rule, category, school)
+
+
+def most_ttl(decision: Decision, until: datetime, now: datetime) -> int:
+    """Seconds that a device may remember an answer: not past ``until``, when the profile may say something else."""
+    left = max(int((until - now).total_seconds()), 0)
+    most = min(left, replies.LONGEST_TOLD)
+    return most if decision.ttl is None else min(most, decision.ttl)
 
 
 def lift_truncation(decision: Decision, over_udp: bool, otherwise: Decision | None = None) -> Decision:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from filter import wire
-from filter.cache import LONGEST_TTL, STALE_TTL, Found
+from filter.cache import STALE_TTL, Found
 from filter.decisions import Action, Decision, Rewrite
 from filter.lists.titles import TITLES
 from filter.rdata import RecordInvalid, pack_name, pack_record
@@ -20,6 +20,9 @@ BLOCKED_TTL = 10
 REWRITTEN_TTL = 60
 """Short as well: what leads elsewhere here leads to its own place once the device is at home."""
 ANY_TTL = 3_600
+LONGEST_TOLD = 600
+"""Seconds that a device remembers an answer, at most: so soon a change that nobody planned holds for all. The cache
+keeps it as long as the upstream said."""
 EDNS_VERSION = 0
 
 LONGEST_TEXT = 160
@@ -103,16 +106,15 @@ def start_of_authority() -> bytes:
     return record(wire.SOA, BLOCKED_TTL, AUTHORITY_NAME + AUTHORITY_NAME + numbers)
 
 
-def forwarded(query: ClientQuery, limit: int, found: Found, most_ttl: int | None = None) -> bytes:
+def forwarded(query: ClientQuery, limit: int, found: Found, most_ttl: int = LONGEST_TOLD) -> bytes:
     """An upstream's answer as ours, to be remembered for ``most_ttl`` seconds at most."""
     answer = found.answer
     wants_ad = query.dnssec_ok or query.flags & wire.AD
-    most = LONGEST_TTL if most_ttl is None else most_ttl
     return reply(
         query,
         limit,
         answer.rcode,
-        body=answer.aged(found.age, found.is_stale, most)[answer.body :],
+        body=answer.aged(found.age, found.is_stale, most_ttl)[answer.body :],
         answers=answer.answers,
         authorities=answer.authorities,
         extra=Extra(EDE_STALE, f"réponse de plus de {STALE_TTL} s, faute de résolveur") if found.is_stale else None,
@@ -133,7 +135,7 @@ def rewritten(query: ClientQuery, limit: int, decision: Decision, found: Found |
     Names are written out: offsets of the target's own answer mean nothing behind another question.
     """
     rewrite = decision.rewrite or Rewrite()
-    ttl = min(REWRITTEN_TTL, decision.ttl or REWRITTEN_TTL)
+    ttl = REWRITTEN_TTL if decision.ttl is None else min(REWRITTEN_TTL, decision.ttl)
     owner, aliases = QUESTION_NAME, []
     if rewrite.target is not None:
         owner = pack_name(rewrite.target)

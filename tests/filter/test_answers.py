@@ -54,6 +54,7 @@ ZONE = {
     ("serveur.ecole.example", "A"): ["serveur.ecole.example. 300 IN A 10.0.0.2"],
     ("interne.example", "A"): ["interne.example. 300 IN A 10.0.0.1"],
     ("liste.example", "A"): ["liste.example. 300 IN A 198.51.100.7"],
+    ("long.example", "A"): ["long.example. 86400 IN A 93.184.216.38"],
 }
 
 
@@ -276,6 +277,40 @@ def test_answers_are_remembered_for_seconds_while_a_lesson_runs(start: Start) ->
     filter_.now[0] = MONDAY + HOUR
     assert [group.ttl for group in filter_.ask("libre.example").answer] == [300]  # the same cached answer, whole
     assert filter_.asked == [("libre.example", "A")]
+
+
+def ttls(reply: dns.message.Message) -> list[int]:
+    return [group.ttl for group in (*reply.answer, *reply.authority)]
+
+
+def test_no_answer_is_remembered_past_the_end_of_what_allows_it(start: Start) -> None:
+    """Nor past the start of what blocks it; and a change that nobody planned holds within minutes everywhere."""
+    allowing = OverrideSettings("o", Verdict.ALLOW, MONDAY, MONDAY + HOUR, ("long.example",))
+    blocking = OverrideSettings("b", Verdict.BLOCK, MONDAY + HOUR, MONDAY + 2 * HOUR, ("local.example", "rien.example"))
+    filter_ = start(rewrites=REWRITES, overrides=(allowing, blocking))
+    names = ("long.example", "rien.example", "local.example", "alias.example")
+
+    assert [ttls(filter_.ask(name)) for name in names] == [[600], [300], [60], [60, 60, 5]]
+    filter_.now[0] = MONDAY + HOUR - timedelta(seconds=40.5)
+    assert [ttls(filter_.ask(name)) for name in names] == [[40], [40], [40], [40, 40, 5]]
+    filter_.now[0] = MONDAY + HOUR - timedelta(seconds=0.5)
+    assert [ttls(filter_.ask(name)) for name in names] == [[0], [0], [0], [0, 0, 0]]
+    assert len(filter_.asked) == 3  # the cache keeps them as long as the upstream said
+
+
+def test_an_answer_that_comes_after_the_moment_it_was_allowed_in_is_not_remembered(start: Start) -> None:
+    override = OverrideSettings("o", Verdict.ALLOW, MONDAY, MONDAY + HOUR, ("long.example",))
+    filter_ = start(overrides=(override,))
+    find = filter_.handler.lookup.forward
+
+    async def late(question: Question, dnssec_ok: bool, checking_disabled: bool) -> UpstreamAnswer:
+        filter_.now[0] = MONDAY + HOUR
+        return await find(question, dnssec_ok, checking_disabled)
+
+    filter_.handler.lookup.forward = late
+    filter_.now[0] = MONDAY + HOUR - timedelta(seconds=1)
+    assert ttls(filter_.ask("long.example")) == [0]
+    assert ttls(filter_.ask("long.example")) == [600]
 
 
 def test_a_kept_answer_is_judged_by_the_policy_of_the_moment(start: Start, tmp_path: Path) -> None:
