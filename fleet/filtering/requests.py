@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
@@ -15,6 +15,7 @@ from fleet.filtering import cleaning, events, overrides
 from fleet.filtering.models import FilterNode
 from fleet.filtering.places import Found, find_place
 from fleet.filtering.policy_models import (
+    FilterEvent,
     FilterOverride,
     FilterProfile,
     FilterRoom,
@@ -149,13 +150,14 @@ def _keep(session: Session, request: UnblockRequest, by: str, now: datetime) -> 
     request.status = RequestStatus.ASKED
     session.add(request)
     session.flush()
-    _note(session, request, by, "unblock.ask", now, after={"reason": request.reason, "contact": request.contact})
+    _note(session, request, by, "unblock.ask", now, after={"status": RequestStatus.ASKED.value})
     return request
 
 
 def _note(
     session: Session, request: UnblockRequest, by: str, verb: str, now: datetime, after: Mapping[str, object]
 ) -> None:
+    """The history is kept for good: neither the reason nor the contact goes there."""
     events.note(
         session, by, verb, request.name, now, subject_id=request.id,
         before={"status": request.status.value} if verb != "unblock.ask" else None,
@@ -174,7 +176,7 @@ def list_requests(
 ) -> Listing[UnblockRequest]:
     """One page of the requests of the schools that the viewer sees, the latest first.
 
-    ``search``: words of their name, reason, school, or of who asks.
+    ``search``: words of their name, reason, school, of who asks, or their number.
     """
     query = _visible(viewer)
     if status is not None:
@@ -182,7 +184,7 @@ def list_requests(
     if school_id is not None:
         query = query.where(UnblockRequest.school_id == school_id)
     asked = UnblockRequest
-    query = matching(query, search, asked.school_id, asked.name, asked.reason, asked.contact)
+    query = matching(query, search, asked.school_id, asked.name, asked.reason, asked.contact, cast(asked.id, Text))
     return paginate(session, query, page, SORTABLE, "-received_at")
 
 
@@ -220,11 +222,13 @@ def allow_request(
     answer: str,
     now: datetime,
 ) -> FilterOverride:
-    """Open the name on a node, for a profile (None: all), until then. Raise Conflict when answered."""
+    """Open the name on a node, for a profile (None: all), until then. Raise Conflict when answered.
+
+    Every filter reads the reason of an override: it is the number of the request, not who asked or why.
+    """
     _must_move(session, viewer, request, RequestStatus.ALLOWED)
     told = _short(answer)
-    reason = f"Demande de {request.contact or 'déblocage'} : {told or request.reason or 'sans commentaire'}"[:400]
-    wish = overrides.Wish(Verdict.ALLOW, reason, now, ends, [request.name])
+    wish = overrides.Wish(Verdict.ALLOW, f"Demande n° {number_of(request)}", now, ends, [request.name])
     override = overrides.add_override(session, viewer, found, profile, wish, now)
     after = {"status": RequestStatus.ALLOWED.value, "answer": told, "ends": ends, "place": found.label}
     _note(session, request, viewer.name, "unblock.allow", now, after)
@@ -232,6 +236,11 @@ def allow_request(
     request.override_id = override.id
     session.flush()
     return override
+
+
+def number_of(request: UnblockRequest) -> str:
+    """What people call a request, and find it by: the first eight digits of its id."""
+    return request.id.hex[:8]
 
 
 def decline_request(
@@ -260,5 +269,7 @@ def _answer(request: UnblockRequest, status: RequestStatus, answer: str, viewer:
 
 
 def purge_requests(session: Session, now: datetime) -> None:
-    """Forget who asked what, KEPT after it was asked."""
-    session.execute(delete(UnblockRequest).where(UnblockRequest.received_at < now - KEPT))
+    """Forget who asked what, KEPT after it was asked. What was answered stays in the history."""
+    before = now - KEPT
+    session.execute(delete(UnblockRequest).where(UnblockRequest.received_at < before))
+    session.execute(delete(FilterEvent).where(FilterEvent.verb == "unblock.ask", FilterEvent.at < before))

@@ -17,7 +17,7 @@ from fleet.filtering.requests import MOST_A_DAY, MOVES, Asker
 from fleet.schools.models import School
 from fleet.scope import Role
 from tests.factories import NOON, make_school, make_user
-from tests.fleet.deciding import flat, make_room, profile_named, viewer_of
+from tests.fleet.deciding import flat, make_room, opened, profile_named, viewer_of
 from tests.sign_in import signed_in
 
 PATH = "/api/v1/filtering/requests"
@@ -104,7 +104,9 @@ def test_allowed_until_a_date_it_is_an_override(session: Session, node: FilterNo
     made = requests.allow_request(session, staff, asked, place, None, ends=NOON + WEEK, answer="oui", now=NOON)
     assert (asked.status, asked.override_id, asked.answered_by) == (RequestStatus.ALLOWED, made.id, staff.name)
     [told] = flat(session, f"elementaire@{school.uai}").overrides
-    assert (told.names, told.ends, told.reason) == (("musee.example",), NOON + WEEK, "Demande de Mme Durand : oui")
+    number = requests.number_of(asked)
+    assert (told.names, told.ends, told.reason) == (("musee.example",), NOON + WEEK, f"Demande n° {number}")
+    assert requests.list_requests(session, staff, search=number).rows == [asked]
     with pytest.raises(Conflict):
         requests.decline_request(session, staff, asked, "trop tard", NOON)
     verbs = session.scalars(select(FilterEvent.verb).where(FilterEvent.subject_id == asked.id)).all()
@@ -154,6 +156,21 @@ def test_they_are_forgotten_after_a_year(session: Session, node: FilterNode) -> 
     assert session.scalars(select(UnblockRequest)).all()
     requests.purge_requests(session, NOON + timedelta(days=367))
     assert session.scalars(select(UnblockRequest)).all() == []
+    assert "unblock.ask" not in session.scalars(select(FilterEvent.verb)).all()
+
+
+def test_who_asked_and_why_stands_in_the_request_alone(session: Session, node: FilterNode, school: School) -> None:
+    staff = viewer_of(session)
+    make_room(session, staff, school)
+    allowed, declined = (receive(session, node, name=f"{name}.example", reason="exposé de Léa") for name in "ab")
+    place = find_place(session, staff, school_id=school.id)
+    requests.allow_request(session, staff, allowed, place, None, ends=NOON + WEEK, answer="", now=NOON)
+    requests.decline_request(session, staff, declined, "Jeu", NOON)
+    kept = [f"{event.by} {event.before} {event.after}" for event in session.scalars(select(FilterEvent))]
+    everywhere = "\n".join([*kept, opened(session).settings.decode()])
+    assert "Demande n° " in everywhere
+    assert "Léa" not in everywhere
+    assert "Durand" not in everywhere
 
 
 def test_over_http(api: TestClient, session: Session, school: School) -> None:
