@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, Table, delete, insert, select
+from sqlalchemy import Column, ForeignKey, Table, delete, insert, select
 from sqlalchemy.orm import Session
 
 from fleet.db import Base
@@ -34,15 +34,17 @@ def _as_json(row: Row) -> Row:
 
 
 def restore(session: Session, snapshot: dict[str, Any]) -> None:
-    """Put TABLES back. A row that hangs on a school, room, device or profile that is gone since is left out."""
+    """Put TABLES back. What is gone since is dealt with as its removal did then: a row that hung on a school, device or
+    profile is left out, a network or device is in no room any more. The caller holds the lock of policies.
+    """
     session.flush()
     for table in reversed(TABLES):
         session.execute(delete(table))
     for table in TABLES:
         rows = [_from_json(table, row) for row in snapshot.get(table.name, ())]
         for column in table.columns:
-            if column.foreign_keys:
-                rows = _without_orphans(session, column, rows)
+            for key in column.foreign_keys:
+                rows = _without_orphans(session, column, key, rows)
         if rows:
             session.execute(insert(table), rows)
     session.expire_all()
@@ -61,8 +63,10 @@ def _typed(column: Column[Any], value: Any) -> Any:
     return datetime.fromisoformat(value) if column.type.python_type is datetime else value
 
 
-def _without_orphans(session: Session, column: Column[Any], rows: list[Row]) -> list[Row]:
+def _without_orphans(session: Session, column: Column[Any], key: ForeignKey, rows: list[Row]) -> list[Row]:
+    """The rows without those whose key leads nowhere; where its removal empties the key, they stay without it."""
     wanted = {row[column.name] for row in rows if row.get(column.name) is not None}
-    target = next(iter(column.foreign_keys)).column
-    there = set(session.scalars(select(target).where(target.in_(wanted))))
-    return [row for row in rows if row.get(column.name) is None or row[column.name] in there]
+    there = {None, *session.scalars(select(key.column).where(key.column.in_(wanted)))}
+    if key.ondelete == "SET NULL":
+        return [row if row.get(column.name) in there else row | {column.name: None} for row in rows]
+    return [row for row in rows if row.get(column.name) in there]

@@ -13,13 +13,13 @@ from filter.bundle import BundleRefused, PolicyFile
 from filter.settings import Verdict
 from filter.signing import SigningKey, trust
 from fleet.errors import NotAllowed, NotFound
-from fleet.filtering import editing, policies, presets, service
+from fleet.filtering import editing, policies, presets, rooms, service
 from fleet.filtering.layers import LayerSettings, Mark, NameLine
 from fleet.filtering.overrides import Wish, add_override
 from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterPolicy
+from fleet.filtering.policy_models import FilterEvent, FilterLayer, FilterPolicy
 from fleet.scope import Role
-from tests.factories import NOON, make_collectivity, make_school
+from tests.factories import NOON, make_collectivity, make_device, make_school
 from tests.fleet.deciding import current_settings, flat, make_room, opened, profile_named, viewer_of
 
 
@@ -119,11 +119,22 @@ def test_what_a_returned_policy_hung_on_may_be_gone(session: Session) -> None:
     staff = viewer_of(session)
     school = make_school(session)
     room = make_room(session, staff, school)
-    [policy] = [p for p in policies.list_policies(session).rows if p.serial == opened(session).serial]
-    session.delete(room)
+    device = make_device(session, school=school)
+    rooms.set_label(session, staff, device.id, profile_named(session, "ecrans"), room.id, NOON)
+    says = LayerSettings(names=(NameLine("radio.example", Verdict.ALLOW),))
+    editing.set_layer(session, staff, find_place(session, staff, room_id=room.id), None, says, NOON)
+    [network], [label] = current_settings(session).networks, current_settings(session).labels
+    policy = policies.find_current(session)
+    assert policy is not None
+    rooms.remove_room(session, staff, room.id, NOON)
+    policies.return_to(session, staff, policy.id, NOON)
+    assert current_settings(session).networks == (replace(network, room="", profile="elementaire"),)
+    assert current_settings(session).labels == (replace(label, room="", profile="ecrans"),)
+    assert session.scalars(select(FilterLayer).where(FilterLayer.school_id == school.id)).all() == []  # the room's own
+    session.delete(device)
     session.flush()
     policies.return_to(session, staff, policy.id, NOON)
-    assert current_settings(session).networks == ()
+    assert (len(current_settings(session).networks), current_settings(session).labels) == (1, ())
 
 
 def test_only_staff_returns(session: Session) -> None:
