@@ -9,6 +9,14 @@ from filter.settings import PolicySettings, Verdict
 FEW = 200
 """Names below which a list may grow or shrink as it likes: a handful doubles easily."""
 MOST_NAMES_TOLD = 200
+SENTENCES = {
+    "education": "La liste « {name} » bloquerait des sites de l’éducation ({after})",
+    "popular": "La liste « {name} » bloquerait des sites très fréquentés ({after})",
+    "rules": "Une règle de la liste « {name} » fermerait des sites très fréquentés ou de l’éducation ({after})",
+    "lifts": "Des exceptions de la liste « {name} » ouvriraient beaucoup de ce qui est bloqué ({after})",
+    "wide": "La liste « {name} » bloquerait des réseaux très larges, où vivent beaucoup de sites ({after})",
+}
+"""Kind of doubt that names what it is about -> how to say it; the names follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +32,17 @@ class ListCount:
     """Those that teaching needs."""
     suffixes: int = 0
     """Lines that are public suffixes, all left out."""
+    by_rule: tuple[str, ...] = ()
+    """Names as in ``popular`` that a rule (a pattern, a reply of its own) would close."""
+    lifts: tuple[str, ...] = ()
+    """Exceptions that lift much of the list, or nobody knows how much."""
+    wide: tuple[str, ...] = ()
+    """Networks so wide that many sites live there."""
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Self:
         """Read what `asdict` gave and the database kept."""
-        lists = {key: tuple(facts.get(key, ())) for key in ("popular", "education")}
+        lists = {key: tuple(facts.get(key, ())) for key in ("popular", "education", "by_rule", "lifts", "wide")}
         return cls(facts["slug"], facts["category"], facts["names"], **lists, suffixes=facts.get("suffixes", 0))
 
 
@@ -43,7 +57,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """One reason to hold a content. ``kind``: shrunk, grew, gone, popular, education, suffixes."""
+    """One reason to hold a content. ``kind``: shrunk, grew, gone, popular, education, rules, lifts, wide, suffixes."""
 
     kind: str
     list: str
@@ -63,16 +77,27 @@ def find_doubts(
     that somebody blocks: a name that is popular in a list of social networks closes nothing where these are allowed.
     """
     doubts = [] if before is None else find_changes(before, after, bounds)
-    old = {name for entry in before or () if entry.category in blocked for name in (*entry.popular, *entry.education)}
+    was = [entry for entry in before or () if entry.category in blocked]
+    old = {name for entry in was for name in (*entry.popular, *entry.education, *entry.by_rule)}
+    seen = {text for entry in was for text in (*entry.lifts, *entry.wide)}
     new = [entry for entry in after if entry.category in blocked]
     popular = sum(len(set(entry.popular) - old) for entry in new)
     for entry in new:
-        if lessons := sorted(set(entry.education) - old):
-            doubts.append(Doubt("education", entry.slug, after=len(lessons), names=tuple(lessons[:MOST_NAMES_TOLD])))
-        if popular > bounds.popular_limit and (names := sorted(set(entry.popular) - old - set(lessons))):
-            doubts.append(Doubt("popular", entry.slug, after=len(names), names=tuple(names[:MOST_NAMES_TOLD])))
+        lessons = set(entry.education) - old
+        doubts += told("education", entry, lessons)
+        if popular > bounds.popular_limit:
+            doubts += told("popular", entry, set(entry.popular) - old - lessons)
+        doubts += told("rules", entry, set(entry.by_rule) - old)
+        doubts += told("lifts", entry, set(entry.lifts) - seen)
+        doubts += told("wide", entry, set(entry.wide) - seen)
     doubts += [Doubt("suffixes", entry.slug, after=entry.suffixes) for entry in after if entry.suffixes > entry.names]
     return doubts
+
+
+def told(kind: str, entry: ListCount, found: Collection[str]) -> list[Doubt]:
+    """One doubt about what was found, or none."""
+    names = tuple(sorted(found)[:MOST_NAMES_TOLD])
+    return [Doubt(kind, entry.slug, after=len(found), names=names)] if found else []
 
 
 def blocked_categories(settings: PolicySettings) -> frozenset[str]:
@@ -111,9 +136,8 @@ def sentence(doubt: Mapping[str, Any]) -> str:
         return f"La liste « {name} » a {verb} : {names(before)} avant, {names(after)} maintenant."
     if doubt["kind"] == "suffixes":
         return f"La liste « {name} » contient surtout des suffixes publics ({after}) : ce n’est pas une liste de sites."
-    kind = "de l’éducation" if doubt["kind"] == "education" else "très fréquentés"
     shown = ", ".join(doubt.get("names", ())[:10])
-    return f"La liste « {name} » bloquerait des sites {kind} ({after}) : {shown}{'…' if after > 10 else ''}."
+    return SENTENCES[doubt["kind"]].format(name=name, after=after) + f" : {shown}{'…' if after > 10 else ''}."
 
 
 def names(number: int) -> str:

@@ -16,6 +16,7 @@ from filter.lists.trust import read_trusted
 from filter.lists.ut1 import read_ut1
 from fleet.filtering.holds import ListCount
 from fleet.filtering.models import FilterSource
+from fleet.filtering.rule_reach import Reach
 
 UT1 = "ut1"
 PLAIN = "domains"
@@ -150,14 +151,16 @@ def place_of(name: str) -> str | None:
 
 
 def count_entries(source: ListSource) -> ListCount:
-    """Read one list and count; names that many people use are noted, unless the list allows them."""
-    report = ListReport()
+    """Read one list and count; what would close names that many people use is noted, unless the list allows them."""
+    report, reach = ListReport(), Reach()
     number, popular = 0, set[str]()
     blocks = source.usage != ("white",)
     for entry in read_trusted(source, report):
         number += 1
         if blocks:
             popular.update(popular_of(entry))
+            reach.add(entry)
+    again = read_trusted(source, ListReport()) if reach.allowed else ()
     return ListCount(
         slug=source.slug,
         category=source.category,
@@ -165,11 +168,14 @@ def count_entries(source: ListSource) -> ListCount:
         popular=tuple(sorted(popular)),
         education=tuple(sorted(name for name in popular if group_of(name) is Group.EDUCATION)),
         suffixes=report.skipped["public_suffix"],
+        by_rule=tuple(sorted(reach.popular())),
+        lifts=tuple(sorted(reach.lifts(again))),
+        wide=tuple(sorted(reach.wide)),
     )
 
 
 def popular_of(entry: Entry) -> tuple[str, ...]:
-    """Popular names that an entry would block."""
+    """Popular names that an entry would block; those of rules are found once all are read (Reach)."""
     if type(entry) is str:
         return find_popular(entry)
     if isinstance(entry, NameEntry) and not entry.allows:

@@ -258,6 +258,62 @@ def test_what_everybody_uses_is_not_closed_unseen_even_at_first(session: Session
     assert followed.sends(plain(51, "wikipedia.org")) is FetchOutcome.ACCEPTED, followed.held().doubts
 
 
+MANY = [f"||n{n}.blogs.example^" for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("known_format", "lines", "kind", "named"),
+    [
+        ("adblock", ["/^www[.]/"], "rules", "20minutes.fr"),
+        ("adblock", ["|w*"], "rules", "20minutes.fr"),
+        ("adblock", ["/education|scolaire|neo/"], "rules", "education.gouv.fr"),
+        ("adblock", ["||education.gouv.fr^$dnstype=~TXT"], "rules", "education.gouv.fr"),
+        ("adblock", ["/^cdn[.]/"], "rules", "google.com"),
+        ("rpz", ["*.google.com CNAME rpz-drop."], "rules", "google.com"),
+        ("addresses", ["142.250.0.0/15"], "wide", "142.250.0.0/15"),
+        ("addresses", ["8.0.0.0/8"], "wide", "8.0.0.0/8"),
+        ("addresses", ["2001:4860::/31"], "wide", "2001:4860::/31"),
+        ("adblock", [*MANY, "@@/^[a-p]/$important"], "lifts", "@@/^[a-p]/$important"),
+        ("adblock", [*MANY, "@@||blogs.example^"], "lifts", "@@||blogs.example^"),
+    ],
+)
+def test_one_line_closes_or_opens_nothing_unseen(
+    session: Session, followed: Followed, known_format: str, lines: list[str], kind: str, named: str
+) -> None:
+    """However many popular names the source may touch: such a line is no matter of numbers."""
+    followed.source.format, followed.source.popular_limit = known_format, 1000
+    head = ["$TTL 60", "@ SOA localhost. root.localhost. 1 2 3 4 5", " NS localhost."] if known_format == "rpz" else []
+    sent = "".join(f"{line}\n" for line in (*head, *lines)).encode()
+    assert followed.sends(sent) is FetchOutcome.HELD, (followed.source.outcome, followed.source.reason)
+    [doubt] = followed.held().doubts
+    assert doubt["kind"] == kind
+    assert named in doubt["names"]
+    assert sentence(doubt).endswith(("….", f"{named}."))
+
+
+@pytest.mark.parametrize(
+    ("known_format", "lines"),
+    [
+        ("adblock", ["/^ads[0-9]+[.]/", "||casino.example^$dnstype=~TXT", "||education.gouv.fr^$dnstype=TXT"]),
+        ("adblock", [*MANY, "@@||n1.blogs.example^", "@@|n2.blogs.example^"]),
+        ("addresses", ["198.51.0.0/16", "192.0.2.1", "2001:4860::/32"]),
+    ],
+)
+def test_lines_that_reach_little_do_not_wait(
+    session: Session, followed: Followed, known_format: str, lines: list[str]
+) -> None:
+    followed.source.format = known_format
+    sent = "".join(f"{line}\n" for line in (*lines, *(["||a.example^"] if known_format == "adblock" else []))).encode()
+    assert followed.sends(sent) is FetchOutcome.ACCEPTED, (followed.source.reason, followed.held().doubts)
+
+
+def test_a_rule_that_a_person_saw_is_no_news(session: Session, followed: Followed, staff: Viewer, clock: Clock) -> None:
+    followed.source.format = "adblock"
+    followed.sends(b"||a.example^\n/^cdn[.]/\n@@/^b/\n")
+    sources.approve(session, staff, followed.held().id, clock.now)
+    assert followed.sends(b"||a.example^\n||b.example^\n/^cdn[.]/\n@@/^b/\n") is FetchOutcome.ACCEPTED
+
+
 def test_only_staff_decides(session: Session, followed: Followed, clock: Clock) -> None:
     followed.sends(plain(1000))
     followed.sends(plain(10))
