@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from filter.bundle import BundleRefused, ListInfo, NamesFile
 from filter.bundle_writer import write_again
@@ -19,7 +20,7 @@ from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering import deltas, policies, profiles, publications, signing
+from fleet.filtering import deltas, policies, profiles, publications, serials, signing
 from fleet.filtering.listing import open_lists
 from fleet.filtering.models import Publication
 from fleet.filtering.publications import Order
@@ -56,12 +57,16 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
     out = workspace / "names"
     try:
         report = write_anew(order, workspace, out) if order.returns_to else compile_lists(order, config, workspace, out)
+        finish(order, out, report, workspace)
     except (*REFUSALS, NothingToPublish) as error:
         give_up(order, str(error))
     except OSError as error:
         give_up(order, f"Fichier illisible ou disque plein : {error}")
-    else:
-        finish(order, out, report, workspace)
+    except OperationalError:
+        raise  # the database went away: there is nowhere to note it, and the sweep tries again
+    except Exception as error:  # whatever one order stumbles over, those behind it have their turn
+        log.exception("compile broke", extra={"serial": order.serial})
+        give_up(order, f"Erreur imprévue ({type(error).__name__}) : {error}. Voyez le journal de l’ouvrier.")
 
 
 def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, Any]:
@@ -106,7 +111,8 @@ def finish(order: Order, out: Path, report: dict[str, Any], workspace: Path) -> 
     digest = NamesFile.open(out).digest  # what does not open here would be refused everywhere
     with SessionFactory() as session:
         latest = publications.find_latest(session)
-    if is_same(latest, digest):
+        is_refused = latest is not None and serials.must_go_above(session, latest)
+    if is_same(latest, digest) and not is_refused:
         with SessionFactory.begin() as session:
             publications.leave_unchanged(session, order, digest, report)
         log.info("compile done: nothing changed", extra={"serial": order.serial})

@@ -58,12 +58,18 @@ def open_lists(config: FleetConfig, workspace: Path) -> Iterator[list[ListSource
         directory = workspace / "sources" / each.description.slug
         directory.mkdir(parents=True)
         contents.copy_content(each.content_id, directory / "content")
-        lists += open_content(directory / "content", each.description, directory)
+        opened = open_content(directory / "content", each.description, directory)
+        lists += [under_source(source, each.description.slug) for source in opened]
     if local is None:
         yield lists
         return
     with list_directory(config, workspace) as tree:
         yield lists + map_categories(read_ut1(tree), local)
+
+
+def under_source(source: ListSource, slug: str) -> ListSource:
+    """A fetched list as the file names it, ``<source>/<list>``: one word alone is a list of the controller's folder."""
+    return source if source.slug.startswith(f"{slug}/") else replace(source, slug=f"{slug}/{source.slug}")
 
 
 def find_local(session: Session) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, delete, select
+from sqlalchemy import create_engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from filter.bundle import BundleRefused, NamesFile
@@ -162,9 +162,31 @@ def test_good_contents_of_enabled_sources_are_compiled(
     assert knows(first, "casino.example")
     assert knows(first, "tiktok.com")
     assert not knows(first, "held.example")
-    assert {info.slug for info in first.lists if info.category == "gambling"} == {"gambling", "poker"}
+    assert {info.slug for info in first.lists if info.category == "gambling"} == {"gambling", "poker/poker"}
     sources.change_source(session, staff, source.id, {"is_enabled": False}, NOON)
     assert not knows(open_names(publish(session), tmp_path / "second"), "poker.example")
+
+
+def test_a_source_may_be_called_like_a_list_of_the_folder(
+    session: Session, with_lists: FleetConfig, tmp_path: Path
+) -> None:
+    fetched(session, "gambling", b"poker.example\n")
+    names = open_names(publish(session), tmp_path / "names")
+    assert knows(names, "poker.example")
+    assert knows(names, "casino.example")
+
+
+def test_what_nobody_foresaw_fails_one_order_and_not_those_behind_it(
+    session: Session, with_lists: FleetConfig, lists: Path
+) -> None:
+    source = fetched(session, "poker", b"poker.example\n")
+    session.execute(update(SourceContent).where(SourceContent.source_id == source.id).values(format="unheard-of"))
+    failed = publish(session)
+    assert failed.state is PublicationState.FAILED
+    assert "KeyError" in (failed.error or "")
+    session.delete(source)
+    session.flush()
+    assert publish(session).state is PublicationState.PUBLISHED
 
 
 def test_without_the_controllers_own_folder(
