@@ -1,4 +1,6 @@
-"""Editing what each node says of profiles. Every change is published in its own transaction."""
+"""Editing what each node says of profiles. Every change is published in its own transaction, and reads what it changes
+behind the lock of policies: of two at once, the second builds on the first.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,6 +28,7 @@ OPERATOR_FOUND = Found(OPERATOR, OPERATOR_NAME)
 def add_profile(session: Session, viewer: Viewer, slug: str, name: str, now: datetime) -> FilterProfile:
     """A profile of which nothing is said yet. Raise Conflict for a slug in use or too many profiles."""
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
     known = list_profiles(session)
     if any(profile.slug == slug for profile in known):
         raise Conflict("filtering.profile_taken", f"Un profil a déjà l’identifiant « {slug} ».")
@@ -43,6 +46,8 @@ def add_profile(session: Session, viewer: Viewer, slug: str, name: str, now: dat
 def rename_profile(session: Session, viewer: Viewer, profile: FilterProfile, name: str, now: datetime) -> None:
     """Give it another name."""
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
+    session.refresh(profile)
     cleaned = clean_profile_name(name)
     if cleaned != profile.name:
         events.note(
@@ -75,16 +80,18 @@ def list_layers(
 
 
 def find_layer(session: Session, found: Found, profile: FilterProfile | None) -> FilterLayer | None:
-    """What this node says of the profile, or of all profiles (None)."""
+    """What this node says of the profile, or of all profiles (None), as the database has it now.
+
+    Who makes a new layer of it holds the lock of policies from before this look: else what another says is lost.
+    """
     place, layer = found.place, FilterLayer
-    return session.scalar(
-        select(layer).where(
-            layer.profile_id == profile.id if profile else layer.profile_id.is_(None),
-            layer.collectivity_id.is_not_distinct_from(place.collectivity_id),
-            layer.school_id.is_not_distinct_from(place.school_id),
-            layer.room_id.is_not_distinct_from(place.room_id),
-        )
+    query = select(layer).where(
+        layer.profile_id == profile.id if profile else layer.profile_id.is_(None),
+        layer.collectivity_id.is_not_distinct_from(place.collectivity_id),
+        layer.school_id.is_not_distinct_from(place.school_id),
+        layer.room_id.is_not_distinct_from(place.room_id),
     )
+    return session.scalar(query, execution_options={"populate_existing": True})
 
 
 def set_layer(
@@ -95,6 +102,7 @@ def set_layer(
     Raise NotAllowed, or Invalid for what is wrong or locked above.
     """
     found.must(viewer, Action.EDIT_FILTER)
+    policies.lock(session)
     layer = find_layer(session, found, profile)
     before = layer.says if layer is not None else SILENT
     wanted = cleaning.mark_layer(

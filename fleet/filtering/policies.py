@@ -121,6 +121,7 @@ def return_to(session: Session, viewer: Viewer, policy_id: UUID, now: datetime) 
     own and stay as they are. So the next change builds on what was returned to.
     """
     viewer.must(Action.EDIT_FILTER)
+    lock(session)  # whoever changes something meanwhile changes what was returned to
     query = select(FilterPolicy).where(FilterPolicy.id == policy_id).options(undefer(FilterPolicy.decisions))
     wanted = session.scalar(query)
     if wanted is None:

@@ -21,6 +21,7 @@ from fleet.scope import Action, Viewer
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
 MOST_RANGES = 60
 MOST_DAYS = 400
+GONE = ("filtering.schedule_not_found", "Cette plage horaire n’existe pas.")
 
 
 def list_schedules(session: Session) -> Sequence[FilterSchedule]:
@@ -32,8 +33,15 @@ def get_schedule(session: Session, schedule_id: UUID) -> FilterSchedule:
     """The schedule; raise NotFound."""
     schedule = session.get(FilterSchedule, schedule_id)
     if schedule is None:
-        raise NotFound("filtering.schedule_not_found", "Cette plage horaire n’existe pas.")
+        raise NotFound(*GONE)
     return schedule
+
+
+def _hold(session: Session, schedule: FilterSchedule) -> None:
+    """Read the schedule as it is now, kept from others until the commit. Raise NotFound."""
+    policies.lock(session)
+    if session.get(FilterSchedule, schedule.id, populate_existing=True) is None:
+        raise NotFound(*GONE)
 
 
 def settings_of(schedule: FilterSchedule) -> ScheduleSettings:
@@ -52,6 +60,7 @@ def add_schedule(
 ) -> FilterSchedule:
     """A new schedule; raise Invalid with all that is wrong, Conflict for a slug in use."""
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
     says = check(says, zone_b=zone_b, now=now)
     if not SLUG.fullmatch(says.slug):
         raise Invalid("filtering.bad_slug", "L’identifiant compte 1 à 40 minuscules, chiffres ou tirets.")
@@ -69,8 +78,9 @@ def add_schedule(
 def change_schedule(
     session: Session, viewer: Viewer, schedule: FilterSchedule, says: ScheduleSettings, *, zone_b: bool, now: datetime
 ) -> None:
-    """Say something else under the same slug. Raise Invalid with all that is wrong."""
+    """Say something else under the same slug. Raise Invalid with all that is wrong, NotFound when it went meanwhile."""
     viewer.must(Action.EDIT_FILTER)
+    _hold(session, schedule)
     says = check(replace(says, slug=schedule.slug), zone_b=zone_b, now=now)
     before = schedule.content | {"zone_b": schedule.zone_b}
     _write(schedule, says, zone_b=zone_b, by=viewer.name, now=now)
@@ -83,9 +93,10 @@ def change_schedule(
 
 
 def remove_schedule(session: Session, viewer: Viewer, schedule: FilterSchedule, now: datetime) -> None:
-    """Raise Conflict while a line names it."""
+    """Raise Conflict while a line names it, NotFound when it went meanwhile."""
     viewer.must(Action.EDIT_FILTER)
-    layers = session.scalars(select(FilterLayer))
+    _hold(session, schedule)
+    layers = session.scalars(select(FilterLayer), execution_options={"populate_existing": True})
     if any(line.schedule == schedule.slug for layer in layers for line in layer.says.categories):
         raise Conflict("filtering.schedule_used", f"La plage « {schedule.name} » sert encore dans un profil.")
     events.note(

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from filter.services import SERVICES
 from filter.settings import Verdict
 from fleet.db import after_commit
-from fleet.filtering import editing, profiles, publications, rooms, tasks
+from fleet.filtering import editing, policies, profiles, publications, rooms, tasks
 from fleet.filtering.editing import OPERATOR_FOUND
 from fleet.filtering.editing import add_profile as add_profile
 from fleet.filtering.explaining import Explained as Explained
 from fleet.filtering.explaining import explain as explain
-from fleet.filtering.layers import CategoryLine, LayerSettings, NameLine
+from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, NameLine
 from fleet.filtering.models import FilterProfile, Publication
 from fleet.filtering.nodes import authenticate as authenticate
 from fleet.filtering.nodes import list_filters as list_filters
@@ -74,10 +74,12 @@ def update_profile(
     category that is none.
     """
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
     profile = profiles.get_profile(session, profile_id)
     if name is not None:
         editing.rename_profile(session, viewer, profile, name, now)
-    says = profile.says
+    layer = editing.find_layer(session, OPERATOR_FOUND, profile)
+    says = before = layer.says if layer is not None else SILENT
     if blocked_categories is not None:
         says = _with_categories(says, blocked_categories, Verdict.BLOCK)
     if allowed_categories is not None:
@@ -86,7 +88,7 @@ def update_profile(
         says = _with_names(says, denied_names, Verdict.BLOCK)
     if allowed_names is not None:
         says = _with_names(says, allowed_names, Verdict.ALLOW)
-    if says != profile.says:
+    if says != before:
         editing.set_layer(session, viewer, OPERATOR_FOUND, profile, says, now)
     return profile
 

@@ -1,8 +1,9 @@
 """Policy files: published in the transaction of the change, signed, in order, returned to."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from filter.bundle import BundleRefused, PolicyFile
-from filter.settings import Verdict
+from filter.settings import ScheduleSettings, Verdict, WeeklyRange
 from filter.signing import SigningKey, trust
 from fleet.errors import NotAllowed, NotFound
-from fleet.filtering import editing, policies, presets, rooms, service
+from fleet.filtering import editing, policies, presets, rooms, schedules, service
 from fleet.filtering.layers import LayerSettings, Mark, NameLine
 from fleet.filtering.overrides import Wish, add_override
 from fleet.filtering.places import find_place
@@ -154,33 +155,124 @@ def test_the_last_fifty_are_kept(session: Session) -> None:
     assert policies.find_current(session) is kept.rows[0]
 
 
-def test_two_changes_at_once_lose_neither(own_database_url: str) -> None:
-    """The second waits for the first one's commit, then builds on it; its serial is the higher one."""
+@pytest.fixture
+def factory(own_database_url: str) -> Iterator[sessionmaker[Session]]:
+    """Sessions that commit, in a database of the test's own."""
     engine = create_engine(own_database_url)
-    factory = sessionmaker(engine, expire_on_commit=False)
+    yield sessionmaker(engine, expire_on_commit=False)
+    engine.dispose()
+
+
+def at_once(
+    factory: sessionmaker[Session], first: Callable[[Session], object], second: Callable[[Session], object]
+) -> None:
+    """The second change begins and goes as far as it can while the first one's transaction is open."""
+
+    def run() -> None:
+        with factory.begin() as session:
+            second(session)
+
+    with ThreadPoolExecutor(1) as pool:
+        with factory.begin() as session:
+            first(session)
+            other = pool.submit(run)
+            with factory.begin() as watch:
+                while not other.done() and not watch.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    pass
+        other.result()
+
+
+def test_two_changes_at_once_lose_neither(factory: sessionmaker[Session]) -> None:
+    """The second waits for the first one's commit, then builds on it; its serial is the higher one."""
     with factory.begin() as session:
         staff = viewer_of(session)
         profile_id = service.ensure_default_profile(session).id
         policies.publish(session, None, "première", NOON)
 
-    def second() -> None:
-        with factory.begin() as session:
-            wish = Wish(Verdict.ALLOW, "sortie", NOON, NOON + timedelta(days=1), ["musee.example"])
-            add_override(session, staff, find_place(session, staff), None, wish, NOON)
+    def deny(session: Session) -> None:
+        service.update_profile(session, staff, profile_id, denied_names=["jeux.example"], now=NOON)
 
-    with ThreadPoolExecutor(1) as pool:
-        with factory.begin() as session:
-            service.update_profile(session, staff, profile_id, denied_names=["jeux.example"], now=NOON)
-            other = pool.submit(second)
-            waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-            with engine.connect() as watch:
-                while not other.done() and not watch.scalar(waiting):
-                    watch.rollback()
-        other.result()
+    def go_out(session: Session) -> None:
+        wish = Wish(Verdict.ALLOW, "sortie", NOON, NOON + timedelta(days=1), ["musee.example"])
+        add_override(session, staff, find_place(session, staff), None, wish, NOON)
+
+    at_once(factory, deny, go_out)
     with factory() as session:
         last = flat(session, "elementaire")
         assert [n.name for n in last.names] == ["jeux.example"]
         assert [o.names for o in last.overrides] == [("musee.example",)]
         serials = session.scalars(select(FilterPolicy.serial).order_by(FilterPolicy.made_at)).all()
         assert len(set(serials)) == 3
-    engine.dispose()
+
+
+def test_two_changes_of_one_layer_at_once_lose_neither(factory: sessionmaker[Session]) -> None:
+    with factory.begin() as session:
+        staff = viewer_of(session)
+        profile_id = service.ensure_default_profile(session).id
+
+    def deny(session: Session) -> None:
+        service.update_profile(session, staff, profile_id, denied_names=["jeux.example"], now=NOON)
+
+    def allow(session: Session) -> None:
+        service.update_profile(session, staff, profile_id, allowed_names=["musee.example"], now=NOON)
+
+    at_once(factory, deny, allow)
+    with factory() as session:
+        assert {n.name for n in flat(session, "elementaire").names} == {"jeux.example", "musee.example"}
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_layer_written_while_another_is_knows_what_it_replaces(factory: sessionmaker[Session], is_new: bool) -> None:
+    says = [LayerSettings(names=(NameLine(f"n{number}.example", Verdict.BLOCK),)) for number in range(3)]
+    with factory.begin() as session:
+        staff, school = viewer_of(session), make_school(session)
+        place, college = find_place(session, staff, school_id=school.id), profile_named(session, "college")
+        if not is_new:
+            editing.set_layer(session, staff, place, college, says[0], NOON)
+
+    def writing(number: int) -> Callable[[Session], None]:
+        def write(session: Session) -> None:
+            profile = service.get_profile(session, college.id)
+            editing.set_layer(session, staff, place, profile, says[number], NOON + timedelta(minutes=number))
+
+        return write
+
+    at_once(factory, writing(1), writing(2))
+    with factory() as session:
+        last = session.scalars(select(FilterEvent).order_by(FilterEvent.at.desc())).first()
+        assert last is not None
+        assert last.before is not None
+        assert [line["name"] for line in last.before["names"]] == ["n1.example"]
+
+
+def test_a_schedule_changed_while_it_is_removed_is_gone(factory: sessionmaker[Session]) -> None:
+    hours = ScheduleSettings("soir", "Soir", weekly=(WeeklyRange((0,), time(18), time(20)),))
+    with factory.begin() as session:
+        staff = viewer_of(session)
+        schedule_id = schedules.add_schedule(session, staff, hours, zone_b=False, now=NOON).id
+
+    def remove(session: Session) -> None:
+        schedules.remove_schedule(session, staff, schedules.get_schedule(session, schedule_id), NOON)
+
+    def change(session: Session) -> None:
+        schedule = schedules.get_schedule(session, schedule_id)
+        schedules.change_schedule(session, staff, schedule, hours, zone_b=True, now=NOON)
+
+    with pytest.raises(NotFound):
+        at_once(factory, remove, change)
+
+
+def test_a_change_while_one_returns_is_made_after_it(factory: sessionmaker[Session]) -> None:
+    with factory.begin() as session:
+        staff = viewer_of(session)
+        profile_id = service.ensure_default_profile(session).id
+        policy_id = policies.publish(session, None, "première", NOON).id
+    with factory.begin() as session:
+        service.update_profile(session, staff, profile_id, denied_names=["avant.example"], now=NOON)
+
+    def deny(session: Session) -> None:
+        service.update_profile(session, staff, profile_id, denied_names=["jeux.example"], now=NOON)
+
+    at_once(factory, lambda session: policies.return_to(session, staff, policy_id, NOON), deny)
+    with factory() as session:
+        assert [n.name for n in flat(session, "elementaire").names] == ["jeux.example"]
