@@ -21,9 +21,13 @@ class Pair:
     """Profiles with their verdict tables: what queries are judged by."""
 
 
-def make_pair(names: NamesFile, settings: PolicyFile, filter_id: str = "") -> Pair:
-    """Turn what the policy says of categories into verdicts on these names; raise BundleRefused."""
-    return Pair(names, settings, Policy(names, settings, filter_id))
+def make_pair(names: NamesFile, settings: PolicyFile, filter_id: str = "", *, before: Pair | None = None) -> Pair:
+    """Turn what the policy says of categories into verdicts on these names; raise BundleRefused.
+
+    ``before``: the pair in use, whose look-ups go on serving when the names are the same.
+    """
+    index = before.policy.index if before is not None and before.names is names else None
+    return Pair(names, settings, Policy(names, settings, filter_id, index))
 
 
 def policy_beside(names: Path) -> Path:

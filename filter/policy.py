@@ -231,18 +231,21 @@ def judge_record(record: AnswerRecord, case: Case, seen: set[str]) -> Decision |
 class Policy:
     """The profiles and networks of a policy file, judging by a names file. Either may be newer than the other."""
 
-    def __init__(self, names: NamesFile, policy: PolicyFile, filter_id: str = "") -> None:
+    def __init__(
+        self, names: NamesFile, policy: PolicyFile, filter_id: str = "", index: NamesIndex | None = None
+    ) -> None:
         """Make ready; raise BundleRefused for a policy that is unusable. Verdicts of lists are worked out when met.
 
-        ``filter_id``: which filter this is, for the networks that one alone heeds.
+        ``filter_id``: which filter this is, for the networks that one alone heeds. ``index``: the look-ups of these
+        names, when an earlier policy has made them already.
         """
         self.names = names
         self.file = policy
         try:
             said = PolicySettings.from_json(policy.settings)
             self.settings = replace(said, networks=networks_of(said, filter_id))
-            shelf = Shelf(NamesIndex(names))
-            self.profiles = make_profiles(self.settings, Clocks(self.settings.schedules), shelf)
+            self.index = index or NamesIndex(names)
+            self.profiles = make_profiles(self.settings, Clocks(self.settings.schedules), Shelf(self.index))
             self.networks = Networks(
                 [(each.cidr, self.profiles[each.profile, each.room]) for each in self.settings.networks],
                 self.profiles[self.settings.default_profile, ""],

@@ -64,6 +64,8 @@ class Updater:
         self.filter_id = filter_id
         self.names: NamesFile | None = None
         self.settings: PolicyFile | None = None
+        self.pair: Pair | None = None
+        """Both as they serve."""
         self.refusals: dict[str, Refusal] = {}
         self.announced: str | None = None
         """ETag of the names that the controller has."""
@@ -101,12 +103,10 @@ class Updater:
         return None
 
     def use(self, pair: Pair) -> None:
-        self.names, self.settings = pair.names, pair.settings
+        names, settings = self.names, self.settings = pair.names, pair.settings
+        self.pair = pair
         self.install(pair)
-        log.info(
-            "pair in use",
-            extra={"names": pair.names.serial, "policy": pair.settings.serial, "count": pair.names.names},
-        )
+        log.info("pair in use", extra={"names": names.serial, "policy": settings.serial, "count": names.names})
 
     def refuse(self, name: str, etag: str, error: BundleRefused) -> None:
         self.refusals[name] = Refusal(etag, error.reason, self.now())
@@ -166,7 +166,7 @@ class Updater:
             async with self.swapping:
                 pair = None
                 if self.names is not None:
-                    pair = await asyncio.to_thread(make_pair, self.names, settings, self.filter_id)
+                    pair = await asyncio.to_thread(make_pair, self.names, settings, self.filter_id, before=self.pair)
                 await asyncio.to_thread(settle, part, self.data_dir / POLICY)
                 self.settings = settings
                 self.refusals.pop(POLICY, None)
