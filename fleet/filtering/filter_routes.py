@@ -16,13 +16,14 @@ from starlette.concurrency import run_in_threadpool
 from fleet.clock import Now
 from fleet.db import DbSession, SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering import deltas, nodes, policies, publications, reports, requests
+from fleet.filtering import deltas, nodes, policies, publications, reports, requests, serials
 from fleet.filtering.filter_schemas import ReportIn, RequestIn
 from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.packing import Shelf, accepts_gzip, shelf_of
 from fleet.filtering.publications import CHUNK
 from fleet.filtering.ranges import Span, Unsatisfiable, is_known, wanted_span
 from fleet.filtering.reports import Count
+from fleet.filtering.serials import Held
 from fleet.filtering.waiting import bell_of, listening
 from fleet.metrics import note_held
 
@@ -209,7 +210,10 @@ def answer(shelf: Shelf, method: str, if_none_match: str | None, packs: bool) ->
 
 @router.post("/reports", status_code=204, max_body_size=MAX_REPORT)
 def report(body: ReportIn, node: CallingFilter, session: DbSession, now: Now) -> None:
-    """Keep a filter's health and raise its counts. A report that comes twice changes nothing."""
+    """Keep a filter's health and raise its counts. A report that comes twice changes nothing.
+
+    A filter that holds newer files than ours met this controller before its database was restored: see serials.
+    """
     facts = {
         "bundle_digest": body.bundle_digest,
         "policy_digest": body.policy_digest,
@@ -229,6 +233,8 @@ def report(body: ReportIn, node: CallingFilter, session: DbSession, now: Now) ->
         ],
         now=now,
     )
+    serials.go_above_policy(session, node, Held(body.policy_serial, body.policy_digest), now)
+    serials.go_above_names(session, node, Held(body.bundle_serial, body.bundle_digest), now)
 
 
 @router.post("/requests", status_code=204)
