@@ -1,12 +1,12 @@
 """Every Prometheus metric of the filter, and the hourly totals for the controller. Never a name or an address."""
 
-from collections import Counter
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Metric
 
-HOURS_KEPT = 48
+from filter.totals import Totals
+
 ANSWER_BUCKETS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -48,30 +48,24 @@ class Metrics:
         self.name_counts_dropped = Metric(
             "filter_name_counts_dropped", "Queries left out of the store of name counts.", registry=self.registry
         )
-        self.hourly: Counter[tuple[datetime, str, str]] = Counter()
-        """(hour, action, category) -> queries, over all schools."""
-        self.by_school: Counter[tuple[datetime, str, str, str]] = Counter()
-        """(hour, UAI, action, category) -> queries, of profiles that belong to one school."""
+        self.hourly = Totals()
+        """By action and category, over all schools."""
+        self.by_school = Totals()
+        """By UAI, action and category: of profiles that belong to one school."""
 
     def count(self, now: datetime, action: str, rule: str, category: str | None, school: str = "") -> None:
         """One more query answered."""
         self.queries.labels(action, rule, category or "").inc()
         hour = now.replace(minute=0, second=0, microsecond=0)
-        self.hourly[hour, action, category or ""] += 1
+        self.hourly.add(hour, (action, category or ""))
         if school:
-            self.by_school[hour, school, action, category or ""] += 1
+            self.by_school.add(hour, (school, action, category or ""))
 
     def count_cache(self, outcome: str) -> None:
         self.cache_lookups.labels(outcome).inc()
 
     def observe_upstream(self, seconds: float, answered: bool) -> None:
         self.upstream_seconds.labels("answered" if answered else "failed").observe(seconds)
-
-    def forget_old_hours(self, now: datetime) -> None:
-        """Keep the hourly totals bounded when no controller takes them."""
-        for counts in (self.hourly, self.by_school):
-            for key in [key for key in counts if (now - key[0]).total_seconds() > HOURS_KEPT * 3600]:
-                del counts[key]
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

@@ -140,7 +140,7 @@ class FilterService:
         updater = Updater(client, controller.data_dir, trusted, self.install, utc_now, controller.filter_id)
         await updater.start()
         self.refusals = updater.refusals
-        reporter = Reporter(client, self.metrics, version("preau"), self.started_at, self.health, utc_now)
+        reporter = Reporter(client, self.metrics, version("preau"), self.started_at, self.health)
         courier = Courier(client, Box(controller.data_dir / "requests"))
         courier.start()
         self.desk = Desk(courier.box, utc_now, courier.news.set)
