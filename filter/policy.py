@@ -135,6 +135,8 @@ def rewrite_by_hand(case: Case) -> Decision | None:
     if found is None:
         return None
     pattern, rewrite = found
+    if rewrite.target is not None and (safe := enforce_safe_search(case._replace(name=rewrite.target))) is not None:
+        return safe  # an alias of a search engine leads to its safe variant too
     if rewrite.target is None and not rewrite.records:
         return Decision(Action.NODATA, "rewrite", suffix=pattern)
     return Decision(Action.REWRITTEN, "rewrite", suffix=pattern, rewrite=rewrite)
@@ -153,8 +155,8 @@ def enforce_safe_search(case: Case) -> Decision | None:
 
 
 REWRITES: tuple[Rule, ...] = (
-    rewrite_by_hand,  # a person's own answer first: it is more precise than what all schools share
-    enforce_safe_search,  # after RULES, so that nothing that allows a search engine leads around its safe variant
+    enforce_safe_search,  # first, and after RULES: neither an own answer nor an allowance leads around a safe variant
+    rewrite_by_hand,  # a person's own answer, for every other name
 )
 """Where an allowed name leads. The first that speaks wins; none: to what the upstream says."""
 

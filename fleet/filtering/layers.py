@@ -2,6 +2,7 @@
 
 Nodes speak from the operator down to the room. The most specific wins, unless a node above locked the line: what is
 said below of a locked line is void. A locked name locks everything under it too: a longer name would beat it otherwise.
+A search engine that is locked safe locks its names against local answers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from filter.names import suffixes
+from filter.safesearch import ENGINES, YOUTUBE_NAMES
 from filter.settings import (
     BlockMode,
     CategoryRule,
@@ -193,7 +195,7 @@ def merge_lines(voices: Sequence[Voice]) -> Merged:
         categories=_stand(voices, lambda says: says.categories),
         names=_stand(voices, lambda says: says.names, suffixes),
         engines=_stand(voices, lambda says: says.engines),
-        rewrites=_stand(voices, lambda says: says.rewrites, _patterns),
+        rewrites=_stand(list(_keeping_safe(voices)), lambda says: says.rewrites, _patterns),
         youtube=_stand(voices, lambda says: _one(says.youtube)).get("youtube"),
         block_mode=_stand(voices, lambda says: _one(says.block_mode)).get("block_mode"),
         bypass=_stand(voices, lambda says: _one(says.bypass)).get("bypass"),
@@ -212,6 +214,23 @@ def _patterns(key: str) -> Iterator[str]:
     """The rewritten names whose lock covers this one: ``*.example.fr`` covers what is under it."""
     for suffix in suffixes(key.removeprefix("*.")):
         yield from (suffix, f"*.{suffix}")
+
+
+def _keeping_safe(voices: Sequence[Voice]) -> Iterator[Voice]:
+    """Each voice, without the local answers for names that a node above locked to their safe variant."""
+    for position, voice in enumerate(voices):
+        safe = _locked_safe(voices[:position]) if voice.says.rewrites else frozenset()
+        left = tuple(line for line in voice.says.rewrites if line.name not in safe)
+        yield replace(voice, says=replace(voice.says, rewrites=left)) if safe else voice
+
+
+def _locked_safe(voices: Sequence[Voice]) -> frozenset[str]:
+    engines = [said.line for said in _stand(voices, lambda says: says.engines).values()]
+    names = [ENGINES[line.engine].names for line in engines if line.on and line.mark.locked and line.engine in ENGINES]
+    youtube = _stand(voices, lambda says: _one(says.youtube)).get("youtube")
+    if youtube is not None and youtube.line.mark.locked and youtube.line.level is not YouTube.OFF:
+        names.append(YOUTUBE_NAMES)
+    return frozenset().union(*names)
 
 
 def _stand(

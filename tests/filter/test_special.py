@@ -205,10 +205,28 @@ def test_safe_search(tmp_path: Path, name: str, qtype: int, expected: str, leads
     assert (decision.rewrite and decision.rewrite.target) == leads_to
 
 
-def test_an_own_answer_comes_before_safe_search_and_after_a_denial(tmp_path: Path) -> None:
-    rewrites = (RewriteSettings("www.google.fr", ("192.0.2.1",)), RewriteSettings("jeu.example", ("192.0.2.1",)))
-    policy = open_with(tmp_path, rewrites=rewrites, **SAFE)
+@pytest.mark.parametrize(
+    ("name", "qtype", "expected", "leads_to"),
+    [
+        ("www.google.fr", A, "rewritten/safe_search", "forcesafesearch.google.com"),
+        ("www.google.fr", HTTPS, "nodata/safe_search", None),
+        ("www.google.de", A, "rewritten/safe_search", "forcesafesearch.google.com"),
+        ("cherche.example", A, "rewritten/safe_search", "forcesafesearch.google.com"),
+        ("cherche.example", HTTPS, "nodata/safe_search", None),
+        ("detour.example", A, "rewritten/safe_search", "forcesafesearch.google.com"),
+        ("maps.google.de", A, "rewritten/rewrite", None),
+        ("www.bing.com", A, "rewritten/rewrite", None),  # not asked to be safe
+        ("jeu.example", A, "blocked/category_deny", None),
+    ],
+)
+def test_an_own_answer_leads_around_no_safe_search_and_no_denial(
+    tmp_path: Path, name: str, qtype: int, expected: str, leads_to: str | None
+) -> None:
+    own = ("www.google.fr", "*.google.de", "www.bing.com", "jeu.example")
+    aliases = {"cherche.example": "www.google.com", "detour.example": "cherche.example"}
+    rewrites = [RewriteSettings(each, ("192.0.2.1",)) for each in own]
+    rewrites += [RewriteSettings(alias, (target,)) for alias, target in aliases.items()]
+    decision = judge(open_with(tmp_path, rewrites=tuple(rewrites), **SAFE), name, qtype)
 
-    assert said(judge(policy, "www.google.fr")) == "rewritten/rewrite"
-    assert said(judge(policy, "www.google.fr", HTTPS)) == "nodata/rewrite"
-    assert said(judge(policy, "jeu.example")) == "blocked/category_deny"
+    assert said(decision) == expected
+    assert (decision.rewrite and decision.rewrite.target) == leads_to

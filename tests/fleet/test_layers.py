@@ -16,6 +16,7 @@ from fleet.filtering.layers import (
     LayerSettings,
     Mark,
     NameLine,
+    RewriteLine,
     Voice,
     YouTubeLine,
     flatten,
@@ -174,3 +175,18 @@ def test_what_nobody_said_is_as_safe_as_it_was() -> None:
     off = Voice("Salle", LayerSettings(engines=(EngineLine("google", on=False),)))
     on = Voice("Aisne", LayerSettings(engines=(EngineLine("google"), EngineLine("bing"))))
     assert flatten(merge([on, off]), slug="a", name="A").safe_search == ("bing",)
+
+
+def test_what_is_locked_safe_has_no_local_answer_below() -> None:
+    wanted = ("ecole.example", "m.youtube.com", "www.bing.com", "www.google.fr")
+    own = LayerSettings(rewrites=tuple(RewriteLine(name, ("192.0.2.1",)) for name in wanted))
+    google, bing = EngineLine("google", mark=LOCK), EngineLine("bing")
+    above = LayerSettings(engines=(google, bing), youtube=YouTubeLine(YouTube.STRICT, LOCK))
+
+    def standing(*said: LayerSettings) -> list[str]:
+        return list(merge([Voice(f"couche {n}", says) for n, says in enumerate(said)]).rewrites)
+
+    assert standing(above, own) == ["ecole.example", "www.bing.com"]
+    assert standing(own, above) == [*wanted]
+    off = LayerSettings(engines=(EngineLine("google", False, LOCK),), youtube=YouTubeLine(YouTube.OFF, LOCK))
+    assert standing(off, above, own) == [*wanted]
