@@ -170,11 +170,12 @@ def read_name(text: str) -> str:
     if text.startswith("."):  # no label is empty: no name is like that
         raise RuleRefused("invalid_name")
     try:
-        name = (text if text.isascii() else to_ascii(text)).removesuffix(".")
-        return name if is_listed(name) else clean_name(name)
+        name = text if text.isascii() else to_ascii(text)
+        bare = name.removesuffix(".")
+        return bare if is_listed(bare) else clean_name(name)
     except NameRefused as refusal:
         if refusal.reason == "bare_label":
-            return name
+            return bare
         raise RuleRefused(refusal.reason) from refusal
 
 

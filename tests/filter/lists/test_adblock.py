@@ -150,6 +150,8 @@ def test_what_no_name_can_say_is_a_pattern(line: str, pattern: str) -> None:
         ("*.fr^|", "public_suffix"),
         ("*.0.0.0", "ip_address"),
         ("0.0.0.0 *.example.org", "invalid_name"),
+        ("0.0.0.0 example..", "invalid_name"),
+        ("0.0.0.0 a.example..", "invalid_name"),
         ("||com^", "public_suffix"),
         ("@@||gouv.fr^", "public_suffix"),
         ("co.uk", "public_suffix"),
