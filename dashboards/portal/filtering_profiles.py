@@ -18,7 +18,7 @@ from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.filtering import editing, place_names, schedules, standing
+from fleet.filtering import editing, place_names, policies, schedules, standing
 from fleet.filtering import service as filtering
 from fleet.filtering.layers import SILENT, merge_lines
 from fleet.filtering.models import FilterProfile
@@ -150,6 +150,7 @@ def change_profile(
         draft = read_draft(reader)
         name = reader.text("name", maximum=80, missing="Donnez un nom au profil.") if where.is_operators else ""
         reader.check()
+        policies.lock(session)  # what the form does not show stays as it is now
         layer = editing.find_layer(session, where.found, where.profile)
         says = layer_of(draft, layer.says if layer else SILENT)
         if where.is_operators and name != where.profile.name:

@@ -102,7 +102,7 @@ def set_layer(
     Raise NotAllowed, or Invalid for what is wrong or locked above.
     """
     found.must(viewer, Action.EDIT_FILTER)
-    policies.lock(session)
+    policies.lock_for(session, viewer, found.place)
     layer = find_layer(session, found, profile)
     before = layer.says if layer is not None else SILENT
     wanted = cleaning.mark_layer(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from fleet.devices.models import Device
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import cleaning, events, name_lists, policies
-from fleet.filtering.places import Found, find_place
+from fleet.filtering.places import Found, find_place, get_room
 from fleet.filtering.policy_models import FilterLabel, FilterNetwork, FilterRoom, Lesson
 from fleet.filtering.searching import matching
 from fleet.paging import Listing, Page, paginate
@@ -46,7 +46,8 @@ def start_lesson(
     wanted = cleaning.clean_names([*map(cleaning.clean_host, names), *(saved.names if saved else ())])
     if not 1 <= len(wanted) <= MOST_NAMES:
         raise Invalid("lesson.bad_names", f"Une leçon ouvre de 1 à {MOST_NAMES} noms.")
-    room = _lock_room(session, room_id)
+    policies.lock(session)  # two clicks start one lesson
+    room = get_room(session, viewer, room_id)  # it may be gone since
     _check_clients(session, room)
     if (running := find_running(session, room_id, now)) is not None:
         raise Conflict(
@@ -71,11 +72,6 @@ def start_lesson(
 def _check_minutes(minutes: int) -> None:
     if not SHORTEST <= minutes <= LONGEST:
         raise Invalid("lesson.bad_duration", f"Une leçon dure de {SHORTEST} à {LONGEST} minutes.")
-
-
-def _lock_room(session: Session, room_id: UUID) -> FilterRoom:
-    """The room, held until the commit: two clicks start one lesson."""
-    return session.scalars(select(FilterRoom).where(FilterRoom.id == room_id).with_for_update()).one()
 
 
 def _check_clients(session: Session, room: FilterRoom) -> None:
@@ -120,9 +116,10 @@ def stop_lesson(session: Session, viewer: Viewer, lesson: Lesson, now: datetime)
 
 
 def _running(session: Session, viewer: Viewer, lesson: Lesson, now: datetime) -> Found:
-    found = find_place(session, viewer, room_id=lesson.room_id)
+    policies.lock(session)
+    found = find_place(session, viewer, room_id=lesson.room_id)  # a lesson goes with its room
     found.must(viewer, Action.RUN_LESSON)
-    session.refresh(lesson, ["ends", "stopped_at"], with_for_update=True)
+    session.refresh(lesson, ["ends", "stopped_at"])
     if not lesson.runs_at(now):
         raise Conflict("lesson.over", "Cette leçon est finie.")
     return found

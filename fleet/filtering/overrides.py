@@ -44,6 +44,7 @@ def add_override(
     Raise NotAllowed, or Invalid for what is no name, no reason or no period, and for what a node above locked.
     """
     found.must(viewer, Action.EDIT_FILTER)
+    policies.lock_for(session, viewer, found.place)
     override = _checked(wish, now)
     override.profile_id = profile.id if profile else None
     place = found.place
@@ -163,8 +164,11 @@ def get_override(session: Session, viewer: Viewer, override_id: UUID) -> FilterO
 
 
 def revoke_override(session: Session, viewer: Viewer, override: FilterOverride, now: datetime) -> FilterOverride:
-    """Take it back before its end. Raise Conflict when it has ended."""
+    """Take it back before its end. Raise Conflict when it has ended, NotFound when it went with its room."""
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
+    get_override(session, viewer, override.id)  # it may have gone with its room
+    session.refresh(override)
     if override.revoked_at is not None or override.ends <= now:
         raise Conflict("filtering.override_ended", "Cette dérogation est déjà finie.")
     override.revoked_at, override.revoked_by = now, viewer.name

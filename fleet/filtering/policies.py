@@ -15,6 +15,7 @@ from filter.compiler import compile_policy
 from filter.settings import PolicySettings, SettingsInvalid
 from fleet.errors import Invalid, NotFound
 from fleet.filtering import events, profiles, publications, signing, snapshots, waiting
+from fleet.filtering.places import Place, get_room
 from fleet.filtering.policy_models import FilterPolicy
 from fleet.paging import Listing, Page, paginate
 from fleet.scope import Action, Viewer
@@ -49,8 +50,19 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
 
 
 def lock(session: Session) -> None:
-    """Wait until no other transaction is about to publish a policy, and let none until the end of this one."""
+    """Wait until no other transaction is about to publish a policy, and let none until the end of this one.
+
+    Whoever publishes takes it before it writes, or holds, any row that a policy is made of: what waits for this lock
+    while it holds a room, and what waits for the room while it holds this lock, would wait for each other.
+    """
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POLICY_LOCK})
+
+
+def lock_for(session: Session, viewer: Viewer, place: Place) -> None:
+    """The same before something is said on a node. Raise NotFound when it is a room that was removed meanwhile."""
+    lock(session)
+    if place.room_id is not None:
+        get_room(session, viewer, place.room_id)
 
 
 def republish(session: Session, why: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from filter.settings import Verdict
 from fleet.clock import utc_now
 from fleet.errors import Conflict, Invalid, NotFound, TooMany
-from fleet.filtering import cleaning, events, overrides
+from fleet.filtering import cleaning, events, overrides, policies
 from fleet.filtering.models import FilterNode
 from fleet.filtering.places import Found, find_place
 from fleet.filtering.policy_models import (
@@ -226,6 +226,7 @@ def allow_request(
 
     Every filter reads the reason of an override: it is the number of the request, not who asked or why.
     """
+    policies.lock(session)
     _must_move(session, viewer, request, RequestStatus.ALLOWED)
     told = _short(answer)
     wish = overrides.Wish(Verdict.ALLOW, f"Demande n° {number_of(request)}", now, ends, [request.name])

@@ -49,6 +49,7 @@ def remove_room(session: Session, viewer: Viewer, room_id: UUID, now: datetime) 
     """Its networks and devices stay, in no room; what was said of it goes. Raise NotFound."""
     found = find_place(session, viewer, room_id=room_id)
     found.must(viewer, Action.EDIT_FILTER)
+    policies.lock(session)
     room = get_room(session, viewer, room_id)
     events.note(
         session, viewer.name, "room.remove", found.label, now, subject_id=room.id,
@@ -83,7 +84,9 @@ def add_network(
     except NetworkInvalid as error:
         raise Invalid("filtering.bad_network", f"{error}.") from error
     place = found.place
-    policies.lock(session)  # of two schools that add the same network at once, the second hears of the first
+    policies.lock_for(
+        session, viewer, place
+    )  # of two schools that add the same network at once, the second hears of the first
     networks.must_be_free(session, cidr, place.school_id)
     network = FilterNetwork(cidr=cidr, profile=profile, school_id=place.school_id, room_id=place.room_id)
     session.add(network)
@@ -99,7 +102,9 @@ def add_network(
 def remove_network(session: Session, viewer: Viewer, network_id: UUID, now: datetime) -> None:
     """Its clients get the next larger network's profile, or the default one. Raise NotFound."""
     viewer.must(Action.EDIT_FILTER)
-    network = session.get(FilterNetwork, network_id, options=[joinedload(FilterNetwork.profile)])
+    policies.lock(session)
+    wanted = [joinedload(FilterNetwork.profile)]
+    network = session.get(FilterNetwork, network_id, options=wanted, populate_existing=True)
     if network is None:
         raise NotFound("filtering.network_not_found", "Ce réseau n’existe pas.")
     events.note(
@@ -133,10 +138,11 @@ def set_label(
 ) -> tuple[FilterLabel, Device]:
     """Give a device a profile wherever it is, and a room of its own school."""
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
     device = devices.get_device(session, viewer, device_id)
     if room_id is not None and get_room(session, viewer, room_id).school_id != device.school_id:
         raise Invalid("filtering.two_nodes", "Cette salle n’est pas dans l’école de l’appareil.")
-    before = session.get(FilterLabel, device.id)
+    before = session.get(FilterLabel, device.id, populate_existing=True)
     told = None if before is None else {"profile_id": str(before.profile_id), "room_id": str(before.room_id or "")}
     row = insert(FilterLabel).values(device_id=device.id, profile_id=profile.id, room_id=room_id)
     changed = {"profile_id": profile.id, "room_id": room_id}
@@ -154,8 +160,9 @@ def set_label(
 def remove_label(session: Session, viewer: Viewer, device_id: UUID, now: datetime) -> Device:
     """The device goes by its network again. Raise NotFound when it had no profile of its own."""
     viewer.must(Action.EDIT_FILTER)
+    policies.lock(session)
     device = devices.get_device(session, viewer, device_id)
-    label = session.get(FilterLabel, device.id)
+    label = session.get(FilterLabel, device.id, populate_existing=True)
     if label is None:
         raise NotFound("filtering.label_not_found", "Cet appareil n’a pas de profil à lui.")
     events.note(

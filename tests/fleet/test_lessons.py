@@ -1,18 +1,24 @@
 """Lessons: started by whoever leads the school, for a room of its own, in the policy at once, over by themselves."""
 
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from filter.settings import Verdict
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
 from fleet.filtering import lessons, name_lists, policies, rooms
+from fleet.filtering.overrides import Wish, add_override, revoke_override
 from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterRoom, Lesson
+from fleet.filtering.policy_models import FilterEvent, FilterOverride, FilterRoom, Lesson, UnblockRequest
+from fleet.filtering.requests import allow_request
 from fleet.schools.models import School
 from fleet.scope import Role, Viewer
 from tests.conftest import Clock
@@ -71,6 +77,76 @@ def test_whoever_waits_hears_of_it_with_the_commit(own_database_url: str) -> Non
             start(session, lead, room)
             assert list(listener.notifies(timeout=0)) == []
         assert [heard.channel for heard in listener.notifies(timeout=20, stop_after=1)] == ["preau_filter"]
+    engine.dispose()
+
+
+def meanwhile(session: Session, start_it: Callable[[], object], then: Callable[[], None]) -> None:
+    """Something starts while this session publishes, waits for it, and this session goes on: ``then``, and the commit.
+
+    PostgreSQL ends one of two transactions that wait for each other: either ``then`` or the other raises it.
+    """
+    policies.lock(session)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(start_it)
+        is_waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        with session.get_bind().engine.connect() as watch:
+            while not other.done() and not watch.scalar(is_waiting):
+                watch.rollback()
+        then()
+        session.commit()
+        other.result()
+
+
+@pytest.mark.parametrize("verb", ["start", "prolong", "stop", "override", "revoke", "allow"])
+@pytest.mark.parametrize("change", ["network", "room"])
+def test_what_happens_in_a_room_while_it_changes_waits_its_turn(own_database_url: str, verb: str, change: str) -> None:
+    """Both want the room and the lock of policies: in one order, so neither is refused for the other's sake."""
+    engine = create_engine(own_database_url)
+    factory = sessionmaker(engine, expire_on_commit=False)
+    with factory.begin() as session:
+        staff, school = viewer_of(session), make_school(session)
+        lead, room = viewer_of(session, Role.SCHOOL_LEAD, school=school), make_room(session, staff, school)
+        lesson_id = start(session, lead, room).id if verb in {"prolong", "stop"} else None
+        place = find_place(session, staff, room_id=room.id)
+        wish = Wish(Verdict.ALLOW, "sortie", NOON, NOON + timedelta(days=1), ["musee.example"])
+        override_id = add_override(session, staff, place, None, wish, NOON).id
+        request = UnblockRequest(
+            school_id=school.id, room_id=room.id, name="musee.example", reason="", contact="",
+            asked_at=NOON, received_at=NOON,
+        )  # fmt: skip
+        session.add(request)
+        session.flush()
+        request_id = request.id
+
+    def run() -> None:
+        with factory.begin() as session, contextlib.suppress(NotFound):  # the room is gone: that is an answer
+            if verb == "start":
+                start(session, lead, room)
+            elif verb == "override":
+                add_override(session, staff, place, None, wish, NOON)
+            elif verb == "revoke":
+                revoke_override(session, staff, session.get_one(FilterOverride, override_id), NOON)
+            elif verb == "allow":
+                asked = session.get_one(UnblockRequest, request_id)
+                at = find_place(session, staff, school_id=school.id)
+                allow_request(session, staff, asked, at, None, ends=NOON + timedelta(days=1), answer="", now=NOON)
+            elif verb == "prolong":
+                lessons.prolong_lesson(session, lead, session.get_one(Lesson, lesson_id), 5, NOON)
+            else:
+                lessons.stop_lesson(session, lead, session.get_one(Lesson, lesson_id), NOON)
+
+    with factory() as session:
+        elementaire = profile_named(session, "elementaire")
+
+        def then() -> None:
+            if change == "network":
+                rooms.add_network(session, staff, "192.0.2.0/24", elementaire, place, NOON)
+            else:
+                rooms.remove_room(session, staff, room.id, NOON)
+
+        meanwhile(session, run, then)
+        held = {network.cidr for network in rooms.list_networks(session) if network.school_id == school.id}
+        assert ("192.0.2.0/24" in held) is (change == "network")
     engine.dispose()
 
 
