@@ -158,6 +158,12 @@ def drop(session: Session, source_id: UUID, state: ContentState) -> None:
     session.execute(delete(SourceContent).where(SourceContent.source_id == source_id, SourceContent.state == state))
 
 
+def forget(content_id: UUID) -> None:
+    """Drop one content, pieces and all, if it is still there."""
+    with SessionFactory.begin() as session:
+        session.execute(delete(SourceContent).where(SourceContent.id == content_id))
+
+
 def read_pieces(content_id: UUID) -> Iterator[bytes]:
     """The content, a piece at a time, each read in a transaction of its own."""
     position = 0
@@ -208,5 +214,6 @@ def prune(session: Session, source_id: UUID) -> None:
 def forget_validators(session: Session, source_id: UUID) -> None:
     """What is here came from another address: the next fetch is unconditional and starts at the beginning."""
     drop(session, source_id, ContentState.PARTIAL)
+    drop(session, source_id, ContentState.FETCHED)
     rows = update(SourceContent).where(SourceContent.source_id == source_id)
     session.execute(rows.values(etag=None, last_modified=None))

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from filter.lists.lines import ListRefused
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 20
 """Sources handed over by one sweep."""
+MOST_READINGS = 5
+"""Failures in a row after which a content that came whole is not tried again: it may be what kills the workers."""
 SUM = re.compile(r"\b([0-9a-f]{32})\b(?:\s+\*?(\S+))?", re.IGNORECASE)
 
 
@@ -92,6 +95,8 @@ def start(session: Session, source_id: UUID, now: datetime) -> Order | None:
         return None
     source.failures += 1
     source.due_at = after_failure(source.failures, now)
+    if source.failures > MOST_READINGS:
+        contents.drop(session, source_id, ContentState.FETCHED)
     fetched = contents.find_content(session, source_id, ContentState.FETCHED)
     return Order(
         source_id=source.id,
@@ -110,14 +115,26 @@ def carry_out(order: Order, limits: Limits, clock: Callable[[], datetime]) -> bo
     if content_id is None:
         return settle(order.source_id, FetchOutcome.UNCHANGED, clock())
     with tempfile.TemporaryDirectory(prefix="preau-fetch-") as workspace:
-        path = Path(workspace) / "content"
-        contents.copy_content(content_id, path)
-        try:
-            inspection = inspect(path, order.description, Path(workspace))
-        except ListRefused as error:
-            forget(content_id)
-            raise FetchFailed(FetchOutcome.NOT_A_LIST, str(error).replace(str(path), "fichier reçu")) from error
+        inspection = read_content(order, content_id, Path(workspace))
     return judge(order.source_id, content_id, inspection, clock())
+
+
+def read_content(order: Order, content_id: UUID, workspace: Path) -> Inspection:
+    """What a content holds. One that cannot be read is forgotten: the next try asks the source. Raise FetchFailed."""
+    path = workspace / "content"
+    try:
+        contents.copy_content(content_id, path)
+        return inspect(path, order.description, workspace)
+    except OperationalError:
+        raise  # the database went away: that says nothing of the content
+    except ListRefused as error:
+        contents.forget(content_id)
+        raise FetchFailed(FetchOutcome.NOT_A_LIST, str(error).replace(str(path), "fichier reçu")) from error
+    except Exception as error:  # whatever a reader stumbles over, it would stumble over again at every try
+        log.exception("list not read", extra={"source": order.description.slug})
+        contents.forget(content_id)
+        reason = f"lecture impossible ({type(error).__name__}) : voyez le journal de l’ouvrier"
+        raise FetchFailed(FetchOutcome.NOT_A_LIST, reason) from error
 
 
 def bring(order: Order, limits: Limits, now: datetime) -> UUID | None:
@@ -153,11 +170,6 @@ def find_sum(text: str, file_name: str) -> str | None:
     if named:
         return named[0]
     return found[0][0] if len(found) == 1 and not found[0][1] else None
-
-
-def forget(content_id: UUID) -> None:
-    with SessionFactory.begin() as session:
-        session.delete(contents.get_content(session, content_id))
 
 
 def judge(source_id: UUID, content_id: UUID, inspection: Inspection, now: datetime) -> bool:

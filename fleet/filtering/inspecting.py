@@ -1,7 +1,10 @@
 """What sources send, as lists: which format it is, which lists it holds, and what these would block."""
 
+import contextlib
+import lzma
 import tarfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -71,7 +74,9 @@ def inspect(path: Path, description: Description, workspace: Path) -> Inspection
 
 def find_format(path: Path, given: str) -> str:
     """The format that was given, else the one that the content shows; raise ListRefused for what is no list at all."""
-    if tarfile.is_tarfile(path):
+    with whole_archive():
+        is_archive = tarfile.is_tarfile(path)
+    if is_archive:
         if given not in {"", UT1}:
             raise ListRefused("une archive est arrivée à la place d’une liste")
         return UT1
@@ -122,22 +127,38 @@ def unpack(path: Path, directory: Path) -> Path:
     """
     directory.mkdir()
     size = 0
-    try:
-        with tarfile.open(path) as archive:
-            for number, member in enumerate(archive):
-                target = place_of(member.name)
-                if number > MOST_MEMBERS or size + member.size > MOST_UNPACKED:
-                    raise ListRefused("archive trop grande")
-                if target is None or not member.isreg() or (file := archive.extractfile(member)) is None:
-                    continue
-                size += member.size
-                (directory / target).parent.mkdir(exist_ok=True)
-                with file, (directory / target).open("wb") as out:
-                    while piece := file.read(1 << 20):
-                        out.write(piece)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ListRefused(f"archive abîmée ({error})") from error
+    with whole_archive(), tarfile.open(path) as archive:
+        for number, member in enumerate(archive):
+            target = place_of(member.name)
+            if number > MOST_MEMBERS or size + member.size > MOST_UNPACKED:
+                raise ListRefused("archive trop grande")
+            if target is None or not member.isreg() or (file := archive.extractfile(member)) is None:
+                continue
+            size += member.size
+            (directory / target).parent.mkdir(exist_ok=True)
+            with file, (directory / target).open("wb") as out:
+                while piece := file.read(1 << 20):
+                    out.write(piece)
+        check_end(archive)
     return directory
+
+
+def check_end(archive: tarfile.TarFile) -> None:
+    """Read on behind the last file, to the sum of the compressed stream: garbage in the middle ends a tarball early."""
+    left = MOST_UNPACKED
+    while piece := archive.fileobj.read(1 << 20):
+        left -= len(piece)
+        if left < 0:
+            raise ListRefused("archive trop grande")
+
+
+@contextlib.contextmanager
+def whole_archive() -> Iterator[None]:
+    """What a damaged archive raises, in the middle too, is ListRefused."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise ListRefused(f"archive abîmée ({error})") from error
 
 
 def place_of(name: str) -> str | None:

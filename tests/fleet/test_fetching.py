@@ -1,14 +1,18 @@
 """Fetching lists from a real web server: what is new, what was cut, what must not be used, and from where."""
 
+import bz2
 import gzip
 import hashlib
+import io
+import lzma
 import random
+import tarfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from fleet.filtering import contents, fetching
@@ -238,6 +242,65 @@ def test_what_came_whole_before_its_worker_died_is_not_fetched_again(
     server.pages.clear()
     assert fetch().outcome is FetchOutcome.ACCEPTED
     assert len(server.asked) == 1
+
+
+def test_what_kills_its_worker_each_time_is_fetched_anew(
+    session: Session, server: ListServer, source: FilterSource, fetch: Fetch, clock: Clock
+) -> None:
+    server.pages["/list.txt"] = Page(names(30), etag='"v1"')
+    order = fetching.start(session, source.id, NOON)
+    assert order is not None
+    assert fetching.bring(order, QUICK, NOON) is not None
+    for _ in range(fetching.MOST_READINGS):
+        clock.advance(days=1)
+        started = fetching.start(session, source.id, clock.now)
+    assert started is not None
+    assert started.fetched is None
+    assert started.known == Known()
+    clock.advance(days=1)
+    assert fetch().outcome is FetchOutcome.ACCEPTED
+    assert len(server.asked) == 2
+
+
+def damaged(pack: Callable[[bytes], bytes]) -> bytes:
+    """A tarball of lists whose compressed stream is broken in the middle."""
+    out, lines = io.BytesIO(), names(30_000)
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for category in ("adult", "games"):
+            member = tarfile.TarInfo(f"blacklists/{category}/domains")
+            member.size = len(lines)
+            archive.addfile(member, io.BytesIO(lines))
+    packed = bytearray(pack(out.getvalue()))
+    middle = len(packed) // 2
+    packed[middle : middle + 64] = bytes(range(190, 254))
+    return bytes(packed)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+def test_a_damaged_archive_is_refused_and_the_mended_one_taken(
+    session: Session, server: ListServer, fetch: Fetch, clock: Clock, pack: Callable[[bytes], bytes]
+) -> None:
+    server.pages["/list.txt"] = Page(damaged(pack), etag='"v1"')
+    source = fetch()
+    assert source.outcome is FetchOutcome.NOT_A_LIST, source.reason
+    assert states(session, source) == []
+    server.pages["/list.txt"] = Page(names(30), etag='"v2"')
+    clock.advance(days=1)
+    assert fetch().outcome is FetchOutcome.ACCEPTED
+
+
+def test_a_piece_that_is_damaged_in_the_database_is_fetched_again(
+    session: Session, server: ListServer, source: FilterSource, fetch: Fetch, clock: Clock
+) -> None:
+    server.pages["/list.txt"] = Page(names(30), etag='"v1"')
+    order = fetching.start(session, source.id, NOON)
+    assert order is not None
+    assert fetching.bring(order, QUICK, NOON) is not None
+    session.execute(update(ContentChunk).values(content=b"no zlib"))
+    clock.advance(days=1)
+    assert fetch().outcome is FetchOutcome.NOT_A_LIST
+    clock.advance(days=1)
+    assert fetch().outcome is FetchOutcome.ACCEPTED
 
 
 # --- what must not be used ---------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from filter.lists.source import ListReport
 from fleet.accounts import service as accounts
 from fleet.clock import utc_now
 from fleet.errors import Conflict, Invalid, NotAllowed
-from fleet.filtering import fetching, listing, sources, tasks
+from fleet.filtering import contents, fetching, listing, sources, tasks
+from fleet.filtering.downloading import LIMITS
 from fleet.filtering.inspecting import UT1, Description, inspect, open_content, place_of
-from fleet.filtering.models import FetchOutcome, FilterSource, Publication
+from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication
 from fleet.filtering.policy_models import FilterEvent
 from fleet.filtering.sources import UT1_TERMS, Terms
 from fleet.scope import Role, Viewer
@@ -157,6 +158,21 @@ def test_another_address_is_fetched_from_the_start(
     assert "if-none-match" not in server.headers_of()
     session.refresh(source)
     assert source.outcome is FetchOutcome.ACCEPTED
+
+
+def test_what_came_from_another_address_is_not_judged(
+    session: Session, staff: Viewer, server: ListServer, clock: Clock
+) -> None:
+    server.pages |= {"/a": Page(b"a.example\n"), "/b": Page(b"b.example\nc.example\n")}
+    source = sources.add_source(session, staff, "x", replace(LIST, url=server.url("/a"), is_internal=True), NOON)
+    order = fetching.start(session, source.id, NOON)
+    assert order is not None
+    fetching.bring(order, LIMITS, NOON)  # and its worker dies
+    sources.change_source(session, staff, source.id, {"url": server.url("/b")}, NOON)
+    fetching.fetch_source(source.id, session.get_bind().engine, clock=clock)
+    good = contents.find_content(session, source.id, ContentState.GOOD)
+    assert good is not None
+    assert good.names == 2
 
 
 # --- trees -------------------------------------------------------------------------------------------------------
