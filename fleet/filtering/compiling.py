@@ -21,6 +21,7 @@ from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
 from fleet.filtering import deltas, policies, profiles, publications, serials, signing
+from fleet.filtering.folder import REPORTED, FolderHeld, check_folder
 from fleet.filtering.listing import open_lists
 from fleet.filtering.models import Publication
 from fleet.filtering.publications import Order
@@ -58,7 +59,7 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
     try:
         report = write_anew(order, workspace, out) if order.returns_to else compile_lists(order, config, workspace, out)
         finish(order, out, report, workspace)
-    except (*REFUSALS, NothingToPublish) as error:
+    except (*REFUSALS, NothingToPublish, FolderHeld) as error:
         give_up(order, str(error))
     except OSError as error:
         give_up(order, f"Fichier illisible ou disque plein : {error}")
@@ -70,8 +71,10 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
 
 
 def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, Any]:
-    """Compile, and tell what people read of it."""
-    return summary(compile_order(order, config, workspace, out))
+    """Compile, and tell what people read of it; raise FolderHeld for what no person should miss."""
+    report = summary(compile_order(order, config, workspace, out))
+    with SessionFactory() as session:
+        return report | {REPORTED: check_folder(session, NamesFile.open(out), is_accepted=order.accepts_folder)}
 
 
 def compile_order(order: Order, config: FleetConfig, workspace: Path, out: Path) -> CompileReport:

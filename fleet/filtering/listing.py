@@ -72,10 +72,14 @@ def under_source(source: ListSource, slug: str) -> ListSource:
     return source if source.slug.startswith(f"{slug}/") else replace(source, slug=f"{slug}/{source.slug}")
 
 
+def find_folder(session: Session) -> FilterSource | None:
+    """The source that is the controller's own folder; None when it is disabled."""
+    return session.scalar(select(FilterSource).where(FilterSource.slug == LOCAL, FilterSource.is_enabled))
+
+
 def find_local(session: Session) -> dict[str, str] | None:
     """How the folder's categories are called here; None when it is disabled."""
-    query = select(FilterSource.categories).where(FilterSource.slug == LOCAL, FilterSource.is_enabled)
-    return session.scalar(query)
+    return folder.categories if (folder := find_folder(session)) else None
 
 
 def list_good(session: Session) -> list[Good]:

@@ -25,6 +25,8 @@ MOST_ATTEMPTS = 5
 WAITING = (PublicationState.REQUESTED, PublicationState.COMPILING)
 DONE = (PublicationState.PUBLISHED, PublicationState.UNCHANGED, PublicationState.FAILED)
 PAUSED = "Un retour à une publication antérieure est en place : publiez pour reprendre les listes du moment."
+ACCEPTS = "accepts_folder"
+"""In the report of a request, until it is compiled."""
 SORTABLE = {"id": Publication.id, "serial": Publication.serial, "requested_at": Publication.requested_at}
 
 
@@ -37,17 +39,22 @@ class Order:
     attempt: int
     returns_to: UUID | None
     """The publication whose content is published anew; None: what the lists hold."""
+    accepts_folder: bool = False
+    """A person asked, and so takes the controller's own folder as it is."""
 
 
-def add_request(session: Session, by: str | None, now: datetime) -> Publication:
-    """A row that asks for a compile. One that nobody started yet serves both: it reads the sources when it starts."""
+def add_request(session: Session, by: str | None, now: datetime, *, accepts_folder: bool = False) -> Publication:
+    """A row that asks for a compile. One that nobody started yet serves both: it reads the sources when it starts.
+
+    ``accepts_folder``: a person asks for the very lists, and so answers for the controller's own folder.
+    """
     query = select(Publication).where(
         Publication.state == PublicationState.REQUESTED, Publication.returns_to.is_(None), Publication.night.is_(None)
     )
     waiting = session.scalar(query.order_by(Publication.serial).limit(1).with_for_update(skip_locked=True))
-    if waiting is not None:
-        return waiting
-    publication = Publication(requested_at=now, requested_by=by)
+    publication = waiting or Publication(requested_at=now, requested_by=by)
+    if accepts_folder:
+        publication.report = {ACCEPTS: True}
     session.add(publication)
     session.flush()
     return publication
@@ -97,7 +104,8 @@ def start(session: Session, publication_id: UUID, now: datetime) -> Order | None
     if publication.attempts > 1 or (latest is not None and latest.serial > publication.serial):
         # Serials follow the order of compiling, not of asking: what is compiled last is what filters must keep.
         publication.serial = session.scalars(select(NEXT_SERIAL)).one()
-    return Order(publication.id, publication.serial, publication.attempts, publication.returns_to)
+    accepts = publication.report.get(ACCEPTS, False) if publication.report else False
+    return Order(publication.id, publication.serial, publication.attempts, publication.returns_to, accepts)
 
 
 NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(Publication.__tablename__, "serial"))

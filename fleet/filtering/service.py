@@ -47,11 +47,11 @@ SERVICE_TITLES = {service.category: service.title for service in SERVICES.values
 
 def request_publication(session: Session, by: str | None, now: datetime) -> Publication:
     """Ask for a names file of what the lists hold now. Callers check the right; ``by`` is the name that the history
-    shows.
+    shows, None when no person asks. A person answers for the controller's own folder, whatever changed there.
 
     What was asked for and not started yet serves both: the row returned is then that one.
     """
-    publication = publications.add_request(session, by, now)
+    publication = publications.add_request(session, by, now, accepts_folder=by is not None)
     after_commit(session, tasks.compile_publication.delay, str(publication.id))
     return publication
 

@@ -147,7 +147,7 @@ def change_source(
     if changed & {"url", "format", "is_internal", "checksum_url"} and source.is_enabled:
         fetch_soon(session, source, now)
     if changed & {"is_enabled", "category", "categories", "format"}:
-        publish_soon(session, viewer, now)
+        publish_soon(session, viewer, now, accepts_folder=source.url is None)
     return source
 
 
@@ -209,9 +209,9 @@ def decide(session: Session, viewer: Viewer, content_id: UUID, verb: str, now: d
     return content
 
 
-def publish_soon(session: Session, viewer: Viewer, now: datetime) -> None:
+def publish_soon(session: Session, viewer: Viewer, now: datetime, *, accepts_folder: bool = False) -> None:
     """Ask for a publication of what the lists hold now."""
-    publication = publications.add_request(session, viewer.name, now)
+    publication = publications.add_request(session, viewer.name, now, accepts_folder=accepts_folder)
     after_commit(session, tasks.compile_publication.delay, str(publication.id))
 
 

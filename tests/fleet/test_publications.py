@@ -204,6 +204,62 @@ def test_without_the_controllers_own_folder(
     assert not knows(names, "casino.example")
 
 
+def at_night(session: Session, day: int) -> Publication:
+    """What the nightly run does."""
+    night = publications.add_nightly_request(session, NOON.date() + timedelta(days=day), NOON)
+    tasks.compile_publication(str(night))
+    return service.get_publication(session, night) if night else pytest.fail("no night")
+
+
+def test_a_folder_that_was_emptied_is_in_no_school_by_morning(
+    session: Session, with_lists: FleetConfig, lists: Path
+) -> None:
+    add_names(lists, *(f"n{n}.example" for n in range(1000)))
+    first = at_night(session, 1)
+    assert first.state is PublicationState.PUBLISHED  # nothing to compare with
+    domains = lists / "gambling" / "domains"
+    domains.write_text("".join(domains.read_text().splitlines(keepends=True)[:100]))
+    held = at_night(session, 2)
+    assert held.state is PublicationState.FAILED
+    assert "« gambling » a rétréci : 1\u202f002 noms avant, 100 noms maintenant." in (held.error or "")
+    assert "publiez" in (held.error or "")
+    assert service.find_latest(session) is first
+    asked = publish(session)  # a person has looked
+    assert asked.state is PublicationState.PUBLISHED
+    add_names(lists, "more.example")
+    assert at_night(session, 3).state is PublicationState.PUBLISHED
+
+
+def test_a_folder_closes_no_school_overnight(
+    session: Session, with_lists: FleetConfig, lists: Path, staff: Viewer
+) -> None:
+    publish(session)
+    add_names(lists, "education.gouv.fr")
+    source = fetched(session, "poker", b"poker.example\n")
+    sources.change_source(session, staff, source.id, {"category": "games"}, NOON)  # is no word about the folder
+    [asked] = publications.list_waiting(session)
+    tasks.compile_publication(str(asked))
+    held = service.get_publication(session, asked)
+    assert held.state is PublicationState.FAILED
+    assert "sites de l’éducation" in (held.error or "")
+    assert "education.gouv.fr" in (held.error or "")
+
+
+def test_who_disables_the_folder_knows_that_its_lists_go(
+    session: Session, with_lists: FleetConfig, lists: Path, staff: Viewer
+) -> None:
+    add_names(lists, *(f"n{n}.example" for n in range(1000)))
+    publish(session)
+    fetched(session, "poker", b"poker.example\n")
+    folder = listing.find_folder(session)
+    assert folder is not None
+    for is_enabled in (False, True):
+        sources.change_source(session, staff, folder.id, {"is_enabled": is_enabled}, NOON)
+        [asked] = publications.list_waiting(session)
+        tasks.compile_publication(str(asked))
+        assert service.get_publication(session, asked).state is PublicationState.PUBLISHED
+
+
 def test_the_folders_categories_may_have_other_names(
     session: Session, with_lists: FleetConfig, staff: Viewer, tmp_path: Path
 ) -> None:
