@@ -21,7 +21,11 @@ from fleet.paging import Listing, Page, paginate
 from fleet.scope import Action, Viewer
 
 KEPT = 50
-"""How many policies keep their content and what they were built from."""
+"""How many decisions one may return to: each is the first policy that was built from it."""
+KEPT_FILES = 20
+"""How many policies are kept besides, whatever they were for. Lessons and overrides, which end by themselves, make most
+of them: those push no decision out.
+"""
 POLICY_LOCK = 0x5052504F  # "PRPO": PostgreSQL advisory lock, held until the commit
 SORTABLE = {"id": FilterPolicy.id, "serial": FilterPolicy.serial, "made_at": FilterPolicy.made_at}
 NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(FilterPolicy.__tablename__, "serial"))
@@ -84,12 +88,14 @@ def _compile(session: Session, settings: PolicySettings, by: str | None, why: st
         except SettingsInvalid as error:
             raise Invalid("filtering.bad_policy", f"Ces réglages se contredisent : {error}.") from error
         content = out.read_bytes()
+    decisions = snapshots.take(session)
     return FilterPolicy(
         serial=serial,
         digest=report.digest,
         names_digest=names_digest,
         content=content,
-        decisions=snapshots.take(session),
+        decisions=decisions,
+        decisions_digest=snapshots.digest_of(decisions),
         size=report.size,
         made_at=now,
         by=by,
@@ -98,8 +104,12 @@ def _compile(session: Session, settings: PolicySettings, by: str | None, why: st
 
 
 def _prune(session: Session, newest: int) -> None:
-    kept = select(FilterPolicy.serial).order_by(FilterPolicy.serial.desc()).limit(KEPT)
-    session.execute(delete(FilterPolicy).where(FilterPolicy.serial < newest, FilterPolicy.serial.not_in(kept)))
+    serial, digest = FilterPolicy.serial, FilterPolicy.decisions_digest
+    files = select(serial).order_by(serial.desc()).limit(KEPT_FILES)
+    before = select(serial, digest, func.lag(digest).over(order_by=serial).label("before")).subquery()
+    is_first = before.c.decisions_digest.is_distinct_from(before.c.before)
+    decided = select(before.c.serial).where(is_first).order_by(before.c.serial.desc()).limit(KEPT)
+    session.execute(delete(FilterPolicy).where(serial < newest, serial.not_in(files), serial.not_in(decided)))
 
 
 def find_current(session: Session) -> FilterPolicy | None:

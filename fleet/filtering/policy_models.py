@@ -242,6 +242,7 @@ class FilterPolicy(HasId, Base):
     names_digest: Mapped[str]
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     decisions: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    decisions_digest: Mapped[str]  # of those: what tells one that people decided from one that a lesson made
     size: Mapped[int]
     made_at: Mapped[datetime]
     by: Mapped[str | None]  # None: the program itself

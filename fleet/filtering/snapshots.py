@@ -1,5 +1,6 @@
 """What a policy was built from, kept beside it as JSON, and put back when somebody returns to it."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,11 @@ Row = dict[str, Any]
 def take(session: Session) -> dict[str, Any]:
     """Every row of TABLES, by table."""
     return {table.name: [_as_json(dict(row)) for row in _rows(session, table)] for table in TABLES}
+
+
+def digest_of(snapshot: dict[str, Any]) -> str:
+    """The same for the same decisions: SHA-256, hex."""
+    return hashlib.sha256(msgspec.json.encode(snapshot, order="sorted")).hexdigest()
 
 
 def _rows(session: Session, table: Table) -> Iterable[Any]:

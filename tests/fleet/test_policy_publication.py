@@ -16,9 +16,11 @@ from filter.signing import SigningKey, trust
 from fleet.errors import NotAllowed, NotFound
 from fleet.filtering import editing, policies, presets, rooms, schedules, service
 from fleet.filtering.layers import LayerSettings, Mark, NameLine
+from fleet.filtering.lessons import start_lesson, stop_lesson
 from fleet.filtering.overrides import Wish, add_override
 from fleet.filtering.places import find_place
 from fleet.filtering.policy_models import FilterEvent, FilterLayer, FilterPolicy
+from fleet.paging import Page
 from fleet.scope import Role
 from tests.factories import NOON, make_collectivity, make_device, make_school
 from tests.fleet.deciding import current_settings, flat, make_room, opened, profile_named, viewer_of
@@ -147,11 +149,38 @@ def test_only_staff_returns(session: Session) -> None:
         policies.return_to(session, viewer_of(session), officer.user_id, NOON)
 
 
-def test_the_last_fifty_are_kept(session: Session) -> None:
+def test_a_school_day_of_lessons_pushes_no_decision_out(session: Session) -> None:
+    staff, school = viewer_of(session), make_school(session)
+    profile = service.ensure_default_profile(session)
+    room = make_room(session, staff, school)
+    service.update_profile(session, staff, profile.id, denied_names=["avant.example"], now=NOON)
+    good = opened(session).serial
+    service.update_profile(session, staff, profile.id, denied_names=["education.example"], now=NOON)
+    bad = opened(session).serial
+    for minute in range(policies.KEPT // 2 + 2):  # two policies each
+        now = NOON + timedelta(minutes=minute)
+        lesson = start_lesson(session, staff, room.id, minutes=5, names=["musee.example"], now=now)
+        stop_lesson(session, staff, lesson, now)
+    kept = policies.list_policies(session, Page(size=200)).rows
+    assert {good, bad} < {policy.serial for policy in kept}
+    assert len([policy for policy in kept if policy.serial > bad]) == policies.KEPT_FILES
+    [earlier] = [policy for policy in kept if policy.serial == good]
+    policies.return_to(session, staff, earlier.id, NOON)
+    assert profile.denied_names == ["avant.example"]
+
+
+def test_the_last_fifty_decisions_and_the_last_files_are_kept(session: Session) -> None:
+    staff, profile = viewer_of(session), service.ensure_default_profile(session)
+    decided = []
     for number in range(policies.KEPT + 3):
+        service.update_profile(session, staff, profile.id, denied_names=[f"n{number}.example"], now=NOON)
+        decided.append(opened(session).serial)
+    assert [p.serial for p in policies.list_policies(session, Page(size=200)).rows] == decided[:2:-1]
+    for number in range(policies.KEPT_FILES + 3):
         policies.publish(session, None, f"essai {number}", NOON, anew=True)
-    kept = policies.list_policies(session)
-    assert kept.total == policies.KEPT
+    kept = policies.list_policies(session, Page(size=200))
+    assert kept.total == policies.KEPT + policies.KEPT_FILES
+    assert {p.serial for p in kept.rows} >= set(decided[3:])
     assert policies.find_current(session) is kept.rows[0]
 
 
