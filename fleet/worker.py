@@ -37,6 +37,11 @@ SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "tell filters of devices and schools that moved": {
+        "task": "fleet.filtering.tasks.sweep_policy",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "compile the lists at night": {
         "task": "fleet.filtering.tasks.publish_nightly",
         "schedule": crontab(hour=2, minute=40),

@@ -40,7 +40,7 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
     """
     lock(session)
     settings = profiles.policy_settings(session, now)
-    settings_digest = hashlib.sha256(settings.to_json()).hexdigest()
+    settings_digest = _digest_of(settings)
     current = find_current(session)
     if current is not None and current.settings_digest == settings_digest and not anew:
         return current
@@ -73,6 +73,19 @@ def republish(session: Session, why: str, now: datetime) -> None:
     """Publish what the program itself changed, once there is a policy at all."""
     if find_current(session) is not None:
         publish(session, None, why, now)
+
+
+def catch_up(session: Session, now: datetime) -> None:
+    """Publish what became different without a change of decisions: a device moved or was removed, a school is another
+    collectivity's, something ended, the calendar goes on. Nobody waits for the look itself.
+    """
+    current = find_current(session)
+    if current is not None and current.settings_digest != _digest_of(profiles.policy_settings(session, now)):
+        publish(session, None, "Appareils, écoles ou dates", now)
+
+
+def _digest_of(settings: PolicySettings) -> str:
+    return hashlib.sha256(settings.to_json()).hexdigest()
 
 
 def _compile(session: Session, settings: PolicySettings, by: str | None, why: str, now: datetime) -> FilterPolicy:

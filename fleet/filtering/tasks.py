@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.filtering import compiling, fetching, publications, reports, requests
+from fleet.filtering import compiling, fetching, policies, publications, reports, requests
 from fleet.filtering.nights import night_of
 from fleet.worker import worker_config
 
@@ -48,6 +48,13 @@ def sweep_publications() -> None:
         waiting = publications.list_waiting(session)
     for publication_id in waiting[:1]:  # one turn at a time, oldest first; each one hands over the next
         compile_publication.delay(str(publication_id))
+
+
+@shared_task
+def sweep_policy() -> None:
+    """Publish the policy when devices or schools it speaks of changed elsewhere. Unchanged, it publishes nothing."""
+    with SessionFactory.begin() as session:
+        policies.catch_up(session, utc_now())
 
 
 @shared_task

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from alembic import command
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from filter.lists.titles import TITLES
@@ -17,12 +17,14 @@ from filter.safesearch import ENGINES
 from filter.schedules import is_active
 from filter.services import SERVICES
 from filter.settings import DayException, ScheduleSettings, Verdict, WeeklyRange, YouTube
+from fleet.db import SessionFactory
+from fleet.devices.models import Device
 from fleet.embedded.postgres import Postgres
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
-from fleet.filtering import editing, presets, rooms, schedules, service
+from fleet.filtering import editing, policies, presets, rooms, schedules, service, tasks
 from fleet.filtering.layers import BypassLine, CategoryLine, EngineLine, LayerSettings, Mark, NameLine, RewriteLine
 from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterLayer, FilterProfile, FilterSchedule
+from fleet.filtering.policy_models import FilterEvent, FilterLayer, FilterPolicy, FilterProfile, FilterSchedule
 from fleet.filtering.presets import CLASS_HOURS, PRESETS
 from fleet.filtering.profiles import policy_settings
 from fleet.migrate import alembic_config, migrate
@@ -220,6 +222,49 @@ def test_a_device_that_moved_leaves_the_room(session: Session, staff: Viewer, sc
     assert current_settings(session).labels == ()
     with pytest.raises(NotFound):
         rooms.remove_label(session, staff, device.id, NOON)
+
+
+def test_filters_hear_of_devices_and_schools_that_moved(own_database_url: str) -> None:
+    """Nothing in filtering changed: the sweep finds it, and publishes nothing the second time."""
+    engine = create_engine(own_database_url)
+    SessionFactory.configure(bind=engine)
+    with SessionFactory.begin() as session:
+        staff, school, town = viewer_of(session), make_school(session), make_collectivity(session)
+        room, device = make_room(session, staff, school), make_device(session, school=school)
+        moved_id, school_id = device.id, school.id
+        rooms.set_label(session, staff, device.id, profile_named(session, "ecrans"), room.id, NOON)
+        says = LayerSettings(names=(NameLine("mairie.example", Verdict.ALLOW),))
+        editing.set_layer(session, staff, find_place(session, staff, town.id), None, says, NOON)
+        other_id, town_id = make_school(session).id, town.id
+    swept()  # the calendar of today
+    with SessionFactory.begin() as session:
+        session.get_one(School, school_id).collectivity_id = town_id
+    assert swept() == 1
+    with SessionFactory.begin() as session:
+        assert {network.profile for network in current_settings(session).networks} == {
+            f"elementaire@{town_id.hex[:12]}"
+        }
+        assert [label.room for label in current_settings(session).labels] == [str(room.id)]
+        session.get_one(Device, moved_id).school_id = other_id
+    assert (swept(), swept()) == (1, 0)
+    with SessionFactory() as session:
+        assert [(label.profile, label.room) for label in current_settings(session).labels] == [("ecrans", "")]
+        assert session.scalars(select(FilterPolicy.by).order_by(FilterPolicy.serial.desc())).first() is None
+    engine.dispose()
+
+
+def swept() -> int:
+    """How many policies a run of the sweep made."""
+    with SessionFactory() as session:
+        before = session.scalars(select(func.max(FilterPolicy.serial))).one()
+    tasks.sweep_policy()
+    with SessionFactory() as session:
+        return len(session.scalars(select(FilterPolicy.id).where(FilterPolicy.serial > before)).all())
+
+
+def test_where_nothing_was_ever_published_the_sweep_publishes_nothing(session: Session) -> None:
+    policies.catch_up(session, NOON)
+    assert policies.find_current(session) is None
 
 
 def test_a_line_that_stays_keeps_its_schedule_and_its_lock(session: Session, staff: Viewer) -> None:
