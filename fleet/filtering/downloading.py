@@ -1,6 +1,7 @@
 """One download of one list: conditional, resumed, bounded, and never from where it must not come."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from fleet.filtering.reaching import Forbidden, Unreachable, check_url
 
 MOST_REDIRECTS = 5
 AGENT = "Preau (DNS filter lists for schools)"
-PIECE = 64 * 1024
+RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+"""Of an answer: its first and last byte, and how many the whole has (RFC 9110, 14.4)."""
 Resolve = Callable[[str, int], list[str]]
 """Host and port -> the addresses that may be connected to; raises Unreachable or Forbidden."""
 
@@ -76,14 +78,19 @@ def download(url: str, known: Known, sink: Sink, resolve: Resolve, limits: Limit
     with conversation(url, conditions(known), resolve, limits) as response:
         if response.status_code == httpx2.codes.NOT_MODIFIED:
             return False
-        resumes = check_status(response, known, sink)
+        total = check_status(response, known, sink)
+        resumes = total is not None
         etag, last_modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
-        encoded = response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}
-        if encoded:  # a part of it could not be taken up again
+        if is_encoded(response):  # a part of it could not be taken up again
             etag = last_modified = None
         sink.begin(etag, last_modified, resumes=resumes)
-        for data in bounded(response, known.received if resumes else 0, limits):
+        received = known.received if resumes else 0
+        for data in bounded(response, received, limits):
+            received += len(data)
             sink.write(data)
+        if total not in {None, received}:
+            sink.forget()
+            raise FetchFailed(FetchOutcome.BAD_ANSWER, f"{received} octets sont arrivés sur les {total} annoncés")
         return True
 
 
@@ -108,19 +115,35 @@ def conditions(known: Known) -> dict[str, str]:
     return headers
 
 
-def check_status(response: httpx2.Response, known: Known, sink: Sink) -> bool:
-    """Whether the body goes on where the last one was cut; raise FetchFailed for anything but a body."""
+def check_status(response: httpx2.Response, known: Known, sink: Sink) -> int | None:
+    """Bytes of the whole when the body goes on where the last one was cut, to the end; None when it is the whole.
+
+    Raise FetchFailed for anything else: a part that nobody asked for, or a shorter one, is not the list.
+    """
     if response.status_code == httpx2.codes.OK:
-        return False
+        return None
     if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
         sink.forget()
         raise FetchFailed(FetchOutcome.BROKEN_OFF, "la partie reçue ne vient pas de ce fichier : tout est repris")
     if response.status_code != httpx2.codes.PARTIAL_CONTENT:
         raise refusal(response)
-    if not response.headers.get("Content-Range", "").startswith(f"bytes {known.received}-"):
+    first, last, total = read_range(response.headers.get("Content-Range", ""))
+    was_asked = bool(known.partial_tag and known.received)
+    if not was_asked or first != known.received or last + 1 != total or is_encoded(response):
         sink.forget()
         raise FetchFailed(FetchOutcome.BAD_ANSWER, "le serveur a envoyé une autre partie que celle demandée")
-    return True
+    return total
+
+
+def read_range(header: str) -> tuple[int, int, int]:
+    """First byte, last byte and size of the whole; of what says less, a range that fits nothing."""
+    found = RANGE.fullmatch(header.strip())
+    return (int(found[1]), int(found[2]), int(found[3])) if found else (-1, -1, -1)
+
+
+def is_encoded(response: httpx2.Response) -> bool:
+    """Whether the body is compressed on its way."""
+    return response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}
 
 
 def refusal(response: httpx2.Response) -> FetchFailed:
@@ -142,15 +165,33 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 
 def bounded(response: httpx2.Response, received: int, limits: Limits) -> Iterator[bytes]:
     """The body, piece by piece, within the limits; raise FetchFailed."""
-    end = time.monotonic() + limits.total_seconds
-    for data in response.iter_bytes(PIECE):
+    if isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = Timed(response.stream, time.monotonic() + limits.total_seconds)
+    for data in response.iter_bytes():
         received += len(data)
         if received > limits.most_bytes:
             reason = f"plus de {limits.most_bytes >> 20} Mio" if limits.most_bytes >> 20 else "trop de données"
             raise FetchFailed(FetchOutcome.TOO_LARGE, reason)
         yield data
-        if time.monotonic() > end:
-            raise FetchFailed(FetchOutcome.BROKEN_OFF, "trop lent : la suite viendra au prochain essai")
+
+
+class Timed(httpx2.SyncByteStream):
+    """A body as it comes off the line: whatever it becomes, and however small its pieces, it ends in time."""
+
+    def __init__(self, inner: httpx2.SyncByteStream, end: float) -> None:
+        self.inner = inner
+        self.end = end
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces received; raise FetchFailed behind the one that is too late."""
+        for data in self.inner:
+            yield data
+            if time.monotonic() > self.end:
+                raise FetchFailed(FetchOutcome.BROKEN_OFF, "trop lent : la suite viendra au prochain essai")
+
+    def close(self) -> None:
+        """Close what it is read from."""
+        self.inner.close()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A web server of lists on loopback: it knows ETags, dates and ranges, and misbehaves as it is told."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ class Page:
     stalls_after: int | None = None
     """Nothing more comes behind so many bytes, while the connection stays open."""
     lies_about_range: bool = False
+    range_ends_early: int = 0
+    """A part is so many bytes shorter than what was asked, and says so."""
+    every_seconds: float = 0
+    """The body comes byte by byte, so long apart."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class ListServer:
         self.pages: dict[str, Page] = {}
         self.asked: list[Asked] = []
         self.released = threading.Event()
+        self.dribbled = 0
+        """Bytes sent one by one in the last answer."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
 
     @property
@@ -84,7 +91,9 @@ class ListServer:
             handler.send_header(name, value)
         handler.end_headers()
         if status in {200, 206}:
-            self.send(handler, page, page.body[first:])
+            self.send(
+                handler, page, page.body[first : len(page.body) - (page.range_ends_early if status == 206 else 0)]
+            )
 
     def headers(self, page: Page, status: int, first: int) -> dict[str, str]:
         found = {"ETag": page.etag, "Last-Modified": page.last_modified, **page.headers}
@@ -92,10 +101,21 @@ class ListServer:
         found["Content-Length"] = str(length)
         if status == 206:
             start = first + 1 if page.lies_about_range else first
-            found["Content-Range"] = f"bytes {start}-{len(page.body) - 1}/{len(page.body)}"
+            end = len(page.body) - page.range_ends_early
+            found["Content-Length"] = str(end - first)
+            found.setdefault("Content-Range", f"bytes {start}-{end - 1}/{len(page.body)}")
         return {name: value for name, value in found.items() if value is not None}
 
     def send(self, handler: BaseHTTPRequestHandler, page: Page, body: bytes) -> None:
+        self.dribbled = 0
+        for number in range(len(body) if page.every_seconds else 0):
+            if self.released.wait(page.every_seconds):
+                return
+            with contextlib.suppress(OSError):  # the client has left
+                handler.wfile.write(body[number : number + 1])
+            self.dribbled = number + 1
+        if page.every_seconds:
+            return
         end = page.cut_after if page.cut_after is not None else page.stalls_after
         handler.wfile.write(body[:end])
         handler.wfile.flush()

@@ -204,7 +204,14 @@ def test_a_weak_tag_proves_nothing_of_a_part(server: ListServer, fetch: Fetch, c
     assert "range" not in server.headers_of()
 
 
-@pytest.mark.parametrize("page", [Page(LARGE[: 2 * CHUNK], etag='"v1"'), Page(LARGE, '"v1"', lies_about_range=True)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        Page(LARGE[: 2 * CHUNK], etag='"v1"'),
+        Page(LARGE, '"v1"', lies_about_range=True),
+        Page(LARGE, '"v1"', range_ends_early=CHUNK),
+    ],
+)
 def test_a_part_that_does_not_fit_is_forgotten(
     session: Session, server: ListServer, fetch: Fetch, clock: Clock, page: Page
 ) -> None:
@@ -219,6 +226,16 @@ def test_a_part_that_does_not_fit_is_forgotten(
     assert fetch().outcome is FetchOutcome.ACCEPTED
 
 
+@pytest.mark.parametrize("told", [{}, {"Content-Range": "bytes 0-599/600"}, {"Content-Range": "bytes 0-599/9000"}])
+def test_a_part_that_nobody_asked_for_is_not_the_list(
+    session: Session, server: ListServer, fetch: Fetch, told: dict[str, str]
+) -> None:
+    server.pages["/list.txt"] = Page(names(30), etag='"v1"', status=206, headers=told)
+    source = fetch()
+    assert source.outcome is FetchOutcome.BAD_ANSWER
+    assert states(session, source) == []
+
+
 def test_a_server_that_falls_silent_is_left(session: Session, server: ListServer, fetch: Fetch) -> None:
     server.pages["/list.txt"] = Page(LARGE, etag='"v1"', stalls_after=CHUNK + 5)
     source = fetch()
@@ -229,6 +246,15 @@ def test_a_server_that_falls_silent_is_left(session: Session, server: ListServer
 def test_what_takes_too_long_in_all_is_left(server: ListServer, fetch: Fetch) -> None:
     server.pages["/list.txt"] = Page(LARGE)
     assert fetch(limits=Limits(total_seconds=0)).outcome is FetchOutcome.BROKEN_OFF
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_a_server_that_dribbles_is_left(server: ListServer, fetch: Fetch, headers: dict[str, str]) -> None:
+    """Never silent long enough, and all of it far from a full piece."""
+    sent = names(10) if not headers else gzip.compress(names(10))
+    server.pages["/list.txt"] = Page(sent, headers=headers, every_seconds=0.02)
+    assert fetch(limits=Limits(total_seconds=0.2)).outcome is FetchOutcome.BROKEN_OFF
+    assert 0 < server.dribbled < len(sent)
 
 
 def test_what_came_whole_before_its_worker_died_is_not_fetched_again(
