@@ -44,6 +44,7 @@ from filter.delta_tables import (
     Change,
     DeltaRefused,
     Tables,
+    check_counts,
     find_change,
     read_hashes_part,
     read_set_ids_part,
@@ -90,6 +91,7 @@ def make_parts(old: NamesFile, new: NamesFile, sections: dict[int, memoryview]) 
     """Every section in the cheapest way that leads to it."""
     known = find_sections(old.data, old.header)
     change = find_change(old, new)
+    check_counts(old.names, len(change.removed), len(change.added))
     derived = {
         SectionId.FANOUT: b"",
         SectionId.HASHES: write_hashes_part(change),
@@ -177,7 +179,7 @@ def read_tables(old: NamesFile, parts: list[Part]) -> Change:
     if set(derived) != set(TABLES) or derived[SectionId.FANOUT] or len({p.section for p in parts}) != len(parts):
         raise DeltaRefused("tables absentes ou en double")
     removed, added = read_hashes_part(derived[SectionId.HASHES], old.names)
-    return read_set_ids_part(derived[SectionId.SET_IDS], removed, added, len(old.sets))
+    return read_set_ids_part(derived[SectionId.SET_IDS], removed, added, old)
 
 
 def size_of(part: Part, known: dict[int, memoryview], tables: Tables) -> int:

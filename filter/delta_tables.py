@@ -15,6 +15,9 @@ COUNTS = struct.Struct("<II")
 UNSIGNED = 1 << 32
 BLOCK = 1 << 14
 """Names that are compared or renumbered at once."""
+MOST_MORE = 1_000_000
+"""Names that a delta adds to a small table; to a large one twice as many as it has. Beyond, the whole file is better,
+and nobody's small delta takes memory without end."""
 
 
 class DeltaRefused(Exception):
@@ -95,22 +98,35 @@ def write_set_ids_part(change: Change) -> bytes:
     return counts + shifts.tobytes() + write_growing(change.places) + ids
 
 
-def read_hashes_part(part: memoryview, names: int) -> tuple[list[int], list[int]]:
-    """Positions removed from the old table of so many names, and hashes added; raise DeltaRefused, struct.error."""
+def check_counts(names: int, removed: int, added: int) -> None:
+    """Raise DeltaRefused for more changes than a table of so many names takes."""
+    if removed > names or added > 2 * names + MOST_MORE:
+        raise DeltaRefused("plus de noms retirés ou ajoutés que la table n’en admet : le fichier entier est préférable")
+
+
+def read_hashes_part(part: memoryview, names: int) -> "tuple[array[int], array[int]]":
+    """Positions removed from the old table of so many names, and hashes added.
+
+    Raises DeltaRefused, struct.error, OverflowError.
+    """
     removed_count, added_count = COUNTS.unpack_from(part)
+    check_counts(names, removed_count, added_count)
     numbers = Varints(part[COUNTS.size :])
     removed, added = numbers.read_growing(removed_count), numbers.read_growing(added_count)
     numbers.end()
-    if (removed and removed[-1] >= names) or (added and added[-1] >> 64):
+    if removed and removed[-1] >= names:
         raise DeltaRefused("nom hors des tables")
     return removed, added
 
 
-def read_set_ids_part(part: memoryview, removed: list[int], added: list[int], sets: int) -> Change:
-    """The whole change; raise DeltaRefused, struct.error."""
+def read_set_ids_part(part: memoryview, removed: Sequence[int], added: Sequence[int], old: NamesFile) -> Change:
+    """The whole change; raise DeltaRefused, struct.error, OverflowError."""
     count, exceptions = COUNTS.unpack_from(part)
+    sets = len(old.sets)
     if count != sets:
         raise DeltaRefused("ensembles d’un autre fichier")
+    if exceptions > old.names - len(removed) + len(added):
+        raise DeltaRefused("plus de noms déplacés que la table n’en a")
     end = COUNTS.size + 4 * sets
     shifts = struct.unpack_from(f"<{sets}I", part, COUNTS.size)
     numbers = Varints(part[end:])
@@ -143,11 +159,14 @@ class Varints:
         self.data = data
         self.place = 0
 
-    def read(self, count: int) -> list[int]:
-        """So many numbers; raise DeltaRefused when they are not all there, or one is longer than 64 bits."""
+    def read(self, count: int) -> "array[int]":
+        """So many numbers, of eight bytes each; raise DeltaRefused when they are not all there, OverflowError."""
+        return array("Q", self.each(count))
+
+    def each(self, count: int) -> Iterator[int]:
         if count > len(self.data) - self.place:
             raise DeltaRefused("suite de nombres coupée")
-        return [self.read_one() for _ in range(count)]
+        return (self.read_one() for _ in range(count))
 
     def read_one(self) -> int:
         number = 0
@@ -159,9 +178,9 @@ class Varints:
                 return number
         raise DeltaRefused("nombre trop long")
 
-    def read_growing(self, count: int) -> list[int]:
-        """So many numbers, none smaller than the one before; raise DeltaRefused."""
-        return list(accumulate(self.read(count)))
+    def read_growing(self, count: int) -> "array[int]":
+        """So many numbers, none smaller than the one before; raise DeltaRefused, OverflowError."""
+        return array("Q", accumulate(self.each(count)))
 
     def end(self) -> None:
         """Raise DeltaRefused when bytes are left."""
@@ -191,7 +210,7 @@ class Tables:
 
     def runs(self) -> Iterator[tuple[int, int, bool]]:
         """(start, end, whether the next added name comes then): what is kept of the old table, in its order."""
-        places, place = [], 0
+        places, place = array("Q"), 0
         for value in self.change.added:
             place = bisect_left(self.old.hashes, value, place)
             places.append(place)

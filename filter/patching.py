@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -13,6 +14,8 @@ from filter.delta import DeltaRefused, apply_delta
 NICENESS = 10
 LONGEST_SECONDS = 300.0
 """A slow machine takes a minute; beyond this the whole file is fetched."""
+MOST_MEMORY = 1 << 30
+"""Bytes of address space of the other process, besides four times the old file: both files are mapped there."""
 
 
 async def apply_aside(old: Path, delta: Path, out: Path) -> None:
@@ -33,7 +36,17 @@ def apply_politely(old: Path, delta: Path, out: Path) -> str | None:
     """In the other process: why it is refused, or None. Those who ask names go first."""
     os.nice(NICENESS)
     try:
+        limit_memory(old.stat().st_size)
         apply_delta(old, delta, out)
     except (DeltaRefused, BundleRefused, OSError) as error:
         return str(error)
+    except MemoryError:
+        return "trop de mémoire demandée"
     return None
+
+
+def limit_memory(size: int) -> None:
+    """Let this process take what a file of so many bytes needs, and no more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = MOST_MEMORY + 4 * size
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

@@ -1,20 +1,25 @@
 """A delta gives the new names file byte by byte, or nothing at all."""
 
+import asyncio
 import hashlib
 import os
 import random
 import struct
 import time
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filter import delta_tables, patching
 from filter.bundle import NamesFile
+from filter.bundle_sections import SectionId
 from filter.compiler import compile_names
-from filter.delta import HEAD, MOST_PAYLOAD, DeltaRefused, apply_delta, make_delta
+from filter.delta import HEAD, MOST_PAYLOAD, PART, DeltaRefused, apply_delta, make_delta
 from filter.delta_tables import Varints, write_growing, write_varints
 from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
 from filter.signing import trust
@@ -168,6 +173,76 @@ def test_a_file_larger_than_its_parts_is_refused_before_it_is_written(pair: tupl
     assert "longueur" in refusal(tmp_path, old, packed(delta, bytes(head) + payload_of(delta)[192:]))
 
 
+def part_at(payload: bytes, section: SectionId) -> int:
+    """Where the head of a section's part stands."""
+    place = 192
+    while PART.unpack_from(payload, place)[0] != section:
+        place += PART.size + PART.unpack_from(payload, place)[2]
+    return place
+
+
+def with_part(delta: bytes, section: SectionId, content: bytes) -> bytes:
+    """The delta with other content for a derived section."""
+    payload = payload_of(delta)
+    place = part_at(payload, section)
+    number, way, size = PART.unpack_from(payload, place)
+    head = PART.pack(number, way, len(content))
+    return packed(delta, payload[:place] + head + content + payload[place + PART.size + size :])
+
+
+@pytest.mark.parametrize(
+    ("section", "counts"),
+    [
+        (SectionId.HASHES, (402, 0)),
+        (SectionId.HASHES, (0, 2_000_000)),
+        (SectionId.SET_IDS, (None, 1_000)),
+    ],
+)
+def test_more_numbers_than_tables_can_have_are_not_even_read(
+    pair: tuple[Path, Path], tmp_path: Path, section: SectionId, counts: tuple[int | None, int]
+) -> None:
+    """A number is one byte here and forty in memory: a small delta would take gigabytes."""
+    old, new = pair
+    sets = len(NamesFile.open(old).sets)
+    first, second = counts
+    fixed = struct.pack("<II", sets if first is None else first, second) + (bytes(4 * sets) if first is None else b"")
+
+    delta = with_part(make_delta(old, new), section, fixed + bytes(2_000_000))
+
+    assert "plus de noms" in refusal(tmp_path, old, delta)
+
+
+def test_no_delta_is_made_that_would_be_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delta_tables, "MOST_MORE", 0)
+    old = write(tmp_path / "old", 1, jeux=["un.example"])
+    new = write(tmp_path / "new", 2, jeux=["deux.example", "trois.example", "quatre.example"])
+    with pytest.raises(DeltaRefused, match="plus de noms"):
+        make_delta(old, new)
+
+
+def take_too_much() -> str:
+    """In another process: what comes of four gigabytes under the limit for an empty file."""
+    patching.limit_memory(0)
+    try:
+        return str(len(bytearray(4 << 30)))
+    except MemoryError:
+        return "refused"
+
+
+def test_the_process_that_applies_it_cannot_take_the_machine_with_it() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert pool.submit(take_too_much).result() == "refused"
+
+
+def test_applied_in_a_process_of_its_own(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    old, new = pair
+    (tmp_path / "delta").write_bytes(make_delta(old, new))
+
+    asyncio.run(patching.apply_aside(old, tmp_path / "delta", tmp_path / "made"))
+
+    assert (tmp_path / "made").read_bytes() == new.read_bytes()
+
+
 def mutate(delta: bytes, chance: random.Random) -> bytes:
     """The payload or its frame changed in a few places, compressed again."""
     payload = bytearray(payload_of(delta))
@@ -235,6 +310,6 @@ def test_numbers_are_read_back(numbers: set[int]) -> None:
     growing = sorted(numbers)
     reader = Varints(memoryview(write_growing(growing) + write_varints(growing)))
 
-    assert reader.read_growing(len(growing)) == growing
-    assert reader.read(len(growing)) == growing
+    assert reader.read_growing(len(growing)).tolist() == growing
+    assert reader.read(len(growing)).tolist() == growing
     reader.end()
