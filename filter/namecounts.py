@@ -11,6 +11,7 @@ import logging
 import math
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MOST_ROWS = 1_000_000
 MOST_BYTES = 200 << 20
 PAGE = 4096
 FLUSH_SECONDS = 30.0
+CERTAIN_SECONDS = 6 * 3600.0
+"""How long a day must have been today's before others are forgotten for it: a clock may jump, and come back."""
 FEW = 3
 """Names asked by fewer devices go first when room is needed."""
 COLUMNS, BITS = 4, 60
@@ -77,13 +80,24 @@ class NameCount:
 class NameCounts:
     """The store of one filter. ``count`` is called for every query; everything else happens beside them."""
 
-    def __init__(self, folder: Path, days: int, now: Callable[[], datetime], dropped: Callable[[], None]) -> None:
-        """``days`` are kept, at most MOST_DAYS. ``dropped`` is told of every query that found no room."""
+    def __init__(
+        self,
+        folder: Path,
+        days: int,
+        now: Callable[[], datetime],
+        dropped: Callable[[], None],
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``days`` are kept, at most MOST_DAYS. ``dropped`` is told of every query that found no room.
+
+        ``elapsed``: seconds that never jump.
+        """
         self.path = folder / FILE
         self.days = min(days, MOST_DAYS)
         self.now = now
         self.dropped = dropped
-        self.day = today(now)
+        self.elapsed = elapsed
+        self.day, self.began = today(now), elapsed()
         self.key = secrets.token_bytes(16)
         self.pending: dict[Key, list[int]] = {}
 
@@ -139,14 +153,13 @@ class NameCounts:
             with opened(self.path) as store:
                 self.write(store, rows)
                 self.begin_day()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             log.warning("name counts were not written", extra={"error": str(error)})
 
     def write(self, store: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Add the rows; when the file is full, make room and try once more."""
-        oldest = (date.fromisoformat(self.day) - timedelta(days=self.days - 1)).isoformat()
-        with store:
-            store.execute("DELETE FROM counts WHERE day < ?", (oldest,))
+        if self.elapsed() - self.began >= CERTAIN_SECONDS:
+            self.forget_other_days(store)
         try:
             with store:
                 store.executemany(ADD, rows)
@@ -158,10 +171,17 @@ class NameCounts:
         if kept > MOST_ROWS:
             make_room(store, kept - MOST_ROWS)
 
+    def forget_other_days(self, store: sqlite3.Connection) -> None:
+        """Those that are too old, and those that a wrong clock left in the future."""
+        day = date.fromisoformat(self.day)
+        oldest, last = day - timedelta(days=self.days - 1), day + timedelta(days=1)
+        with store:
+            store.execute("DELETE FROM counts WHERE day < ? OR day > ?", (oldest.isoformat(), last.isoformat()))
+
     def begin_day(self) -> None:
         """With a new day the old key is gone for good."""
         if (day := today(self.now)) != self.day:
-            self.day, self.key = day, secrets.token_bytes(16)
+            self.day, self.began, self.key = day, self.elapsed(), secrets.token_bytes(16)
             self.key = self.find_key()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filter import namecounts
-from filter.namecounts import FILE, NameCount, NameCounts, estimate, read_counts
+from filter.namecounts import CERTAIN_SECONDS, FILE, NameCount, NameCounts, estimate, read_counts
 from tests.filter.running import RunningFilter
 from tests.filter.scripted import free_port
 
@@ -20,6 +20,7 @@ A, AAAA, HTTPS, TXT = 1, 28, 65, 16
 class Clock:
     def __init__(self) -> None:
         self.at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+        self.elapsed = 0.0
 
     def __call__(self) -> datetime:
         return self.at
@@ -35,7 +36,7 @@ def make(tmp_path: Path, clock: Clock) -> Callable[..., NameCounts]:
     """A started store; a second one is a restart."""
 
     def start(days: int = 7, dropped: Callable[[], None] = lambda: None) -> NameCounts:
-        counts = NameCounts(tmp_path, days, clock, dropped)
+        counts = NameCounts(tmp_path, days, clock, dropped, lambda: clock.elapsed)
         counts.start()
         return counts
 
@@ -107,8 +108,41 @@ def test_old_days_go(make: Callable[..., NameCounts], tmp_path: Path, clock: Clo
         clock.at += timedelta(days=1)
         counts.begin_day()
     counts.flush()
+    assert len(kept(tmp_path)) == 3, "the day is not certain yet"
+    clock.elapsed += CERTAIN_SECONDS
+    counts.flush()
     assert [each.name for each in kept(tmp_path)] == ["trois.example"]
     assert NameCounts(tmp_path, 10_000, clock, lambda: None).days == 365
+
+
+def test_a_clock_that_jumps_and_comes_back_forgets_nothing(
+    make: Callable[..., NameCounts], tmp_path: Path, clock: Clock
+) -> None:
+    """What was counted meanwhile stands under a day years away: it goes, and the week stays."""
+    counts = make()
+    for name, days in (("vrai.example", 0), ("loin.example", 3_700), ("apres.example", -3_700)):
+        clock.at += timedelta(days=days)
+        counts.begin_day()
+        counts.count(name, A, "ecole", "10.0.0.1")
+        counts.flush()
+        clock.elapsed += CERTAIN_SECONDS / 2
+    counts.flush()
+    assert {each.name for each in kept(tmp_path)} == {"vrai.example", "loin.example", "apres.example"}
+    clock.elapsed += CERTAIN_SECONDS
+    counts.flush()
+    assert {each.name for each in kept(tmp_path)} == {"vrai.example", "apres.example"}
+
+
+def test_a_disk_that_fails_does_not_end_the_counting(make: Callable[..., NameCounts], tmp_path: Path) -> None:
+    counts = make()
+    folder, gone = counts.path.parent, tmp_path / "nulle part" / FILE
+    counts.path = gone
+    counts.count("perdu.example", A, "ecole", "10.0.0.1")
+    counts.flush()
+    counts.path = folder / FILE
+    counts.count("jeu.example", A, "ecole", "10.0.0.1")
+    counts.flush()
+    assert [each.name for each in kept(tmp_path)] == ["jeu.example"]
 
 
 def test_names_of_the_school_itself_are_not_counted(make: Callable[..., NameCounts], tmp_path: Path) -> None:
