@@ -263,10 +263,11 @@ def test_an_old_answer_bridges_an_outage_but_not_for_ever() -> None:
 
 def test_a_stale_answer_says_thirty_seconds() -> None:
     kept = keep(truth(TRUTH), dnssec_ok=False)
+    ttl = slice(kept.body + 6, kept.body + 10)
 
-    assert kept.aged(3600, stale=True)[6:10] == (30).to_bytes(4, "big")
-    assert kept.aged(3600)[6:10] == bytes(4)
-    assert kept.aged(20)[6:10] == (40).to_bytes(4, "big")
+    assert kept.aged(3600, stale=True)[ttl] == (30).to_bytes(4, "big")
+    assert kept.aged(3600)[ttl] == bytes(4)
+    assert kept.aged(20)[ttl] == (40).to_bytes(4, "big")
 
 
 @pytest.mark.parametrize(
