@@ -138,6 +138,10 @@ class Tags:
     policy: str
     names: str
 
+    def has_heard(self, names: str | None) -> bool:
+        """Whether there is nothing to tell who last heard of these names; None: it does not say."""
+        return not self.names or names is None or is_known(names, self.names)
+
 
 @router.api_route("/policy", methods=["GET", "HEAD"], response_class=Response)
 async def get_policy(
@@ -146,19 +150,21 @@ async def get_policy(
     authorization: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
     accept_encoding: Annotated[str | None, Header()] = None,
+    x_preau_names: Annotated[str | None, Header()] = None,
     wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT)] = 0,
 ) -> Response:
     """The current policy; ``X-Preau-Names`` is the tag of the current names file, on 200 and 304. It travels as gzip to
     who accepts that, under the same tag made weak (RFC 9110, 8.8.1): the same file in other bytes.
 
-    With ``wait``, a filter that has this policy already is answered when the policy or the names change, or after so
-    many seconds. It holds no database connection meanwhile.
+    With ``wait``, a filter that has this policy already, and has heard of these names if it says of which
+    (``X-Preau-Names``), is answered when the policy or the names change, or after so many seconds. It holds no database
+    connection meanwhile.
     """
     end = time.monotonic() + wait
     bell = bell_of(request.app) if wait else None
     ring = bell.next_ring() if bell else None
     first = tags = await run_in_threadpool(greet, authorization, now)
-    while bell and ring and tags == first and is_known(if_none_match, tags.policy):
+    while bell and ring and tags == first and is_known(if_none_match, tags.policy) and tags.has_heard(x_preau_names):
         left = end - time.monotonic()
         if left <= 0:
             break

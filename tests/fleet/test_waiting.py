@@ -115,6 +115,28 @@ def test_what_an_answer_is_held_is_no_slowness(app: FastAPI, session: Session, a
     assert held > at_once == 0
 
 
+def test_who_missed_the_news_of_names_is_not_held(app: FastAPI, session: Session, asking: dict[str, str]) -> None:
+    """They changed between two of its questions: it would hear of them a whole wait later."""
+    policy = policies.publish(session, None, "essai", NOON)
+    known = asking | {"If-None-Match": f'"{policy.etag}"'}
+    scopes: list[Scope] = []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    def is_held(**heard: str) -> bool:
+        answer = TestClient(watched).get(POLICY, params={"wait": 1}, headers=known | heard)
+        assert answer.status_code == 304
+        return HELD in scopes[-1]
+
+    assert is_held(**{"X-Preau-Names": '"gone.1"'}), "there are no names to hear of"
+    names = store(session, b"names")
+    assert is_held()
+    assert is_held(**{"X-Preau-Names": f'"{names.etag}"'})
+    assert not is_held(**{"X-Preau-Names": '"gone.1"'})
+
+
 # --- the bell ----------------------------------------------------------------------------------------------------
 
 
