@@ -63,7 +63,9 @@ def with_gateway(with_controller: Installed) -> WithGateway:
     site = with_controller.site
     before = site.reachable()
     site.preau("filter", "publish")
-    site.variables["gateway_credential"] = site.preau("filter", "register", "passerelle").split()[0]
+    told = site.preau("filter", "register", "passerelle").splitlines()
+    credential = next(line for line in told if "." in line and " " not in line)
+    site.variables["gateway_credential"] = "\n".join([credential, *(t for t in told if t.startswith("ed25519 "))])
     applied = site.apply("gateway.yml")
     site.start_unit(site.gateway, "preau-filter")
     site.wait_for_filter()

@@ -64,14 +64,14 @@ def test_a_blocked_page_says_why_in_french(with_gateway: WithGateway) -> None:
 def test_the_controller_hears_from_its_filter(with_gateway: WithGateway) -> None:
     site = with_gateway.site
     wait_until(lambda: "à jour" in site.preau("filter", "list"), "a report of the filter")
-    assert '"WARNING"' not in site.log("preau-filter").read_text().split("bundle in use")[1]
+    assert '"WARNING"' not in site.log("preau-filter").read_text().split("pair in use")[1]
 
 
 def test_its_credential_is_readable_by_the_filter_alone(with_gateway: WithGateway) -> None:
     gateway = with_gateway.site.gateway
     seen = gateway.run("stat", "-c", "%a %U %G", "/etc/preau/filter.credential")
     assert seen.strip() == "640 root preau-filter"
-    secret = gateway.read("/etc/preau/filter.credential").strip()
+    secret = gateway.read("/etc/preau/filter.credential").splitlines()[0]
     assert secret not in with_gateway.applied.output
     (pid,) = gateway.run("pgrep", "-u", "preau-filter").split()
     environment = gateway.run("cat", f"/proc/{pid}/environ")

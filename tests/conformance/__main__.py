@@ -48,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not files:
         print(f"no case files in {given.directory}", file=sys.stderr)
         return 2
-    logging.disable(logging.CRITICAL)  # the filter's own log would mix with the report
     differences = read_differences(given.differences)
     results = [run_file(path, KINDS) for path in files]
     for result in results:
@@ -88,4 +87,5 @@ def show_total(results: Sequence[FileResult], unexplained: Sequence[Outcome]) ->
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # the filter's own log would mix with the report
     sys.exit(main())

@@ -37,8 +37,9 @@ def kdig(stack: Stack, name: str, *options: str) -> Answer:
 
 
 def explain(stack: Stack, name: str) -> str:
-    bundle = stack.up.layout.filter / "bundles" / "bundle.preau"
-    command = [sys.executable, "-P", "-m", "filter", "explain", "--bundle", str(bundle), name]
+    kept = stack.up.layout.filter / "bundles"
+    files = ["--bundle", str(kept / "names"), "--policy", str(kept / "policy")]
+    command = [sys.executable, "-P", "-m", "filter", "explain", *files, name]
     return subprocess.run(command, capture_output=True, text=True, env=plain_environment(), check=True).stdout
 
 
@@ -67,7 +68,7 @@ def test_explain_gives_the_list_and_the_profile(stack: Stack) -> None:
     said = explain(stack, BLOCKED)
     assert "BLOQUÉ" in said
     assert "Jeux d’argent" in said
-    assert "École" in said
+    assert "Élémentaire" in said
     assert "PERMIS" in explain(stack, ALLOWED)
 
 
