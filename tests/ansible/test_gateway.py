@@ -63,7 +63,8 @@ def test_a_blocked_page_says_why_in_french(with_gateway: WithGateway) -> None:
 
 def test_the_controller_hears_from_its_filter(with_gateway: WithGateway) -> None:
     site = with_gateway.site
-    wait_until(lambda: "à jour" in site.preau("filter", "list"), "a report of the filter")
+    # Its first report may be from before it had lists; the next comes after 15 to 45 seconds.
+    wait_until(lambda: "à jour" in site.preau("filter", "list"), "a report of the filter", seconds=90)
     assert '"WARNING"' not in site.log("preau-filter").read_text().split("pair in use")[1]
 
 
