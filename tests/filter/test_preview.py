@@ -27,6 +27,14 @@ class Told(TypedDict):
     allowed: list[dict[str, object]]
 
 
+def start_counts(folder: Path) -> NameCounts:
+    """A started store whose key is always the same: with some keys two of five devices light one bit and count once."""
+    counts = NameCounts(folder, 7, lambda: NOON, lambda: None)
+    counts.key = bytes(16)
+    counts.start()
+    return counts
+
+
 @pytest.fixture
 def pairs(tmp_path: Path) -> Pairs:
     """Before and after: jeu2 newly in a list, jeu1 no longer."""
@@ -41,8 +49,7 @@ def pairs(tmp_path: Path) -> Pairs:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """Counts of a filter: jeu2 asked by 5 devices of school, jeu1 by 4, rare.jeu2 by 2."""
-    counts = NameCounts(tmp_path, 7, lambda: NOON, lambda: None)
-    counts.start()
+    counts = start_counts(tmp_path)
     for name, clients in (("www.jeu2.example", 5), ("jeu1.example", 4), ("rare.jeu2.example", 2), ("jeu.example", 9)):
         for client in range(clients):
             for _ in range(10):
@@ -140,8 +147,7 @@ def test_a_change_of_policy_alone_and_at_another_time(tmp_path: Path, store: Pat
 def test_a_profile_that_is_gone_is_judged_by_the_default_one(
     tmp_path: Path, compile_lists: Callable[..., Path]
 ) -> None:
-    counts = NameCounts(tmp_path, 7, lambda: NOON, lambda: None)
-    counts.start()
+    counts = start_counts(tmp_path)
     for client in range(4):
         counts.count("jeu.example", 1, "disparu", f"10.0.0.{client}")
     counts.flush()
