@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.names import COUNT, SHARES, SYNTHETIC, tree
 from filter.compiler import CompileReport, compile_names
-from filter.delta import apply_delta, make_delta
+from filter.layout.delta import apply_delta, make_delta
 from filter.lists.ut1 import read_ut1
 
 GONE, MOVED = 0.005, 0.002

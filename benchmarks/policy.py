@@ -25,11 +25,12 @@ from fleet.devices.models import Device, DeviceKind, DeviceStatus, Platform
 from fleet.embedded.layout import ROOT_STATE
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
-from fleet.filtering import lessons, service
-from fleet.filtering.layers import LayerSettings, NameLine
-from fleet.filtering.packing import pack
-from fleet.filtering.policy_models import FilterLabel, FilterLayer, FilterNetwork, FilterRoom
-from fleet.filtering.profiles import policy_settings
+from fleet.filtering import service
+from fleet.filtering.exceptions import lessons
+from fleet.filtering.gateways.packing import pack
+from fleet.filtering.policy.layers import LayerSettings, NameLine
+from fleet.filtering.policy.models import FilterLabel, FilterLayer, FilterNetwork, FilterRoom
+from fleet.filtering.policy.profiles import policy_settings
 from fleet.migrate import migrate
 from fleet.schools.models import School, SchoolLevel
 from fleet.scope import Grant, Role, Viewer

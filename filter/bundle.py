@@ -62,10 +62,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
-from filter.bundle_addresses import AddressTable
-from filter.bundle_header import BundleRefused, Header, Kind, Sign, Verify, check_content, read_header
-from filter.bundle_rules import read_rules
-from filter.bundle_sections import ListInfo, Member, SectionId, find_sections, read_sets
+from filter.layout.addresses import AddressTable
+from filter.layout.header import BundleRefused, Header, Kind, Sign, Verify, check_content, read_header
+from filter.layout.rules import read_rules
+from filter.layout.sections import ListInfo, Member, SectionId, find_sections, read_sets
 
 __all__ = ["BundleRefused", "Header", "Kind", "ListInfo", "Member", "NamesFile", "PolicyFile", "Sign", "Verify"]
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 from filter.bundle import ListInfo, Member, Sign
-from filter.bundle_writer import write_names, write_policy
 from filter.domains import DEFAULT_KEY, hash_name
+from filter.layout.writer import write_names, write_policy
 from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
 from filter.lists.fast import FastReader
 from filter.lists.lines import read_chunks

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from filter.namecounts import DEFAULT_DAYS, MOST_DAYS
-from filter.replies import Address
+from filter.serving.replies import Address
 from filter.signing import KeyInvalid, read_public_keys
 
 DNS_PORT = 53

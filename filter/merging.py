@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
-from filter.bundle_writer import NameTable, fanout_bits
+from filter.layout.writer import NameTable, fanout_bits
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from siphash24 import siphash13
 
-from filter.wire import AAAA, HTTPS, SVCB, A
+from filter.serving.wire import AAAA, HTTPS, SVCB, A
 
 log = logging.getLogger("filter")
 

@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 from filter.clients import NetworkInvalid, parse_network
+from filter.deciding.safesearch import ENGINES
 from filter.names import NameRefused, clean_name
-from filter.safesearch import ENGINES
 from filter.schedules import problems as problems_of_schedule
 from filter.settings import (
     LabelSettings,

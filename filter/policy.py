@@ -7,22 +7,16 @@ from typing import NamedTuple
 
 from filter.addresses import is_private, readings
 from filter.bundle import BundleRefused, NamesFile, PolicyFile
-from filter.bypass import BYPASS_NAMES
 from filter.clients import NetworkInvalid, Networks
-from filter.decisions import (
-    ALLOWED_BY_DEFAULT,
-    LESSON_TTL,
-    Action,
-    AnswerRecord,
-    Decision,
-    Query,
-    Rewrite,
-)
-from filter.listreplies import action_for_target, under_target
+from filter.deciding.bypass import BYPASS_NAMES
+from filter.deciding.decisions import ALLOWED_BY_DEFAULT, LESSON_TTL, Action, AnswerRecord, Decision, Query, Rewrite
+from filter.deciding.listreplies import action_for_target, under_target
+from filter.deciding.profiles import Clocks, Moment, Profile, Shelf, in_room, make_profile
+from filter.deciding.safesearch import rewrite_for
+from filter.deciding.special import CANARIES, is_public, special_action
+from filter.deciding.verdicts import NamesIndex
 from filter.lists.entries import ReplyRecord
 from filter.names import name_and_parents
-from filter.profiles import Clocks, Moment, Profile, Shelf, in_room, make_profile
-from filter.safesearch import rewrite_for
 from filter.schedules import problems
 from filter.settings import (
     LabelSettings,
@@ -34,8 +28,6 @@ from filter.settings import (
     Verdict,
     hash_label,
 )
-from filter.special import CANARIES, is_public, special_action
-from filter.verdicts import NamesIndex
 
 __all__ = [
     "ALLOWED_BY_DEFAULT", "LESSON_TTL", "REWRITES", "RULES", "Action", "AnswerRecord", "Case", "Decision", "Policy",

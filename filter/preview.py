@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from filter.decisions import Action, Decision, Query
+from filter.deciding.decisions import Action, Decision, Query
 from filter.namecounts import NameCount, read_counts
 from filter.names import NameRefused, clean_name
 from filter.policy import Policy, Profile, decide

@@ -9,25 +9,25 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from filter import namecounts
-from filter.asking import Desk
-from filter.blockpage import BlockPage
 from filter.bundle import BundleRefused
-from filter.cache import Cache
 from filter.config import Endpoint, FilterConfig, LocalFiles
-from filter.controller import make_client
-from filter.conversation import Conversation
-from filter.handler import Handler
-from filter.lookup import Lookup
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
-from filter.pair import Pair, open_pair
-from filter.reporter import Reporter
-from filter.requests import Box, Courier
-from filter.server import DnsServer
+from filter.serving.asking import Desk
+from filter.serving.blockpage import BlockPage
+from filter.serving.cache import Cache
+from filter.serving.handler import Handler
+from filter.serving.lookup import Lookup
+from filter.serving.requests import Box, Courier
+from filter.serving.server import DnsServer
+from filter.serving.upstream import Server, Upstreams
+from filter.serving.webserver import Request, Respond, Response, WebServer
 from filter.signing import trust
-from filter.updater import Refusal, Updater
-from filter.upstream import Server, Upstreams
-from filter.webserver import Request, Respond, Response, WebServer
+from filter.updates.controller import make_client
+from filter.updates.conversation import Conversation
+from filter.updates.pair import Pair, open_pair
+from filter.updates.reporter import Reporter
+from filter.updates.updater import Refusal, Updater
 
 log = logging.getLogger("filter")
 

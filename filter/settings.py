@@ -186,7 +186,7 @@ class ProfileSettings:
     names: tuple[NameRule, ...] = ()
     """Own names; the longer beats the shorter, and allowed beats denied for one and the same."""
     safe_search: tuple[str, ...] = ()
-    """Engines (keys of filter.safesearch.ENGINES)."""
+    """Engines (keys of filter.deciding.safesearch.ENGINES)."""
     youtube: YouTube = YouTube.OFF
     block_mode: BlockMode = BlockMode.PAGE
     closes_bypass: bool = True
@@ -233,7 +233,7 @@ class PolicySettings:
     private_names: tuple[str, ...] = ()
     """Public-looking names that may have private addresses: the school's own servers."""
     closed_categories: tuple[str, ...] = field(default=("doh",))
-    """Categories that ``closes_bypass`` blocks, besides the names of filter.bypass."""
+    """Categories that ``closes_bypass`` blocks, besides the names of filter.deciding.bypass."""
 
     @classmethod
     def from_json(cls, content: bytes | memoryview | Mapping[str, object]) -> Self:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from filter.bundle_header import BundleRefused, Verify
+from filter.layout.header import BundleRefused, Verify
 
 PUBLIC_BYTES = 32
 
@@ -29,7 +29,7 @@ def key_id(public: bytes) -> int:
 
 
 class SigningKey:
-    """A private key. ``sign`` is what filter.bundle_writer and filter.compiler take."""
+    """A private key. ``sign`` is what filter.layout.writer and filter.compiler take."""
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self.private = private

@@ -8,7 +8,7 @@ from fleet.devices import models as devices
 from fleet.enrollment import models as enrollment
 from fleet.ent import models as ent
 from fleet.filtering import models as filtering
-from fleet.filtering import policy_models as filtering_policy
+from fleet.filtering.policy import models as filtering_policy
 from fleet.schools import models as schools
 from fleet.tickets import models as tickets
 

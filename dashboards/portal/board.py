@@ -16,9 +16,10 @@ from fleet.configuration.states import state_of
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.models import DeviceStatus
-from fleet.filtering import requests, sources
 from fleet.filtering import service as filtering
-from fleet.filtering.policy_models import RequestStatus
+from fleet.filtering.exceptions import requests
+from fleet.filtering.lists import sources
+from fleet.filtering.policy.models import RequestStatus
 from fleet.paging import Page
 from fleet.scope import Viewer
 from fleet.tickets import service as tickets

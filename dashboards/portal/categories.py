@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from filter.lists.titles import TITLES
-from fleet.filtering.catalogue import service_groups
+from fleet.filtering.lists.catalogue import service_groups
 from fleet.filtering.service import SERVICE_TITLES
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -24,10 +24,11 @@ from dashboards.portal.uncovered import coverage
 from dashboards.portal.words import Word
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.filtering import requests, sources
 from fleet.filtering import service as filtering
+from fleet.filtering.exceptions import requests
+from fleet.filtering.lists import sources
 from fleet.filtering.models import FilterNode, Publication
-from fleet.filtering.policy_models import FilterPolicy, RequestStatus
+from fleet.filtering.policy.models import FilterPolicy, RequestStatus
 from fleet.paging import Page
 from fleet.scope import Action
 

@@ -11,7 +11,7 @@ from dashboards.portal.listing import AskedPage, Blank, Search, within
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.db import DbSession
-from fleet.filtering import events
+from fleet.filtering.policy import events
 from fleet.schools import service as schools
 from fleet.table_file import as_download
 

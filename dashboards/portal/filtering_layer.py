@@ -12,7 +12,7 @@ import msgspec
 
 from dashboards.portal.forms import Reader, host_of
 from fleet.errors import Invalid
-from fleet.filtering.layers import LayerSettings
+from fleet.filtering.policy.layers import LayerSettings
 
 LOCK_WORD = re.compile(r"\s+\(?verrouillée?\)?$", re.IGNORECASE)
 MAX_NAMES = 400_000

@@ -10,10 +10,10 @@ import msgspec
 from dashboards.portal import categories
 from dashboards.portal.filtering_layer import Draft, verdict_choice
 from dashboards.portal.filtering_words import BLOCK_MODES, VERDICTS, YOUTUBE
-from fleet.filtering.catalogue import ENGINE_TITLES
-from fleet.filtering.layers import LayerSettings, Mark, Merged, Said
-from fleet.filtering.policy_models import FilterSchedule
-from fleet.filtering.standing import Standing
+from fleet.filtering.lists.catalogue import ENGINE_TITLES
+from fleet.filtering.policy.layers import LayerSettings, Mark, Merged, Said
+from fleet.filtering.policy.models import FilterSchedule
+from fleet.filtering.policy.standing import Standing
 
 Choices = tuple[tuple[str, str], ...]
 BYPASS = {"closed": "Fermer le contournement", "open": "Le permettre"}

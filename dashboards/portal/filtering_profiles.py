@@ -18,11 +18,11 @@ from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.filtering import editing, place_names, policies, schedules, standing
 from fleet.filtering import service as filtering
-from fleet.filtering.layers import SILENT, merge_lines
 from fleet.filtering.models import FilterProfile
-from fleet.filtering.places import OPERATOR_NAME, Found, NodeKind, find_place
+from fleet.filtering.policy import editing, place_names, policies, schedules, standing
+from fleet.filtering.policy.layers import SILENT, merge_lines
+from fleet.filtering.policy.places import OPERATOR_NAME, Found, NodeKind, find_place
 from fleet.paging import Page
 from fleet.schools import service as schools
 from fleet.schools.names import labelled

@@ -11,8 +11,9 @@ from dashboards.portal.person import Person, Staff
 from dashboards.portal.rendering import render
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.filtering import policies, publications, returning
 from fleet.filtering import service as filtering
+from fleet.filtering.policy import policies
+from fleet.filtering.publishing import publications, returning
 from fleet.paging import Page
 from fleet.scope import Action
 

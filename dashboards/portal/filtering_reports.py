@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.filtering.catalogue import SKIPPED_TITLES
-from fleet.filtering.holds import sentence
-from fleet.filtering.listing import LOCAL
+from fleet.filtering.lists.catalogue import SKIPPED_TITLES
+from fleet.filtering.lists.holds import sentence
+from fleet.filtering.lists.listing import LOCAL
 from fleet.filtering.models import FilterSource, Publication, SourceContent
 
 LOCAL_LISTS = "https://dsi.ut-capitole.fr/blacklists/"

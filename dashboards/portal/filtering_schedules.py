@@ -15,9 +15,9 @@ from dashboards.portal.rendering import render
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.filtering import schedules
-from fleet.filtering.policy_models import FilterSchedule
-from fleet.filtering.schedule_schemas import ScheduleIn
+from fleet.filtering.policy import schedules
+from fleet.filtering.policy.models import FilterSchedule
+from fleet.filtering.policy.schedule_schemas import ScheduleIn
 from fleet.scope import Action, Viewer
 
 router = APIRouter(prefix="/schedules")

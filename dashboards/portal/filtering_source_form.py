@@ -11,9 +11,9 @@ from dashboards.portal.categories import all_choices
 from dashboards.portal.forms import FormRefused, Reader
 from dashboards.portal.rendering import render
 from fleet.errors import FleetError
-from fleet.filtering.catalogue import FORMAT_TITLES
+from fleet.filtering.lists.catalogue import FORMAT_TITLES
+from fleet.filtering.lists.sources import SLUG, Terms
 from fleet.filtering.models import FilterSource
-from fleet.filtering.sources import SLUG, Terms
 
 UT1_CHOICE = "ut1"
 PAIR = re.compile(r"(\S+)\s*=\s*(\S*)")

@@ -15,10 +15,10 @@ from dashboards.portal.rendering import render
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.filtering import contents, sources
 from fleet.filtering import service as filtering
-from fleet.filtering.catalogue import FORMAT_TITLES
-from fleet.filtering.listing import ensure_local_source
+from fleet.filtering.lists import contents, sources
+from fleet.filtering.lists.catalogue import FORMAT_TITLES
+from fleet.filtering.lists.listing import ensure_local_source
 from fleet.filtering.models import ContentState
 from fleet.scope import Action
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from dashboards.portal.categories import label
 from dashboards.portal.words import Word
-from fleet.filtering.catalogue import ENGINE_TITLES
+from fleet.filtering.lists.catalogue import ENGINE_TITLES
 from fleet.filtering.models import FilterSource
 
 OUTCOME: Mapping[str, Word] = {

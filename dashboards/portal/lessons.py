@@ -19,10 +19,10 @@ from dashboards.portal.words import LESSON, Word, in_paris
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.filtering import lessons, name_lists, rooms
-from fleet.filtering.place_names import school_names
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import Lesson
+from fleet.filtering.exceptions import lessons, name_lists, rooms
+from fleet.filtering.policy.models import Lesson
+from fleet.filtering.policy.place_names import school_names
+from fleet.filtering.policy.places import find_place
 from fleet.paging import Listing, Page
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer

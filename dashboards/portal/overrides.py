@@ -20,12 +20,13 @@ from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
 from fleet.errors import FleetError
-from fleet.filtering import overrides, profiles
 from fleet.filtering import service as filtering
-from fleet.filtering.overrides import Verdict, Wish
-from fleet.filtering.place_names import EVERYWHERE, node_names
-from fleet.filtering.places import Found, find_place
-from fleet.filtering.policy_models import FilterOverride, FilterProfile
+from fleet.filtering.exceptions import overrides
+from fleet.filtering.exceptions.overrides import Verdict, Wish
+from fleet.filtering.policy import profiles
+from fleet.filtering.policy.models import FilterOverride, FilterProfile
+from fleet.filtering.policy.place_names import EVERYWHERE, node_names
+from fleet.filtering.policy.places import Found, find_place
 from fleet.paging import Listing, Page
 from fleet.schools import service as schools
 from fleet.schools.names import labelled

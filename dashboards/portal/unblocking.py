@@ -20,11 +20,12 @@ from dashboards.portal.words import evening, in_paris, typed
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError, NotFound
-from fleet.filtering import overrides, profiles, requests, rooms
 from fleet.filtering import service as filtering
-from fleet.filtering.place_names import room_names, school_names
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterOverride, FilterProfile, RequestStatus, UnblockRequest
+from fleet.filtering.exceptions import overrides, requests, rooms
+from fleet.filtering.policy import profiles
+from fleet.filtering.policy.models import FilterOverride, FilterProfile, RequestStatus, UnblockRequest
+from fleet.filtering.policy.place_names import room_names, school_names
+from fleet.filtering.policy.places import find_place
 from fleet.paging import Listing, Page
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filter.bundle import NamesFile
-from filter.bundle_addresses import AddressTable, to_text
+from filter.layout.addresses import AddressTable, to_text
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FAMILIES = ((4, "ipv4"), (6, "ipv6"))

@@ -19,9 +19,9 @@ from filter.lists.lines import ListRefused
 from filter.lists.source import REASONS, ListSource
 from filter.lists.titles import TITLES
 from filter.lists.ut1 import read_ut1
-from filter.pair import policy_beside
 from filter.settings import SCHOOL_CATEGORIES, PolicySettings, ProfileSettings, SettingsInvalid, category_rules
 from filter.signing import KeyInvalid, SigningKey
+from filter.updates.pair import policy_beside
 
 
 class OptionMissing(ValueError):

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from filter.decisions import Action, Decision, Query
-from filter.explaining import Effect, Explanation, Match, ScheduleState, explain
+from filter.deciding.decisions import Action, Decision, Query
+from filter.deciding.explaining import Effect, Explanation, Match, ScheduleState, explain
 from filter.names import NameRefused, clean_name
-from filter.pair import open_pair
+from filter.updates.pair import open_pair
 
 TYPES = {
     "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "SVCB": 64,

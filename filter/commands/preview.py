@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filter.commands.explain import QuestionInvalid, read_moment
 from filter.french import spaced
-from filter.pair import Pair, open_pair
 from filter.preview import DEFAULT_THRESHOLD, Change, CountsInvalid, Preview, load_counts, preview
+from filter.updates.pair import Pair, open_pair
 
 PROBLEMS = (CountsInvalid, QuestionInvalid, sqlite3.Error)
 MOST_LINES = 50

@@ -9,8 +9,8 @@ from typing import Any
 from filter import log
 from filter.cli import path_option
 from filter.config import ConfigInvalid, FilterConfig, Given, check
-from filter.server import PortTaken
 from filter.service import FilterService
+from filter.serving.server import PortTaken
 
 PROBLEMS = (ConfigInvalid, PortTaken)
 SWITCH_SECONDS = 0.0005

@@ -6,9 +6,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.demo.people import LEAD, SCHWEITZER, TECHNICIAN, viewer_of
-from fleet.filtering import name_lists, presets, requests, rooms
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterProfile, FilterRoom
+from fleet.filtering.exceptions import name_lists, requests, rooms
+from fleet.filtering.policy import presets
+from fleet.filtering.policy.models import FilterProfile, FilterRoom
+from fleet.filtering.policy.places import find_place
 from fleet.schools import service as schools
 
 ROOM = "Salle informatique"

@@ -16,7 +16,7 @@ from fleet.embedded.supervisor import wait_until
 from fleet.errors import Unauthenticated
 from fleet.files import write_private
 from fleet.filtering import service as filtering
-from fleet.filtering.signing import credential_text, public_keys
+from fleet.filtering.publishing.signing import credential_text, public_keys
 from fleet.migrate import migrate
 from fleet.worker import make_celery
 

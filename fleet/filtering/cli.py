@@ -20,8 +20,8 @@ from fleet.errors import Conflict, Invalid, NotFound
 from fleet.files import write_private
 from fleet.filtering import service
 from fleet.filtering.models import FilterNode, Publication, PublicationState
-from fleet.filtering.publications import DONE
-from fleet.filtering.signing import credential_text, public_keys
+from fleet.filtering.publishing.publications import DONE
+from fleet.filtering.publishing.signing import credential_text, public_keys
 from fleet.operator import open_fleet
 from fleet.schools.models import School
 from fleet.schools.uai import fold_uai

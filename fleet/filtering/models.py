@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.db import Base, HasId
-from fleet.filtering.policy_models import FilterNetwork as FilterNetwork
-from fleet.filtering.policy_models import FilterProfile as FilterProfile
+from fleet.filtering.policy.models import FilterNetwork as FilterNetwork
+from fleet.filtering.policy.models import FilterProfile as FilterProfile
 
 
 class PublicationState(StrEnum):

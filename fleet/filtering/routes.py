@@ -8,18 +8,15 @@ from fastapi import APIRouter, Query
 
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.filtering import (
-    exception_routes,
-    filter_routes,
-    layer_routes,
-    lesson_routes,
-    room_routes,
-    service,
-    source_routes,
-)
+from fleet.filtering import service
 from fleet.filtering.access import OperatorViewer, PublishingViewer
+from fleet.filtering.exceptions import lesson_routes, room_routes
+from fleet.filtering.exceptions import routes as exception_routes
+from fleet.filtering.gateways import routes as filter_routes
+from fleet.filtering.gateways.reports import Total
+from fleet.filtering.lists import routes as source_routes
 from fleet.filtering.models import FilterNode, FilterProfile, Publication
-from fleet.filtering.reports import Total
+from fleet.filtering.policy import routes as layer_routes
 from fleet.filtering.schemas import (
     ExplainedOut,
     FilterOut,

@@ -1,4 +1,4 @@
-"""HTTP shapes of filtering, for people; those for filters are in filter_schemas.py."""
+"""HTTP shapes of filtering, for people; those for filters are in gateways/schemas.py."""
 
 from datetime import datetime
 from typing import Annotated, Any

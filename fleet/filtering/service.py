@@ -9,33 +9,36 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from filter.services import SERVICES
+from filter.deciding.services import SERVICES
 from filter.settings import Verdict
 from fleet.db import after_commit
-from fleet.filtering import editing, policies, profiles, publications, rooms, tasks
-from fleet.filtering.editing import OPERATOR_FOUND
-from fleet.filtering.editing import add_profile as add_profile
-from fleet.filtering.explaining import Explained as Explained
-from fleet.filtering.explaining import explain as explain
-from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, NameLine
+from fleet.filtering import tasks
+from fleet.filtering.exceptions import rooms
+from fleet.filtering.exceptions.rooms import list_networks as list_networks
+from fleet.filtering.exceptions.rooms import remove_network as remove_network
+from fleet.filtering.gateways.nodes import authenticate as authenticate
+from fleet.filtering.gateways.nodes import list_filters as list_filters
+from fleet.filtering.gateways.nodes import register_filter as register_filter
+from fleet.filtering.gateways.nodes import revoke_filter as revoke_filter
+from fleet.filtering.gateways.reports import totals as totals
 from fleet.filtering.models import FilterProfile, Publication
-from fleet.filtering.nodes import authenticate as authenticate
-from fleet.filtering.nodes import list_filters as list_filters
-from fleet.filtering.nodes import register_filter as register_filter
-from fleet.filtering.nodes import revoke_filter as revoke_filter
-from fleet.filtering.places import find_place
-from fleet.filtering.policies import find_current as find_current_policy
-from fleet.filtering.policies import publish as publish_policy
-from fleet.filtering.policy_models import FilterNetwork
-from fleet.filtering.profiles import ensure_default_profile as ensure_default_profile
-from fleet.filtering.profiles import get_profile as get_profile
-from fleet.filtering.profiles import list_profiles as list_profiles
-from fleet.filtering.publications import find_latest as find_latest
-from fleet.filtering.publications import get_publication as get_publication
-from fleet.filtering.publications import list_publications as list_publications
-from fleet.filtering.reports import totals as totals
-from fleet.filtering.rooms import list_networks as list_networks
-from fleet.filtering.rooms import remove_network as remove_network
+from fleet.filtering.policy import editing, policies, profiles
+from fleet.filtering.policy.editing import OPERATOR_FOUND
+from fleet.filtering.policy.editing import add_profile as add_profile
+from fleet.filtering.policy.explaining import Explained as Explained
+from fleet.filtering.policy.explaining import explain as explain
+from fleet.filtering.policy.layers import SILENT, CategoryLine, LayerSettings, NameLine
+from fleet.filtering.policy.models import FilterNetwork
+from fleet.filtering.policy.places import find_place
+from fleet.filtering.policy.policies import find_current as find_current_policy
+from fleet.filtering.policy.policies import publish as publish_policy
+from fleet.filtering.policy.profiles import ensure_default_profile as ensure_default_profile
+from fleet.filtering.policy.profiles import get_profile as get_profile
+from fleet.filtering.policy.profiles import list_profiles as list_profiles
+from fleet.filtering.publishing import publications
+from fleet.filtering.publishing.publications import find_latest as find_latest
+from fleet.filtering.publishing.publications import get_publication as get_publication
+from fleet.filtering.publishing.publications import list_publications as list_publications
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
 

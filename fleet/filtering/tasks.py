@@ -7,8 +7,12 @@ from sqlalchemy import Engine
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.filtering import compiling, fetching, policies, publications, reports, requests
-from fleet.filtering.nights import night_of
+from fleet.filtering.exceptions import requests
+from fleet.filtering.gateways import reports
+from fleet.filtering.lists import fetching
+from fleet.filtering.policy import policies
+from fleet.filtering.publishing import compiling, publications
+from fleet.filtering.publishing.nights import night_of
 from fleet.worker import worker_config
 
 

@@ -6,8 +6,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from filter import wire
 from filter.addresses import is_private
+from filter.serving import wire
 from filter.settings import RewriteSettings
 from tests.conformance.cases import Case, compare, first_of, mapping, texts
 from tests.conformance.engine import Engine, one_profile, start

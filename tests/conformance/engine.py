@@ -14,18 +14,21 @@ import dns.message
 import dns.opcode
 import dns.rdatatype
 
-from filter import wire
 from filter.bundle import NamesFile, PolicyFile
-from filter.cache import Cache
 from filter.compiler import compile_names, compile_policy
-from filter.explaining import Explanation, explain
-from filter.handler import Handler
+from filter.deciding.explaining import Explanation, explain
+from filter.deciding.special import LOCAL_NAMES
 from filter.lists.entries import Entry
 from filter.lists.formats import FORMATS
 from filter.lists.source import ListReport, ListSource
-from filter.lookup import Lookup
 from filter.metrics import Metrics
 from filter.policy import Decision, Policy, Query, decide
+from filter.serving import wire
+from filter.serving.cache import Cache
+from filter.serving.handler import Handler
+from filter.serving.lookup import Lookup
+from filter.serving.upstream import EDE_NO_REACHABLE_AUTHORITY, UpstreamFailed
+from filter.serving.wire import Question, UpstreamAnswer
 from filter.settings import (
     BlockMode,
     NetworkSettings,
@@ -33,9 +36,6 @@ from filter.settings import (
     ProfileSettings,
     category_rules,
 )
-from filter.special import LOCAL_NAMES
-from filter.upstream import EDE_NO_REACHABLE_AUTHORITY, UpstreamFailed
-from filter.wire import Question, UpstreamAnswer
 
 NOON = datetime(2026, 9, 7, 10, tzinfo=UTC)
 FORMAT_NAMES = {

@@ -14,8 +14,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from filter.serving.wire import Question
 from filter.settings import PolicySettings
-from filter.wire import Question
 from tests.conformance.cases import Case, Json, Outcome, compare, first_of, guarded, mapping, texts
 from tests.conformance.engine import Engine, ListText, Script, one_profile, start
 from tests.conformance.upstream import absolute, parse_records, question_message, respond

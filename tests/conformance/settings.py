@@ -3,8 +3,8 @@
 from datetime import datetime, time
 from functools import lru_cache
 
+from filter.deciding.safesearch import ENGINES
 from filter.policy import Action
-from filter.safesearch import ENGINES
 from filter.schedules import RangeInvalid, is_active, parse_range
 from filter.settings import RewriteSettings, ScheduleSettings, WeeklyRange, YouTube
 from tests.conformance.cases import Case, compare, first_of, mapping, texts

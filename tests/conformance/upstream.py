@@ -10,7 +10,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from filter.wire import Question
+from filter.serving.wire import Question
 from tests.conformance.engine import Script
 
 MOST_ALIASES = 16

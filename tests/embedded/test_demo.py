@@ -22,8 +22,8 @@ from fleet.devices.models import Device
 from fleet.embedded.certificates import ensure
 from fleet.embedded.postgres import Postgres
 from fleet.enrollment.models import EnrollmentToken
-from fleet.filtering import lessons, name_lists
-from fleet.filtering.policy_models import FilterNetwork, FilterRoom, UnblockRequest
+from fleet.filtering.exceptions import lessons, name_lists
+from fleet.filtering.policy.models import FilterNetwork, FilterRoom, UnblockRequest
 from fleet.migrate import migrate
 from fleet.schools.models import School
 from fleet.tickets.models import Ticket, TicketStatus

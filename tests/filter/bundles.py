@@ -4,8 +4,8 @@ import hashlib
 import struct
 from pathlib import Path
 
-from filter.bundle_header import CHECKED, HEADER, SIGNED
 from filter.compiler import compile_names
+from filter.layout.header import CHECKED, HEADER, SIGNED
 from filter.lists.entries import AddressEntry, Match, NameEntry, ReplyKind, ReplyRecord, RuleEntry, RuleReply
 from filter.lists.source import ListSource
 from filter.signing import SigningKey

@@ -13,13 +13,15 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from filter import wire
-from filter.cache import Cache
-from filter.handler import Handler
 from filter.lists.entries import AddressEntry, ReplyKind, ReplyRecord, RuleEntry, RuleReply
 from filter.lists.source import ListSource
-from filter.lookup import Lookup
 from filter.metrics import Metrics
+from filter.serving import wire
+from filter.serving.cache import Cache
+from filter.serving.handler import Handler
+from filter.serving.lookup import Lookup
+from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.wire import Question, UpstreamAnswer
 from filter.settings import (
     BlockMode,
     LabelSettings,
@@ -33,8 +35,6 @@ from filter.settings import (
     YouTube,
     hash_label,
 )
-from filter.upstream import EDE_NETWORK_ERROR, UpstreamFailed
-from filter.wire import Question, UpstreamAnswer
 from tests.filter.conftest import make_list
 from tests.filter.judging import MONDAY, one_profile, open_policy
 from tests.filter.running import errors_of, records_of

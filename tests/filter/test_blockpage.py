@@ -13,9 +13,9 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
-from filter.blockpage import BlockPage
-from filter.blockpage_html import FORM_PATH
-from filter.pair import open_pair
+from filter.serving.blockpage import BlockPage
+from filter.serving.blockpage_html import FORM_PATH
+from filter.serving.webserver import Request
 from filter.settings import (
     CategoryRule,
     LessonSettings,
@@ -26,7 +26,7 @@ from filter.settings import (
     Verdict,
     WeeklyRange,
 )
-from filter.webserver import Request
+from filter.updates.pair import open_pair
 from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair, make_list
 from tests.filter.running import RunningFilter, errors_of, records_of
 from tests.filter.scripted import free_port

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filter import delta_tables, patching
 from filter.bundle import NamesFile
-from filter.bundle_sections import SectionId
 from filter.compiler import compile_names
-from filter.delta import HEAD, MOST_PAYLOAD, PART, DeltaRefused, apply_delta, make_delta
-from filter.delta_tables import Varints, write_growing, write_varints
+from filter.layout import delta_tables
+from filter.layout.delta import HEAD, MOST_PAYLOAD, PART, DeltaRefused, apply_delta, make_delta
+from filter.layout.delta_tables import Varints, write_growing, write_varints
+from filter.layout.sections import SectionId
 from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
 from filter.signing import trust
+from filter.updates import patching
 from tests.filter.bundles import KEY, write_everything
 from tests.filter.conftest import NOON, make_list
 

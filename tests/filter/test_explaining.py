@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from filter import cli
-from filter.explaining import explain
+from filter.deciding.explaining import explain
 from filter.lists.entries import NameEntry, RuleEntry
-from filter.pair import open_pair
 from filter.policy import AnswerRecord, Query
 from filter.settings import (
     CategoryRule,
@@ -26,6 +25,7 @@ from filter.settings import (
     WeeklyRange,
     hash_label,
 )
+from filter.updates.pair import open_pair
 from tests.filter.conftest import compile_pair, make_list
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from filter import reporter as reporting
-from filter.controller import TalkFailed
 from filter.metrics import Metrics
-from filter.reporter import Reporter
+from filter.updates import reporter as reporting
+from filter.updates.controller import TalkFailed
+from filter.updates.reporter import Reporter
 from tests.filter.conftest import NOON
 
 GUIDE = Path(__file__).parents[2] / "docs" / "filter.md"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from filter.bundle import BundleRefused
-from filter.decisions import Query
-from filter.pair import make_pair, open_pair, policy_beside
+from filter.deciding.decisions import Query
 from filter.policy import decide
 from filter.signing import SigningKey, trust
+from filter.updates.pair import make_pair, open_pair, policy_beside
 from tests.filter.bundles import KEY
 from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair
 

@@ -6,8 +6,8 @@ import pytest
 
 from filter.bundle import BundleRefused, Member, NamesFile, PolicyFile, SignedFile
 from filter.compiler import compile_names, compile_policy
-from filter.delta import apply_delta, make_delta
 from filter.domains import hash_name
+from filter.layout.delta import apply_delta, make_delta
 from filter.normalising import normalise
 from filter.settings import NameRule, NetworkSettings, PolicySettings, ProfileSettings, Verdict, category_rules
 from filter.signing import trust

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filter.deciding.rewrites import RewriteTable
 from filter.lists.entries import ReplyRecord
-from filter.rdata import RecordInvalid, pack_name, pack_record
-from filter.rewrites import RewriteTable
+from filter.serving.rdata import RecordInvalid, pack_name, pack_record
 from filter.settings import RewriteSettings
 from tests.filter.judging import AAAA, HTTPS, TXT, A
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filter import rules
-from filter.bundle_rules import read_rules, write_rules
+from filter.layout.rules import read_rules, write_rules
 from filter.lists.entries import Match, RuleEntry
 from filter.rules import Found, PatternRefused, RuleTable, check_pattern, compile_sets
 

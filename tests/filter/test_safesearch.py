@@ -2,9 +2,8 @@
 
 import pytest
 
-from filter.bypass import BYPASS_NAMES, is_bypass
-from filter.names import clean_name
-from filter.safesearch import (
+from filter.deciding.bypass import BYPASS_NAMES, is_bypass
+from filter.deciding.safesearch import (
     ENGINES,
     SAFE_SEARCH,
     WITHOUT_SAFE_SEARCH,
@@ -13,6 +12,7 @@ from filter.safesearch import (
     SafeTarget,
     rewrite_for,
 )
+from filter.names import clean_name
 from filter.settings import YouTube
 
 ALL = frozenset(ENGINES)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from filter.bypass import BYPASS_NAMES
+from filter.deciding.bypass import BYPASS_NAMES
+from filter.deciding.safesearch import ENGINES, YOUTUBE_NAMES
+from filter.deciding.services import SERVICES, Service, list_sources
 from filter.lists.source import ListReport
 from filter.lists.suffixes import is_public_suffix
 from filter.names import clean_name, suffixes
-from filter.safesearch import ENGINES, YOUTUBE_NAMES
-from filter.services import SERVICES, Service, list_sources
 
 SHARED = frozenset(
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from filter.bypass import BYPASS_NAMES
+from filter.deciding.bypass import BYPASS_NAMES
 from filter.lists.entries import AddressEntry
 from filter.policy import AnswerRecord, Policy, Query, decide, review_answer
 from filter.settings import CategoryRule, NameRule, RewriteSettings, Verdict, YouTube

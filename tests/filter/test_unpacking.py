@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from filter.controller import TalkFailed
-from filter.unpacking import FREE_OF_RATIO, read_body
+from filter.updates.controller import TalkFailed
+from filter.updates.unpacking import FREE_OF_RATIO, read_body
 
 TEXT = b'{"profile":"college"}' * 5000
 LARGEST = 4 << 20

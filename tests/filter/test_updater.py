@@ -13,8 +13,8 @@ import pytest
 from dns.message import Message
 
 from filter.bundle import NamesFile
-from filter.bundle_writer import write_policy
-from filter.delta import make_delta
+from filter.layout.delta import make_delta
+from filter.layout.writer import write_policy
 from filter.signing import SigningKey
 from tests.filter.bundles import KEY
 from tests.filter.conftest import NOON, SCHOOL, compile_pair, make_list, policy_of

@@ -10,11 +10,11 @@ import dns.rcode
 import pytest
 from dns.message import Message
 
-from filter import wire
-from filter.cache import STALE_SECONDS, Cache, CacheKey, KeptAnswer, find_ttl, keep
-from filter.lookup import FAILURE_SECONDS, Lookup
-from filter.upstream import TRIES, Server, UpstreamFailed, Upstreams
-from filter.wire import ClientQuery, Question, UpstreamAnswer
+from filter.serving import wire
+from filter.serving.cache import STALE_SECONDS, Cache, CacheKey, KeptAnswer, find_ttl, keep
+from filter.serving.lookup import FAILURE_SECONDS, Lookup
+from filter.serving.upstream import TRIES, Server, UpstreamFailed, Upstreams
+from filter.serving.wire import ClientQuery, Question, UpstreamAnswer
 from tests.filter.scripted import SOA, ScriptedUpstream, answer, free_port, pack, rrset
 
 TRUTH = "journal.example. 60 IN A 93.184.216.34"

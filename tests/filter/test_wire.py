@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filter import replies, wire
-from filter.cache import Cache, keep
-from filter.handler import Handler
-from filter.lookup import Lookup
 from filter.metrics import Metrics
-from filter.pair import open_pair
-from filter.wire import Question, UpstreamAnswer, WireError
+from filter.serving import replies, wire
+from filter.serving.cache import Cache, keep
+from filter.serving.handler import Handler
+from filter.serving.lookup import Lookup
+from filter.serving.wire import Question, UpstreamAnswer, WireError
+from filter.updates.pair import open_pair
 from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair
 from tests.filter.scripted import answer
 

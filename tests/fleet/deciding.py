@@ -10,9 +10,12 @@ from filter.bundle import PolicyFile
 from filter.settings import PolicySettings, ProfileSettings
 from filter.signing import trust
 from fleet.accounts import service as accounts
-from fleet.filtering import policies, rooms, service, signing
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterProfile, FilterRoom
+from fleet.filtering import service
+from fleet.filtering.exceptions import rooms
+from fleet.filtering.policy import policies
+from fleet.filtering.policy.models import FilterProfile, FilterRoom
+from fleet.filtering.policy.places import find_place
+from fleet.filtering.publishing import signing
 from fleet.schools.models import School
 from fleet.scope import Role, Viewer
 from tests.factories import NOON, make_user

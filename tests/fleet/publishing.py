@@ -8,11 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from filter.bundle import NamesFile
+from filter.deciding.services import list_sources
 from filter.lists.source import ListReport
-from filter.services import list_sources
-from fleet.filtering import publications, service, tasks
+from fleet.filtering import service, tasks
 from fleet.filtering.models import Publication, PublicationChunk, PublicationState
-from fleet.filtering.publications import CHUNK
+from fleet.filtering.publishing import publications
+from fleet.filtering.publishing.publications import CHUNK
 from tests.factories import NOON
 
 

@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
 from fleet.config import FleetConfig
-from fleet.filtering import editing, lessons, overrides, rooms, service
-from fleet.filtering.explaining import Author
-from fleet.filtering.layers import CategoryLine, LayerSettings, NameLine
-from fleet.filtering.places import find_place
+from fleet.filtering import service
+from fleet.filtering.exceptions import lessons, overrides, rooms
+from fleet.filtering.policy import editing
+from fleet.filtering.policy.explaining import Author
+from fleet.filtering.policy.layers import CategoryLine, LayerSettings, NameLine
+from fleet.filtering.policy.places import find_place
 from fleet.scope import Role, Viewer
 from fleet.worker import make_celery
 from tests.factories import NOON, make_device, make_school, make_user

@@ -15,10 +15,12 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from fleet.filtering import contents, fetching
-from fleet.filtering.contents import CHUNK
-from fleet.filtering.downloading import FetchFailed, Known, Limits, download
-from fleet.filtering.fetching import find_sum
+from fleet.filtering.lists import contents, fetching
+from fleet.filtering.lists.contents import CHUNK
+from fleet.filtering.lists.downloading import FetchFailed, Known, Limits, download
+from fleet.filtering.lists.fetching import find_sum
+from fleet.filtering.lists.reaching import Forbidden, check_url, is_inside, resolve_public
+from fleet.filtering.lists.timetable import after_failure, is_quiet, next_polite
 from fleet.filtering.models import (
     ContentChunk,
     ContentState,
@@ -26,9 +28,7 @@ from fleet.filtering.models import (
     FilterSource,
     SourceContent,
 )
-from fleet.filtering.reaching import Forbidden, check_url, is_inside, resolve_public
-from fleet.filtering.timetable import after_failure, is_quiet, next_polite
-from fleet.filtering.turns import fetch_lock, turn
+from fleet.filtering.publishing.turns import fetch_lock, turn
 from tests.conftest import Clock
 from tests.factories import NOON
 from tests.fleet.list_server import ListServer, Page, list_server

@@ -16,16 +16,18 @@ from filter.lists.ut1 import read_ut1
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, Invalid, NotAllowed
-from fleet.filtering import profiles, publications, service, tasks
+from fleet.filtering import service, tasks
 from fleet.filtering.models import (
     FilterProfile,
     Publication,
     PublicationChunk,
     PublicationState,
 )
-from fleet.filtering.nights import night_of
-from fleet.filtering.publications import CHUNK, KEPT, MOST_ATTEMPTS
-from fleet.filtering.turns import COMPILE_LOCK, turn
+from fleet.filtering.policy import profiles
+from fleet.filtering.publishing import publications
+from fleet.filtering.publishing.nights import night_of
+from fleet.filtering.publishing.publications import CHUNK, KEPT, MOST_ATTEMPTS
+from fleet.filtering.publishing.turns import COMPILE_LOCK, turn
 from fleet.scope import Role, Viewer
 from fleet.worker import make_celery
 from tests.factories import NOON, make_collectivity, make_user

@@ -16,7 +16,8 @@ from fleet.cli import app
 from fleet.db import SessionFactory
 from fleet.embedded.postgres import Postgres
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering import publications, service, signing, tasks
+from fleet.filtering import service, tasks
+from fleet.filtering.publishing import publications, signing
 from tests.embedded.waiting import until
 from tests.factories import make_school
 from tests.fleet.publishing import in_catalogue

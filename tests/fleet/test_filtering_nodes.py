@@ -19,21 +19,23 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from filter.config import Endpoint, FilterConfig
-from filter.reporter import Reporter
 from filter.service import FilterService
 from filter.signing import trust
-from filter.updater import Updater
+from filter.updates.reporter import Reporter
+from filter.updates.updater import Updater
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.embedded.starting import ensure_credential
 from fleet.errors import Conflict, NotFound
-from fleet.filtering import reports, service, signing, tasks
+from fleet.filtering import service, tasks
+from fleet.filtering.gateways import reports
 from fleet.filtering.models import (
     FilterCount,
     FilterNode,
 )
-from fleet.filtering.policy_models import UnblockRequest
-from fleet.filtering.publications import CHUNK
+from fleet.filtering.policy.models import UnblockRequest
+from fleet.filtering.publishing import signing
+from fleet.filtering.publishing.publications import CHUNK
 from fleet.worker import make_celery
 from tests.factories import NOON, make_school
 from tests.fleet.publishing import publish, store, write_lists

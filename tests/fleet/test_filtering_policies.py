@@ -12,21 +12,31 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 
+from filter.deciding.safesearch import ENGINES
+from filter.deciding.services import SERVICES
 from filter.lists.titles import TITLES
-from filter.safesearch import ENGINES
 from filter.schedules import is_active
-from filter.services import SERVICES
 from filter.settings import DayException, ScheduleSettings, Verdict, WeeklyRange, YouTube
 from fleet.db import SessionFactory
 from fleet.devices.models import Device
 from fleet.embedded.postgres import Postgres
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
-from fleet.filtering import editing, policies, presets, rooms, schedules, service, tasks
-from fleet.filtering.layers import BypassLine, CategoryLine, EngineLine, LayerSettings, Mark, NameLine, RewriteLine
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterLayer, FilterPolicy, FilterProfile, FilterSchedule
-from fleet.filtering.presets import CLASS_HOURS, PRESETS
-from fleet.filtering.profiles import policy_settings
+from fleet.filtering import service, tasks
+from fleet.filtering.exceptions import rooms
+from fleet.filtering.policy import editing, policies, presets, schedules
+from fleet.filtering.policy.layers import (
+    BypassLine,
+    CategoryLine,
+    EngineLine,
+    LayerSettings,
+    Mark,
+    NameLine,
+    RewriteLine,
+)
+from fleet.filtering.policy.models import FilterEvent, FilterLayer, FilterPolicy, FilterProfile, FilterSchedule
+from fleet.filtering.policy.places import find_place
+from fleet.filtering.policy.presets import CLASS_HOURS, PRESETS
+from fleet.filtering.policy.profiles import policy_settings
 from fleet.migrate import alembic_config, migrate
 from fleet.schools.models import School
 from fleet.scope import Role, Viewer

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.filtering.ranges import Span, Unsatisfiable, is_known, wanted_span
+from fleet.filtering.gateways.ranges import Span, Unsatisfiable, is_known, wanted_span
 
 ETAG = '"abc"'
 

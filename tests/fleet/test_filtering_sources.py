@@ -17,12 +17,13 @@ from filter.lists.source import ListReport
 from fleet.accounts import service as accounts
 from fleet.clock import utc_now
 from fleet.errors import Conflict, Invalid, NotAllowed
-from fleet.filtering import contents, fetching, listing, sources, tasks
-from fleet.filtering.downloading import LIMITS
-from fleet.filtering.inspecting import UT1, Description, inspect, open_content, place_of
+from fleet.filtering import tasks
+from fleet.filtering.lists import contents, fetching, listing, sources
+from fleet.filtering.lists.downloading import LIMITS
+from fleet.filtering.lists.inspecting import UT1, Description, inspect, open_content, place_of
+from fleet.filtering.lists.sources import UT1_TERMS, Terms
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication
-from fleet.filtering.policy_models import FilterEvent
-from fleet.filtering.sources import UT1_TERMS, Terms
+from fleet.filtering.policy.models import FilterEvent
 from fleet.scope import Role, Viewer
 from tests.conftest import Clock
 from tests.factories import NOON, make_collectivity, make_user

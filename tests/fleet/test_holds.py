@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from filter.settings import CategoryRule, OverrideSettings, PolicySettings, ProfileSettings, Verdict
 from fleet.accounts import service as accounts
 from fleet.errors import Conflict, NotAllowed
-from fleet.filtering import contents, fetching, sources
-from fleet.filtering.downloading import Limits
-from fleet.filtering.holds import Bounds, Doubt, ListCount, blocked_categories, find_doubts, sentence
+from fleet.filtering.lists import contents, fetching, sources
+from fleet.filtering.lists.downloading import Limits
+from fleet.filtering.lists.holds import Bounds, Doubt, ListCount, blocked_categories, find_doubts, sentence
 from fleet.filtering.models import (
     ContentChunk,
     ContentState,
@@ -25,7 +25,7 @@ from fleet.filtering.models import (
     Publication,
     SourceContent,
 )
-from fleet.filtering.policy_models import FilterEvent
+from fleet.filtering.policy.models import FilterEvent
 from fleet.scope import Role, Viewer
 from tests.conftest import Clock
 from tests.factories import NOON, make_collectivity, make_user

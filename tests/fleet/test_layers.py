@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filter.settings import BlockMode, OverrideSettings, Verdict, YouTube
-from fleet.filtering.layers import (
+from fleet.filtering.policy.layers import (
     BlockModeLine,
     CategoryLine,
     EngineLine,

@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from filter.settings import Verdict
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
-from fleet.filtering import lessons, name_lists, policies, rooms
-from fleet.filtering.overrides import Wish, add_override, revoke_override
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterOverride, FilterRoom, Lesson, UnblockRequest
-from fleet.filtering.requests import allow_request
+from fleet.filtering.exceptions import lessons, name_lists, rooms
+from fleet.filtering.exceptions.overrides import Wish, add_override, revoke_override
+from fleet.filtering.exceptions.requests import allow_request
+from fleet.filtering.policy import policies
+from fleet.filtering.policy.models import FilterEvent, FilterOverride, FilterRoom, Lesson, UnblockRequest
+from fleet.filtering.policy.places import find_place
 from fleet.schools.models import School
 from fleet.scope import Role, Viewer
 from tests.conftest import Clock

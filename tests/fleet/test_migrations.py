@@ -9,8 +9,8 @@ from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from fleet.embedded.postgres import Postgres
-from fleet.filtering import publications
 from fleet.filtering.models import Publication, PublicationState
+from fleet.filtering.publishing import publications
 from fleet.migrate import alembic_config, migrate
 from tests.conftest import run_outside_transaction
 

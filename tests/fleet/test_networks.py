@@ -13,9 +13,13 @@ from filter.bundle import NamesFile, PolicyFile
 from filter.policy import Policy
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, Invalid
-from fleet.filtering import networks, nodes, policies, publications, rooms, service
+from fleet.filtering import service
+from fleet.filtering.exceptions import rooms
+from fleet.filtering.gateways import networks, nodes
 from fleet.filtering.models import FilterNetwork
-from fleet.filtering.places import find_place
+from fleet.filtering.policy import policies
+from fleet.filtering.policy.places import find_place
+from fleet.filtering.publishing import publications
 from fleet.schools.models import School
 from fleet.scope import Viewer
 from fleet.worker import make_celery

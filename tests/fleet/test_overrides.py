@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
 from fleet.errors import Conflict, Invalid, NotAllowed
-from fleet.filtering import editing, overrides
-from fleet.filtering.layers import CategoryLine, LayerSettings, Mark, NameLine
-from fleet.filtering.overrides import Wish
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent
+from fleet.filtering.exceptions import overrides
+from fleet.filtering.exceptions.overrides import Wish
+from fleet.filtering.policy import editing
+from fleet.filtering.policy.layers import CategoryLine, LayerSettings, Mark, NameLine
+from fleet.filtering.policy.models import FilterEvent
+from fleet.filtering.policy.places import find_place
 from fleet.scope import Role
 from tests.conftest import Clock
 from tests.factories import NOON, make_collectivity, make_school, make_user

@@ -14,12 +14,14 @@ from filter.bundle import BundleRefused, PolicyFile
 from filter.settings import ScheduleSettings, Verdict, WeeklyRange
 from filter.signing import SigningKey, trust
 from fleet.errors import NotAllowed, NotFound
-from fleet.filtering import editing, policies, presets, rooms, schedules, service
-from fleet.filtering.layers import LayerSettings, Mark, NameLine
-from fleet.filtering.lessons import start_lesson, stop_lesson
-from fleet.filtering.overrides import Wish, add_override
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterLayer, FilterPolicy
+from fleet.filtering import service
+from fleet.filtering.exceptions import rooms
+from fleet.filtering.exceptions.lessons import start_lesson, stop_lesson
+from fleet.filtering.exceptions.overrides import Wish, add_override
+from fleet.filtering.policy import editing, policies, presets, schedules
+from fleet.filtering.policy.layers import LayerSettings, Mark, NameLine
+from fleet.filtering.policy.models import FilterEvent, FilterLayer, FilterPolicy
+from fleet.filtering.policy.places import find_place
 from fleet.paging import Page
 from fleet.scope import Role
 from tests.factories import NOON, make_collectivity, make_device, make_school

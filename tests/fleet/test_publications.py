@@ -13,13 +13,14 @@ from sqlalchemy import create_engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from filter.bundle import BundleRefused, NamesFile
-from filter.delta import apply_delta
 from filter.domains import hash_name
+from filter.layout.delta import apply_delta
 from filter.signing import SigningKey, trust
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, NotAllowed, NotFound
-from fleet.filtering import deltas, listing, policies, publications, returning, service, signing, sources, tasks
+from fleet.filtering import service, tasks
+from fleet.filtering.lists import listing, sources
 from fleet.filtering.models import (
     ContentChunk,
     ContentState,
@@ -31,8 +32,10 @@ from fleet.filtering.models import (
     SourceContent,
 )
 from fleet.filtering.models import SigningKey as KeyRow
-from fleet.filtering.policy_models import FilterEvent
-from fleet.filtering.publications import KEPT
+from fleet.filtering.policy import policies
+from fleet.filtering.policy.models import FilterEvent
+from fleet.filtering.publishing import deltas, publications, returning, signing
+from fleet.filtering.publishing.publications import KEPT
 from fleet.scope import Role, Viewer
 from fleet.worker import make_celery
 from tests.factories import NOON, make_collectivity, make_user

@@ -10,10 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.config import FleetConfig
-from fleet.filtering import nodes, policies, publications, service, tasks
+from fleet.filtering import service, tasks
+from fleet.filtering.gateways import nodes
+from fleet.filtering.gateways.serials import FARTHEST
 from fleet.filtering.models import FilterNode, Publication, PublicationState
-from fleet.filtering.policy_models import FilterEvent
-from fleet.filtering.serials import FARTHEST
+from fleet.filtering.policy import policies
+from fleet.filtering.policy.models import FilterEvent
+from fleet.filtering.publishing import publications
 from fleet.worker import make_celery
 from tests.factories import NOON
 from tests.fleet.publishing import publish, write_lists

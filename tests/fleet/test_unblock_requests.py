@@ -9,11 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany
-from fleet.filtering import requests, service
+from fleet.filtering import service
+from fleet.filtering.exceptions import requests
+from fleet.filtering.exceptions.requests import MOST_A_DAY, MOVES, Asker
 from fleet.filtering.models import FilterNode
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, RequestStatus, UnblockRequest
-from fleet.filtering.requests import MOST_A_DAY, MOVES, Asker
+from fleet.filtering.policy.models import FilterEvent, RequestStatus, UnblockRequest
+from fleet.filtering.policy.places import find_place
 from fleet.schools.models import School
 from fleet.scope import Role
 from tests.factories import NOON, make_school, make_user

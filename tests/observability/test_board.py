@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from filter.compiler import compile_names, compile_policy
-from filter.pair import policy_beside
+from filter.updates.pair import policy_beside
 from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.embedded.postgres import Postgres
 from fleet.filtering.models import FilterNode, Publication, PublicationState

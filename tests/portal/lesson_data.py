@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 
 from fleet.demo.people import LEAD, SCHWEITZER, TECHNICIAN, viewer_of
 from fleet.devices import service as devices
-from fleet.filtering import lessons, name_lists, overrides, requests, rooms
 from fleet.filtering import service as filtering
-from fleet.filtering.overrides import Verdict, Wish
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterRoom
+from fleet.filtering.exceptions import lessons, name_lists, overrides, requests, rooms
+from fleet.filtering.exceptions.overrides import Verdict, Wish
+from fleet.filtering.policy.models import FilterRoom
+from fleet.filtering.policy.places import find_place
 from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Viewer

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from fleet.filtering import sources
+from fleet.filtering.lists import sources
+from fleet.filtering.lists.sources import Terms
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, SourceContent
-from fleet.filtering.sources import Terms
 from fleet.scope import Viewer
 
 DOUBTS = [

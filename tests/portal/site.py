@@ -32,10 +32,11 @@ from fleet.embedded.certificates import Certificates, ensure
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
 from fleet.enrollment import service as enrollment
-from fleet.filtering import publications, schedules
 from fleet.filtering import service as filtering
-from fleet.filtering.compiling import compile_order, summary
-from fleet.filtering.reports import Count, record_report
+from fleet.filtering.gateways.reports import Count, record_report
+from fleet.filtering.policy import schedules
+from fleet.filtering.publishing import publications
+from fleet.filtering.publishing.compiling import compile_order, summary
 from fleet.migrate import migrate
 from fleet.paging import Page
 from fleet.schools import service as schools

@@ -17,13 +17,15 @@ from dashboards.portal.filtering_words import EVENTS, KINDS, OUTCOME, REFUSALS, 
 from filter.settings import Verdict
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
-from fleet.filtering import editing, events, policies, publications, schedules, sources
 from fleet.filtering import service as filtering
-from fleet.filtering.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine, RewriteLine
+from fleet.filtering.lists import sources
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication, PublicationState
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterEvent, FilterProfile, FilterSchedule
-from fleet.filtering.presets import PRESETS
+from fleet.filtering.policy import editing, events, policies, schedules
+from fleet.filtering.policy.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine, RewriteLine
+from fleet.filtering.policy.models import FilterEvent, FilterProfile, FilterSchedule
+from fleet.filtering.policy.places import find_place
+from fleet.filtering.policy.presets import PRESETS
+from fleet.filtering.publishing import publications
 from fleet.scope import Role, Viewer
 from tests.conftest import Clock
 from tests.factories import NOON, make_school, make_user

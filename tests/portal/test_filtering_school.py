@@ -9,10 +9,11 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy.orm import Session
 
 from fleet.accounts.models import User
-from fleet.filtering import lessons, name_lists, nodes, overrides, requests, rooms
-from fleet.filtering.overrides import Verdict, Wish
-from fleet.filtering.places import find_place
-from fleet.filtering.policy_models import FilterRoom
+from fleet.filtering.exceptions import lessons, name_lists, overrides, requests, rooms
+from fleet.filtering.exceptions.overrides import Verdict, Wish
+from fleet.filtering.gateways import nodes
+from fleet.filtering.policy.models import FilterRoom
+from fleet.filtering.policy.places import find_place
 from fleet.schools.models import School
 from fleet.scope import Role, Viewer
 from tests.conftest import Clock

@@ -9,9 +9,9 @@ from dashboards.portal.categories import label
 from dashboards.portal.uncovered import coverage
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
-from fleet.filtering import publications
 from fleet.filtering import service as filtering
-from fleet.filtering.compiling import compile_order, summary
+from fleet.filtering.publishing import publications
+from fleet.filtering.publishing.compiling import compile_order, summary
 from tests.conftest import Clock
 from tests.factories import NOON, make_user
 from tests.sign_in import signed_in

@@ -13,8 +13,8 @@ from fleet.configuration.states import RULES
 from fleet.devices.models import DeviceKind, DeviceStatus, Platform
 from fleet.ent.models import EntProduct
 from fleet.filtering.models import PublicationState
-from fleet.filtering.policy_models import RequestStatus
-from fleet.filtering.profiles import WHITE_CATEGORIES
+from fleet.filtering.policy.models import RequestStatus
+from fleet.filtering.policy.profiles import WHITE_CATEGORIES
 from fleet.schools.names import in_text, is_generic, of, written
 from fleet.tickets.models import TicketKind, TicketStatus, TicketSubject
 
