@@ -1,64 +1,21 @@
 """FilterConfig: everything that `preau-filter serve` was told, by options or PREAU_FILTER_* variables."""
 
-import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+from filter.endpoints import ConfigInvalid, Endpoint, is_address
 from filter.namecounts import DEFAULT_DAYS, MOST_DAYS
+from filter.resolvers import Resolver, Transport, parse_forwards, parse_resolver
 from filter.serving.replies import Address
 from filter.signing import KeyInvalid, read_public_keys
 
+__all__ = ["ConfigInvalid", "Controller", "Endpoint", "FilterConfig", "Given", "LocalFiles", "check"]
+
 DNS_PORT = 53
 MEBIBYTE = 1 << 20
-
-
-class ConfigInvalid(ValueError):
-    """The settings cannot work; the text says, in French, all that is wrong."""
-
-
-class Endpoint(NamedTuple):
-    """An address and a port of this machine or another."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str, default_port: int | None = None) -> Self:
-        """``192.0.2.1:53``, ``[2001:db8::1]:53``, or without a port when there is a default; raise ConfigInvalid."""
-        host, separator, port = text.strip().rpartition(":")
-        if not separator or (":" in host and not host.startswith("[")):
-            host, port = text.strip(), "" if default_port is None else str(default_port)
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdecimal() or int(port) > 65_535:
-            raise ConfigInvalid(f"« {text} » : attendu ADRESSE:PORT, par exemple 127.0.0.1:5300 ou [::1]:5300")
-        return cls(host, int(port))
-
-
-def is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def resolve(text: str) -> Endpoint:
-    """An upstream, by address or by a name that the system knows; raise ConfigInvalid."""
-    endpoint = Endpoint.parse(text, DNS_PORT)
-    if is_address(endpoint.host):
-        return Endpoint(str(ip_address(endpoint.host)), endpoint.port)
-    try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        raise ConfigInvalid(f"« {text} » : résolveur introuvable (nom inconnu, ou pas de DNS)") from error
-    return Endpoint(str(found[0][4][0]), endpoint.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +54,7 @@ class FilterConfig:
     """What a filter was told at start."""
 
     listen: tuple[Endpoint, ...]
-    upstreams: tuple[Endpoint, ...]
+    upstreams: tuple[Resolver, ...]
     files: LocalFiles | None = None
     controller: Controller | None = None
     data_dir: Path | None = None
@@ -107,6 +64,12 @@ class FilterConfig:
     block_addresses: tuple[Address, ...] = ()
     metrics: Endpoint | None = None
     cache_bytes: int = 64 * MEBIBYTE
+    forwards: Mapping[str, tuple[Resolver, ...]] = field(default_factory=dict)
+    """Zone -> the resolvers that know the names in it."""
+    upstream_ca: Path | None = None
+    """Whom to believe about encrypted resolvers; None: the system's authorities."""
+    mixes_case: bool = False
+    """Whether questions go to plain resolvers with capitals at random."""
     log_format: str = "json"
 
 
@@ -116,6 +79,9 @@ class Given:
 
     listen: Sequence[str]
     upstream: Sequence[str]
+    forward: Sequence[str]
+    upstream_ca: Path | None
+    random_case: str
     bundle: Path | None
     policy: Path | None
     trusted_key: Sequence[str]
@@ -136,25 +102,22 @@ def check(given: Given) -> FilterConfig:
     """Turn options into a config; raise ConfigInvalid naming everything missing or wrong at once."""
     problems: list[str] = []
 
-    def attempt(text: str, default_port: int | None = None, upstream: bool = False) -> Endpoint | None:
+    def attempt(text: str, default_port: int | None = None) -> Endpoint | None:
         try:
-            return resolve(text) if upstream else Endpoint.parse(text, default_port)
+            return Endpoint.parse(text, default_port)
         except ConfigInvalid as error:
             problems.append(str(error))
             return None
 
     listen = [e for text in given.listen if (e := attempt(text, DNS_PORT)) is not None]
     problems += [f"--listen {e} : attendu une adresse IP de cette machine" for e in listen if not is_address(e.host)]
-    upstreams = [e for text in given.upstream if (e := attempt(text, upstream=True)) is not None]
+    upstreams, forwards = read_resolvers(given, listen, problems)
     block_page = attempt(given.block_page) if given.block_page else None
     metrics = attempt(given.metrics) if given.metrics else None
     if not given.listen:
         problems.append("--listen manque : l’adresse où répondre")
     if not given.upstream:
         problems.append("--upstream manque : le résolveur à qui demander les noms permis")
-    problems += [
-        f"{each} est à la fois --listen et --upstream : une boucle" for each in sorted({*listen} & {*upstreams})
-    ]
     keys = read_keys(given.trusted_key, problems)
     controller = check_controller(given, keys, problems)
     days = read_days(given.name_counts_days, problems)
@@ -177,7 +140,10 @@ def check(given: Given) -> FilterConfig:
         raise ConfigInvalid("Options à corriger :\n" + "\n".join(f"  - {problem}" for problem in problems))
     return FilterConfig(
         listen=tuple(listen),
-        upstreams=tuple(upstreams),
+        upstreams=upstreams,
+        forwards=forwards,
+        upstream_ca=given.upstream_ca,
+        mixes_case=given.random_case == "oui",
         files=None if given.bundle is None else LocalFiles(given.bundle, given.policy, keys),
         controller=controller,
         data_dir=given.data_dir,
@@ -188,6 +154,27 @@ def check(given: Given) -> FilterConfig:
         cache_bytes=cache_bytes,
         log_format=given.log_format,
     )
+
+
+def read_resolvers(
+    given: Given, listen: Sequence[Endpoint], problems: list[str]
+) -> tuple[tuple[Resolver, ...], Mapping[str, tuple[Resolver, ...]]]:
+    """--upstream and --forward."""
+    upstreams: list[Resolver] = []
+    for text in given.upstream:
+        try:
+            upstreams.append(parse_resolver(text))
+        except ConfigInvalid as error:
+            problems.append(f"--upstream {error}")
+    forwards = parse_forwards(given.forward, problems)
+    everyone = {*upstreams, *(each for zone in forwards.values() for each in zone)}
+    plain = {each.endpoint for each in everyone if each.transport is Transport.UDP}
+    problems += [f"{each} est à la fois --listen et résolveur : une boucle" for each in sorted({*listen} & plain)]
+    if given.upstream_ca is not None and not given.upstream_ca.is_file():
+        problems.append(f"--upstream-ca {given.upstream_ca} n’existe pas")
+    if given.random_case not in {"oui", "non"}:
+        problems.append(f"--random-case vaut oui ou non (reçu : {given.random_case})")
+    return tuple(upstreams), forwards
 
 
 def check_controller(given: Given, keys: tuple[str, ...], problems: list[str]) -> Controller | None:

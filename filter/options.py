@@ -131,7 +131,20 @@ def add_serve(commands: Commands, environ: Environ) -> None:
         environ=environ,
     )
     serving.options("--listen", metavar="ADRESSE:PORT", help="où répondre, en UDP et en TCP")
-    serving.options("--upstream", metavar="HÔTE[:PORT]", help="résolveur à qui demander les noms permis")
+    serving.options(
+        "--upstream",
+        metavar="RÉSOLVEUR",
+        help="à qui demander les noms permis : ADRESSE[:PORT], tls://NOM[:PORT][#ADRESSE] ou "
+        "https://NOM[:PORT]/CHEMIN[#ADRESSE]",
+    )
+    serving.options("--forward", metavar="ZONE=RÉSOLVEUR", help="à qui demander les noms d’une zone, internes surtout")
+    serving.option("--upstream-ca", metavar="FICHIER", help="autorité des résolveurs chiffrés (celles du système)")
+    serving.option(
+        "--random-case",
+        metavar="oui|non",
+        default="non",
+        help="majuscules au hasard dans les questions en clair, à faire rendre (non)",
+    )
     serving.option("--bundle", metavar="FICHIER", help="noms compilés (relus au signal HUP, avec la politique)")
     serving.option("--policy", metavar="FICHIER", help="politique (par défaut : FICHIER.policy, à côté des noms)")
     serving.options(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,14 +14,17 @@ from filter.bundle import BundleRefused
 from filter.config import Endpoint, FilterConfig, LocalFiles
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
+from filter.resolvers import Resolver
 from filter.serving.asking import Desk
 from filter.serving.blockpage import BlockPage
 from filter.serving.cache import Cache
 from filter.serving.handler import Handler
+from filter.serving.health import Server
 from filter.serving.lookup import Lookup
+from filter.serving.probing import Prober, make_token
 from filter.serving.requests import Box, Courier
 from filter.serving.server import DnsServer
-from filter.serving.upstream import Server, Upstreams
+from filter.serving.upstream import Forwarding, Upstreams
 from filter.serving.webserver import Request, Respond, Response, WebServer
 from filter.signing import trust
 from filter.updates.controller import make_client
@@ -43,14 +47,26 @@ class FilterService:
         self.config = config
         self.metrics = Metrics()
         self.cache = Cache(config.cache_bytes)
-        self.servers = tuple(Server(*upstream) for upstream in config.upstreams)
-        upstreams = Upstreams(self.servers, self.metrics.observe_upstream)
-        lookup = Lookup(upstreams.forward, self.cache, self.metrics.count_cache)
+        self.forwarding = Forwarding(
+            self.make_upstreams(config.upstreams),
+            {zone: self.make_upstreams(resolvers) for zone, resolvers in config.forwards.items()},
+        )
+        lookup = Lookup(self.forwarding.forward, self.cache, self.metrics.count_cache, is_down=self.forwarding.is_down)
         self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
+        self.handler.loop_token = make_token(config.listen)
         self.started_at = utc_now()
         self.pair: Pair | None = None
         self.refusals: dict[str, Refusal] = {}
         self.desk: Desk | None = None
+
+    def make_upstreams(self, resolvers: Sequence[Resolver]) -> Upstreams:
+        """Resolvers that know the same names."""
+        return Upstreams(
+            [Server(each) for each in resolvers],
+            self.metrics.observe_upstream,
+            ca_file=self.config.upstream_ca,
+            mixes_case=self.config.mixes_case,
+        )
 
     def install(self, pair: Pair) -> None:
         """Judge from now on by this pair: one assignment between two queries."""
@@ -95,10 +111,19 @@ class FilterService:
                 await dns.listen(endpoint)
             await self.start_web(stack)
             log.info("filter answers", extra={"listen": [str(e) for e in self.config.listen], **self.serials()})
+            self.start_probing(stack)
             if conversation is not None:
                 task = asyncio.create_task(conversation.go_on())
                 stack.callback(task.cancel)
             await stop.wait()
+
+    def start_probing(self, stack: AsyncExitStack) -> None:
+        """Look after the resolvers until we stop, then leave them."""
+        groups = self.forwarding.groups()
+        for group in groups:
+            stack.callback(group.close)
+        task = asyncio.create_task(Prober(groups, self.handler.loop_token).keep())
+        stack.push_async_callback(ended, task)
 
     async def start_web(self, stack: AsyncExitStack) -> None:
         """The block page and the metrics, each on its own address, when they are wanted."""
@@ -165,7 +190,7 @@ class FilterService:
             },
             "cache_entries": len(self.cache),
             "cache_bytes": self.cache.bytes,
-            "upstreams": [{"address": str(server), "failures": server.failures} for server in self.servers],
+            "upstreams": [server.health() for group in self.forwarding.groups() for server in group.servers],
         }
 
     async def watch(self, request: Request) -> Response:

@@ -22,6 +22,9 @@ def run(args: argparse.Namespace) -> int:
         Given(
             listen=args.listen,
             upstream=args.upstream,
+            forward=args.forward,
+            upstream_ca=path_option(args.upstream_ca),
+            random_case=args.random_case,
             bundle=path_option(args.bundle),
             policy=path_option(args.policy),
             trusted_key=args.trusted_key,

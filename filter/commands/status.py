@@ -75,4 +75,12 @@ def describe_refusals(refused: object) -> str:
 def describe_upstreams(upstreams: object) -> str:
     if not isinstance(upstreams, list):
         return "inconnus"
-    return ", ".join(f"{u['address']} ({'répond' if not u['failures'] else 'en panne'})" for u in upstreams)
+    return ", ".join(f"{each['address']} ({describe_upstream(each)})" for each in upstreams)
+
+
+def describe_upstream(health: dict[str, object]) -> str:
+    if health.get("leads_back"):
+        return "mène à ce filtre : une boucle"
+    if health["failures"]:
+        return "en panne"
+    return "répond" if health.get("milliseconds") is None else f"répond en {health['milliseconds']} ms"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from filter.deciding.decisions import AnswerRecord
 from filter.serving import wire
+from filter.serving.scrubbing import scrub
 from filter.serving.wire import Record, UpstreamAnswer, WireError
 
 LONGEST_TTL = 86_400
@@ -14,6 +15,9 @@ LONGEST_NEGATIVE_TTL = 3_600  # RFC 2308 advises one to three hours
 STALE_SECONDS = 86_400  # RFC 8767 advises one to three days
 STALE_TTL = 30
 ADDRESS_TYPES = frozenset({wire.A, wire.AAAA, wire.HTTPS, wire.SVCB})
+HOT_HITS = 3
+SHORTEST_PREFETCH = 10
+"""Seconds of TTL below which an answer is not worth fetching ahead."""
 OVERHEAD = 700
 """Bytes that one entry costs beside its message, about."""
 
@@ -55,31 +59,33 @@ class KeptAnswer:
 
 
 def keep(answer: UpstreamAnswer, dnssec_ok: bool) -> KeptAnswer:
-    """Cut an answer down; raise WireError when a record that must be judged cannot be read.
+    """Cut an answer down to what was asked for; raise WireError when a record that must be judged cannot be read.
 
-    The additional section goes: nobody asked for it. The authority stays where a negative answer (SOA) or DNSSEC needs
-    it. Addresses are judged wherever they stood: an answer that hides a private one is not believed in the rest.
+    Addresses are judged wherever they stood: an answer that hides a private one is not believed in the rest.
     """
-    needed = dnssec_ok or any(record.rtype == wire.SOA for record in answer.authorities)
-    authorities = answer.authorities if needed else ()
-    records = (*answer.answers, *authorities)
+    scrubbed = scrub(answer, dnssec_ok)
+    records = (*scrubbed.answers, *scrubbed.authorities)
     start = 12 + len(answer.question.raw)
     return KeptAnswer(
-        message=answer.data[: records[-1].end if records else start],
+        message=scrubbed.data[: records[-1].end if records else start],
         body=start,
         rcode=answer.rcode,
         authenticated=bool(answer.flags & wire.AD),
-        answers=len(answer.answers),
-        authorities=len(authorities),
+        answers=len(scrubbed.answers),
+        authorities=len(scrubbed.authorities),
         ttls=tuple((record.ttl_offset, clamp(record.ttl, LONGEST_TTL)) for record in records),
-        ttl=find_ttl(answer),
-        records=(*(describe(answer.data, record) for record in answer.answers), *describe_rest(answer)),
+        ttl=find_ttl(scrubbed),
+        records=(
+            *(describe(scrubbed.data, record) for record in scrubbed.answers),
+            *describe_rest(answer, is_whole=len(scrubbed.answers) == len(answer.answers)),
+        ),
     )
 
 
-def describe_rest(answer: UpstreamAnswer) -> Iterator[AnswerRecord]:
-    """Addresses outside the answer section. Their owners are no names that the answer leads to, and not judged."""
-    for record in (*answer.authorities, *answer.additionals):
+def describe_rest(answer: UpstreamAnswer, *, is_whole: bool) -> Iterator[AnswerRecord]:
+    """Addresses that are not part of the answer. Their owners are no names that it leads to, and not judged."""
+    others = () if is_whole else answer.answers
+    for record in (*others, *answer.authorities, *answer.additionals):
         if record.rtype in ADDRESS_TYPES and (addresses := describe(answer.data, record).addresses):
             yield AnswerRecord(answer.question.name, (), addresses)
 
@@ -136,6 +142,17 @@ class Found:
     answer: KeptAnswer
     age: int
     is_stale: bool
+    is_due: bool = False
+    """Asked for often, and soon too old: worth fetching before anybody has to wait for it."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """An answer, when it came, and how often it has served."""
+
+    answer: KeptAnswer
+    stored_at: float
+    hits: int = 0
 
 
 class Cache:
@@ -144,7 +161,7 @@ class Cache:
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.bytes = 0
-        self.kept: OrderedDict[CacheKey, tuple[KeptAnswer, float]] = OrderedDict()
+        self.kept: OrderedDict[CacheKey, Entry] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -153,27 +170,29 @@ class Cache:
         """The answer, fresh or stale; what is too old even to be stale is dropped."""
         if (entry := self.kept.get(key)) is None:
             return None
-        answer, stored_at = entry
-        age = int(now - stored_at)
-        if age >= answer.ttl + STALE_SECONDS:
+        ttl = entry.answer.ttl
+        age = int(now - entry.stored_at)
+        if age >= ttl + STALE_SECONDS:
             self.drop(key)
             return None
         self.kept.move_to_end(key)
-        return Found(answer, age, is_stale=age >= answer.ttl)
+        entry.hits += 1
+        is_due = entry.hits > HOT_HITS and ttl >= SHORTEST_PREFETCH and age * 10 >= ttl * 9
+        return Found(entry.answer, age, is_stale=age >= ttl, is_due=is_due)
 
     def put(self, key: CacheKey, answer: KeptAnswer, now: float) -> None:
         """Keep an answer that has a TTL; make room for it."""
         self.drop(key)
         if answer.ttl <= 0:
             return
-        self.kept[key] = answer, now
+        self.kept[key] = Entry(answer, now)
         self.bytes += cost(key, answer)
         while self.bytes > self.most_bytes and self.kept:
             self.drop(next(iter(self.kept)))
 
     def drop(self, key: CacheKey) -> None:
         if (entry := self.kept.pop(key, None)) is not None:
-            self.bytes -= cost(key, entry[0])
+            self.bytes -= cost(key, entry.answer)
 
 
 def cost(key: CacheKey, answer: KeptAnswer) -> int:

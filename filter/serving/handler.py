@@ -9,7 +9,7 @@ from datetime import datetime
 from filter.deciding.decisions import Action, Decision, Query
 from filter.metrics import Metrics
 from filter.policy import Policy, Profile, decide, review_answer
-from filter.serving import replies, wire
+from filter.serving import probing, replies, wire
 from filter.serving.lookup import Lookup
 from filter.serving.replies import Address
 from filter.serving.upstream import UpstreamFailed
@@ -41,6 +41,8 @@ class Handler:
         self.metrics = metrics
         self.now = now
         self.block_addresses = tuple(block_addresses)
+        self.loop_token = ""
+        """What our own questions bear when a resolver leads them back (filter.serving.probing)."""
         self.policy: Policy | None = None
         """Replaced in one assignment, between two queries: a query is judged by one policy from end to end."""
         self.observe: Observe | None = None
@@ -82,6 +84,9 @@ class Handler:
         if query.question.qclass != wire.IN or query.question.qtype in {wire.AXFR, wire.IXFR, wire.OPT}:
             self.count("refused", "kind")
             return replies.reply(query, limit, wire.REFUSED)
+        if self.loop_token and probing.is_ours(query.question.name, self.loop_token):
+            self.count("failed", "loop")
+            return replies.own_text(query, limit, probing.pack_token(self.loop_token))
         if (policy := self.policy) is None:
             self.count("failed", "not_ready")
             return replies.not_ready(query, limit)

@@ -4,19 +4,36 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from filter.serving import wire
 from filter.serving.cache import Cache, CacheKey, Found, KeptAnswer, keep
 from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer, WireError
 
-FAILURE_SECONDS = 5.0  # RFC 9520: at least one second, at most five minutes
+FAILURE_SECONDS = 5.0
+LONGEST_FAILURE = 60.0
+"""RFC 9520, 3.2: at least one second, at most five minutes; longer each time that a resolver itself cannot answer."""
 MOST_FAILURES = 10_000
 MOST_IN_FLIGHT = 2_000
 PATIENCE = 1.8
 """Seconds that a client waits for an upstream while a stale answer is at hand (RFC 8767)."""
 
 Forward = Callable[[Question, bool, bool], Awaitable[UpstreamAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an upstream could not do, until when that is believed, and for how long it was."""
+
+    error: UpstreamFailed
+    until: float
+    seconds: float
+
+
+def never(_name: str) -> bool:
+    return False
 
 
 class Lookup:
@@ -28,14 +45,17 @@ class Lookup:
         cache: Cache,
         count: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        is_down: Callable[[str], bool] = never,
     ) -> None:
-        """``count`` is told what the cache had: hit, miss, stale or failure."""
+        """``count`` is told what the cache had: hit, miss, stale, failure or prefetch; ``is_down`` says whether nobody
+        is known to answer for a name."""
         self.forward = forward
         self.cache = cache
         self.count = count
         self.clock = clock
         self.in_flight: dict[CacheKey, asyncio.Task[KeptAnswer]] = {}
-        self.failures: OrderedDict[CacheKey, tuple[UpstreamFailed, float]] = OrderedDict()
+        self.is_down = is_down
+        self.failures: OrderedDict[CacheKey, Failure] = OrderedDict()
 
     async def find(self, query: ClientQuery) -> Found:
         """A fresh answer, or a stale one when the upstreams fail or dawdle; raise UpstreamFailed."""
@@ -43,11 +63,13 @@ class Lookup:
         found = self.cache.find(key, self.clock())
         if found is not None and not found.is_stale:
             self.count("hit")
+            if found.is_due:
+                self.prefetch(key, query.question)
             return found
         try:
             self.refuse_known_failure(key)
             task = self.ask(key, query.question)
-            async with asyncio.timeout(None if found is None else PATIENCE):
+            async with asyncio.timeout(None if found is None else self.patience(query.question)):
                 answer = await asyncio.shield(task)  # it goes on, and fills the cache, when this client gives up
         except (UpstreamFailed, TimeoutError):
             if found is None:
@@ -57,15 +79,25 @@ class Lookup:
         self.count("miss")
         return Found(answer, 0, is_stale=False)
 
+    def patience(self, question: Question) -> float:
+        """Seconds for a client that could have a stale answer: none while no upstream is known to answer."""
+        return 0.0 if self.is_down(question.name) else PATIENCE
+
+    def prefetch(self, key: CacheKey, question: Question) -> None:
+        """Ask again for what is about to be too old; nobody waits, and failing changes nothing."""
+        known = self.failures.get(key)
+        if key in self.in_flight or (known is not None and self.clock() < known.until):
+            return
+        with suppress(UpstreamFailed):
+            self.ask(key, question)
+            self.count("prefetch")
+
     def refuse_known_failure(self, key: CacheKey) -> None:
         """Raise the UpstreamFailed of a moment ago, rather than ask again at once."""
-        if (known := self.failures.get(key)) is None:
-            return
-        failure, until = known
-        if self.clock() < until:
+        known = self.failures.get(key)
+        if known is not None and self.clock() < known.until:
             self.count("failure")
-            raise UpstreamFailed(failure.ede, str(failure), failure.rcode)
-        del self.failures[key]
+            raise UpstreamFailed(known.error.ede, str(known.error), known.error.rcode)
 
     def ask(self, key: CacheKey, question: Question) -> asyncio.Task[KeptAnswer]:
         """The query on its way to an upstream: the one already there, or a new one."""
@@ -94,7 +126,11 @@ class Lookup:
         if task.cancelled():
             return
         error = task.exception()
+        known = self.failures.pop(key, None)
         if isinstance(error, UpstreamFailed):
-            self.failures[key] = error, self.clock() + FAILURE_SECONDS
+            seconds = FAILURE_SECONDS
+            if known is not None and error.was_answered:
+                seconds = min(known.seconds * 2, LONGEST_FAILURE)
+            self.failures[key] = Failure(error, self.clock() + seconds, seconds)
             while len(self.failures) > MOST_FAILURES:
                 self.failures.popitem(last=False)

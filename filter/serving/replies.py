@@ -32,6 +32,7 @@ EDE_STALE = 3
 EDE_NOT_READY = 14
 EDE_BLOCKED = 15
 EDE_FILTERED = 17
+NOBODY_ANSWERED = frozenset({22, 23})
 
 QUESTION_NAME = b"\xc0\x0c"
 """A pointer to the question's name."""
@@ -255,5 +256,11 @@ def not_ready(query: ClientQuery, limit: int) -> bytes:
 
 
 def failed(query: ClientQuery, limit: int, rcode: int, ede: int) -> bytes:
-    """No upstream answered."""
-    return reply(query, limit, rcode, extra=Extra(ede, "aucun résolveur n’a répondu"))
+    """No upstream answered, or those that did could not: then ``ede`` is what the first of them said."""
+    text = "aucun résolveur n’a répondu" if ede in NOBODY_ANSWERED else "le résolveur n’a pas pu répondre"
+    return reply(query, limit, rcode, extra=Extra(ede, text))
+
+
+def own_text(query: ClientQuery, limit: int, data: bytes) -> bytes:
+    """A TXT record of our own, that nobody keeps."""
+    return reply(query, limit, body=record(16, 0, data), answers=1)

@@ -14,6 +14,8 @@ NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 
 A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, DNAME, OPT, SVCB, HTTPS = 1, 2, 5, 6, 12, 15, 28, 33, 39, 41, 64, 65
 IXFR, AXFR, ANY = 251, 252, 255
 IN = 1
+EXTENDED_ERROR = 15
+LARGEST_TTL = 2**31 - 1
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -205,6 +207,8 @@ class UpstreamAnswer:
     extended_rcode: int
     """The OPT record's share of the response code."""
     additionals: tuple[Record, ...] = ()
+    ede: int | None = None
+    """The first extended error (RFC 8914) that came with it."""
 
     @property
     def rcode(self) -> int:
@@ -228,8 +232,20 @@ def read_answer(data: bytes) -> UpstreamAnswer:
     answer_records, offset = read_records(data, offset, answers)
     authority_records, offset = read_records(data, offset, authorities)
     more, _ = read_records(data, offset, additionals)
-    extended = next((record.ttl >> 24 for record in more if record.rtype == OPT), 0)
-    return UpstreamAnswer(data, flags, question, answer_records, authority_records, extended, more)
+    opt = next((record for record in more if record.rtype == OPT), None)
+    extended, ede = (0, None) if opt is None else (opt.ttl >> 24, read_extended_error(data, opt))
+    return UpstreamAnswer(data, flags, question, answer_records, authority_records, extended, more, ede)
+
+
+def read_extended_error(data: bytes, opt: Record) -> int | None:
+    """The number of the first extended error in an OPT record (RFC 8914), if there is one."""
+    offset = opt.rdata
+    while offset + 4 <= opt.end:
+        code, length = struct.unpack_from("!HH", data, offset)
+        if code == EXTENDED_ERROR and length >= 2 and offset + 4 + length <= opt.end:
+            return int.from_bytes(data[offset + 4 : offset + 6], "big")
+        offset += 4 + length
+    return None
 
 
 def read_target(data: bytes, record: Record) -> str:
@@ -240,8 +256,15 @@ def read_target(data: bytes, record: Record) -> str:
     return dotted(labels)
 
 
-NAMES_IN = {NS: (0, 1), CNAME: (0, 1), SOA: (0, 2), PTR: (0, 1), MX: (2, 1), SRV: (6, 1), DNAME: (0, 1)}
-"""Types whose names may be compressed (RFC 3597) -> bytes before the first name, and how many names there are."""
+MD, MF, MB, MG, MR, MINFO, RP, AFSDB, RT, PX, KX = 3, 4, 7, 8, 9, 14, 17, 18, 21, 26, 36
+NAMES_IN = {
+    **dict.fromkeys((NS, MD, MF, CNAME, MB, MG, MR, PTR, DNAME), (0, 1)),
+    **dict.fromkeys((MX, AFSDB, RT, KX), (2, 1)),
+    **dict.fromkeys((SOA, MINFO, RP), (0, 2)),
+    PX: (2, 2),
+    SRV: (6, 1),
+}
+"""Types whose names may come compressed (RFC 3597, 4) -> bytes before the first name, and how many names there are."""
 
 
 def unpack_rdata(data: bytes, record: Record) -> bytes:

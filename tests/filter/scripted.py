@@ -15,7 +15,6 @@ import dns.rrset
 from dns.message import Message
 from dns.rrset import RRset
 
-SOA = "example.test. 60 IN SOA ns.example.test. root.example.test. 1 3600 600 86400 60"
 Script = Callable[[Message, bool], Sequence[bytes]]
 """(query, whether it came over UDP) -> the datagrams or messages sent back, in order."""
 
@@ -53,6 +52,12 @@ def answer(
 def rrset(line: str) -> RRset:
     owner, ttl, rclass, rtype, data = line.split(maxsplit=4)
     return dns.rrset.from_text(owner, int(ttl), rclass, rtype, data)
+
+
+def soa_for(name: str) -> str:
+    """The SOA of the zone that says that a name has no such data: its top."""
+    top = name.rpartition(".")[2]
+    return f"{top}. 60 IN SOA ns.{top}. root.{top}. 1 3600 600 86400 60"
 
 
 def pack(reply: Message) -> bytes:
@@ -130,7 +135,8 @@ class ScriptedUpstream:
         if (records := self.records.get((name, qtype))) is not None:
             return [pack(answer(query, *records))]
         known = any(each == name for each, _ in self.records)
-        return [pack(answer(query, rcode=dns.rcode.NOERROR if known else dns.rcode.NXDOMAIN, authority=[SOA]))]
+        rcode = dns.rcode.NOERROR if known else dns.rcode.NXDOMAIN
+        return [pack(answer(query, rcode=rcode, authority=[soa_for(name)]))]
 
     def serve_udp(self) -> None:
         while not self.closed.is_set():
