@@ -37,16 +37,21 @@ class Networks(Generic[T]):
 
     def search(self, address: str) -> T:
         """What this address gets; what is no address gets the default. ``find`` is the same, remembered."""
+        network = self.locate(address)
+        return self.default if network is None else self.known[network]
+
+    def locate(self, address: str) -> tuple[int, int, int] | None:
+        """The smallest network that holds an address: (version, prefix length, first address); None for none."""
         try:
             client = IPAddress(address.partition("%")[0])
         except (AddrFormatError, ValueError):
-            return self.default
+            return None
         if client.is_ipv4_mapped():  # an IPv4 client of a socket that serves both
             client = client.ipv4()
         width = 32 if client.version == 4 else 128
         value = int(client)
         for length in self.lengths[client.version]:
-            network = value >> (width - length) << (width - length)
-            if (found := self.known.get((client.version, length, network))) is not None:
-                return found
-        return self.default
+            network = client.version, length, value >> (width - length) << (width - length)
+            if network in self.known:
+                return network
+        return None

@@ -7,9 +7,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from filter.endpoints import ConfigInvalid, Endpoint, is_address
+from filter.listening import (
+    HTTPS_PORT,
+    MOST_CONNECTIONS,
+    MOST_PER_CLIENT,
+    TLS_PORT,
+    ListeningGiven,
+    check_certificate,
+    check_public_name,
+    read_count,
+)
 from filter.namecounts import DEFAULT_DAYS, MOST_DAYS
 from filter.resolvers import Resolver, Transport, parse_forwards, parse_resolver
 from filter.serving.replies import Address
+from filter.serving.tls import CertificateFiles
 from filter.signing import KeyInvalid, read_public_keys
 
 __all__ = ["ConfigInvalid", "Controller", "Endpoint", "FilterConfig", "Given", "LocalFiles", "check"]
@@ -71,6 +82,18 @@ class FilterConfig:
     mixes_case: bool = False
     """Whether questions go to plain resolvers with capitals at random."""
     log_format: str = "json"
+    listen_tls: tuple[Endpoint, ...] = ()
+    listen_https: tuple[Endpoint, ...] = ()
+    certificate: CertificateFiles | None = None
+    public_name: str | None = None
+    """What stands behind a device's label in the server name of TLS."""
+    user: str | None = None
+    """As whom to go on once the sockets are bound."""
+    max_connections: int = MOST_CONNECTIONS
+    max_connections_per_client: int = MOST_PER_CLIENT
+
+
+NOTHING_GIVEN = ListeningGiven()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,9 @@ class Given:
     metrics: str | None
     cache_mb: str
     log_format: str
+    listening: ListeningGiven = NOTHING_GIVEN
+    has_sockets: bool = False
+    """Whether systemd hands sockets over."""
 
 
 def check(given: Given) -> FilterConfig:
@@ -114,7 +140,16 @@ def check(given: Given) -> FilterConfig:
     upstreams, forwards = read_resolvers(given, listen, problems)
     block_page = attempt(given.block_page) if given.block_page else None
     metrics = attempt(given.metrics) if given.metrics else None
-    if not given.listen:
+    told = given.listening
+    listen_tls = [e for text in told.listen_tls if (e := attempt(text, TLS_PORT)) is not None]
+    listen_https = [e for text in told.listen_https if (e := attempt(text, HTTPS_PORT)) is not None]
+    for option, endpoints in (("--listen-tls", listen_tls), ("--listen-https", listen_https)):
+        problems += [
+            f"{option} {e} : attendu une adresse IP de cette machine" for e in endpoints if not is_address(e.host)
+        ]
+    streams = [*listen, *listen_tls, *listen_https]
+    problems += [f"{each} est demandé deux fois" for each in sorted({e for e in streams if streams.count(e) > 1})]
+    if not given.listen and not given.has_sockets:
         problems.append("--listen manque : l’adresse où répondre")
     if not given.upstream:
         problems.append("--upstream manque : le résolveur à qui demander les noms permis")
@@ -134,6 +169,10 @@ def check(given: Given) -> FilterConfig:
         else:
             problems.append(f"--block-address {text} n’est pas une adresse IP")
     cache_bytes = int(read_number("--cache-mb", given.cache_mb, problems) * MEBIBYTE)
+    certificate = check_certificate(told, problems)
+    public_name = check_public_name(told, problems)
+    connections = read_count("--max-connections", told.max_connections, problems)
+    per_client = read_count("--max-connections-per-client", told.max_connections_per_client, problems)
     if given.log_format not in {"json", "console"}:
         problems.append(f"--log-format vaut json ou console (reçu : {given.log_format})")
     if problems:
@@ -153,6 +192,13 @@ def check(given: Given) -> FilterConfig:
         metrics=metrics,
         cache_bytes=cache_bytes,
         log_format=given.log_format,
+        listen_tls=tuple(listen_tls),
+        listen_https=tuple(listen_https),
+        certificate=certificate,
+        public_name=public_name,
+        user=told.user,
+        max_connections=connections,
+        max_connections_per_client=per_client,
     )
 
 

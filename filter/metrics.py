@@ -30,7 +30,12 @@ class Metrics:
         )
         self.cache_entries = Gauge("filter_cache_entries", "Answers kept.", registry=self.registry)
         self.cache_bytes = Gauge("filter_cache_bytes", "Bytes of answers kept.", registry=self.registry)
-        self.tcp_connections = Gauge("filter_tcp_connections", "TCP connections open.", registry=self.registry)
+        self.connections = Gauge(
+            "filter_connections", "Connections open, by what is spoken on them.", ["kind"], registry=self.registry
+        )
+        self.handshakes = Metric(
+            "filter_handshakes", "TLS handshakes, by listener.", ["kind", "outcome"], registry=self.registry
+        )
         self.ready = Gauge("filter_ready", "1 when names and policy are open.", registry=self.registry)
         self.bundle_serial = Gauge("filter_bundle_serial", "Serial of the names in use.", registry=self.registry)
         self.bundle_names = Gauge("filter_bundle_names", "How many names are in use.", registry=self.registry)

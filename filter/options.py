@@ -131,6 +131,19 @@ def add_serve(commands: Commands, environ: Environ) -> None:
         environ=environ,
     )
     serving.options("--listen", metavar="ADRESSE:PORT", help="où répondre, en UDP et en TCP")
+    serving.options("--listen-tls", metavar="ADRESSE:PORT", help="où répondre en DNS sur TLS (DoT, port 853)")
+    serving.options("--listen-https", metavar="ADRESSE:PORT", help="où répondre en DNS sur HTTPS (DoH, port 443)")
+    serving.option("--certificate", metavar="FICHIER", help="certificat et sa chaîne (PEM), relus dès qu’ils changent")
+    serving.option("--certificate-key", metavar="FICHIER", help="clé du certificat (par défaut : dans le même fichier)")
+    serving.option(
+        "--public-name", metavar="NOM", help="nom public du filtre : ÉTIQUETTE.NOM désigne un appareil (DoT, DoH)"
+    )
+    serving.option("--user", metavar="COMPTE", help="compte sous lequel continuer, une fois les ports ouverts")
+    serving.option("--max-connections", metavar="N", default="10000", help="connexions à la fois (10000)")
+    serving.option(
+        "--max-connections-per-client", metavar="N", default="100",
+        help="par adresse, ou par /64 en IPv6 (100 ; dix fois plus pour un réseau que la politique connaît)",
+    )  # fmt: skip
     serving.options(
         "--upstream",
         metavar="RÉSOLVEUR",

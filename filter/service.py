@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from filter import namecounts
+from filter.binding import Bound
 from filter.bundle import BundleRefused
-from filter.config import Endpoint, FilterConfig, LocalFiles
+from filter.config import FilterConfig, LocalFiles
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.resolvers import Resolver
@@ -20,10 +21,13 @@ from filter.serving.blockpage import BlockPage
 from filter.serving.cache import Cache
 from filter.serving.handler import Handler
 from filter.serving.health import Server
+from filter.serving.lines import Room
 from filter.serving.lookup import Lookup
 from filter.serving.probing import Prober, make_token
 from filter.serving.requests import Box, Courier
 from filter.serving.server import DnsServer
+from filter.serving.sockets import Listening
+from filter.serving.tls import Certificates
 from filter.serving.upstream import Forwarding, Upstreams
 from filter.serving.webserver import Request, Respond, Response, WebServer
 from filter.signing import trust
@@ -34,6 +38,11 @@ from filter.updates.reporter import Reporter
 from filter.updates.updater import Refusal, Updater
 
 log = logging.getLogger("filter")
+
+CERTIFICATE_SECONDS = 10.0
+"""How often the certificate's files are looked at."""
+PER_NETWORK = 10
+"""How many clients' worth of connections an address of a known network may hold: a school stands behind it."""
 
 
 def utc_now() -> datetime:
@@ -58,6 +67,7 @@ class FilterService:
         self.pair: Pair | None = None
         self.refusals: dict[str, Refusal] = {}
         self.desk: Desk | None = None
+        self.certificates = None if config.certificate is None else Certificates(config.certificate)
 
     def make_upstreams(self, resolvers: Sequence[Resolver]) -> Upstreams:
         """Resolvers that know the same names."""
@@ -83,7 +93,9 @@ class FilterService:
             self.install(read_files(files))
 
     async def reload_files(self) -> None:
-        """Use both files anew (SIGHUP); when either cannot be used, nothing changes."""
+        """Use the certificate and both files anew (SIGHUP); what cannot be used changes nothing."""
+        if self.certificates is not None:
+            await asyncio.to_thread(self.certificates.refresh)
         if (files := self.config.files) is None:
             return
         try:
@@ -100,17 +112,43 @@ class FilterService:
             "policy_serial": self.pair and self.pair.settings.serial,
         }
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop``; raise PortTaken when an address cannot be bound."""
+    def knows(self, address: str) -> bool:
+        """Whether an address is in a network of the policy."""
+        policy = self.handler.policy
+        return policy is not None and policy.networks.locate(address) is not None
+
+    async def follow_certificate(self, certificates: Certificates) -> None:
+        """Use a new certificate soon after its file was replaced."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            await asyncio.to_thread(certificates.refresh)
+
+    async def run(self, bound: Bound, stop: asyncio.Event) -> None:
+        """Serve on these sockets until ``stop``; raise CertificateInvalid."""
         async with AsyncExitStack() as stack:
-            dns = DnsServer(self.handler.answer, self.metrics)
+            dns = DnsServer(
+                self.handler.answer,
+                self.metrics,
+                self.knows,
+                self.certificates,
+                self.config.public_name,
+                Room(
+                    self.config.max_connections,
+                    self.config.max_connections_per_client,
+                    PER_NETWORK * self.config.max_connections_per_client,
+                ),
+            )
+            stack.callback(bound.close)
             stack.push_async_callback(dns.close)
             await self.start_counting(stack)
             conversation = await self.prepare_conversation(stack)
-            for endpoint in self.config.listen:
-                await dns.listen(endpoint)
-            await self.start_web(stack)
-            log.info("filter answers", extra={"listen": [str(e) for e in self.config.listen], **self.serials()})
+            for listening in bound.answering:
+                await dns.serve(listening)
+            await self.start_web(stack, bound)
+            if self.certificates is not None:
+                stack.callback(asyncio.create_task(self.follow_certificate(self.certificates)).cancel)
+            listen = [f"{each.kind}:{each.endpoint}" for each in bound.answering]
+            log.info("filter answers", extra={"listen": listen, **self.serials()})
             self.start_probing(stack)
             if conversation is not None:
                 task = asyncio.create_task(conversation.go_on())
@@ -125,18 +163,18 @@ class FilterService:
         task = asyncio.create_task(Prober(groups, self.handler.loop_token).keep())
         stack.push_async_callback(ended, task)
 
-    async def start_web(self, stack: AsyncExitStack) -> None:
+    async def start_web(self, stack: AsyncExitStack, bound: Bound) -> None:
         """The block page and the metrics, each on its own address, when they are wanted."""
         block_page = BlockPage(lambda: self.handler.policy, utc_now, self.desk)
-        pages: tuple[tuple[Endpoint | None, Respond], ...] = (
-            (self.config.block_page, block_page),
-            (self.config.metrics, self.watch),
+        pages: tuple[tuple[Listening | None, Respond], ...] = (
+            (bound.block_page, block_page),
+            (bound.metrics, self.watch),
         )
-        for endpoint, respond in pages:
-            if endpoint is not None:
+        for listening, respond in pages:
+            if listening is not None:
                 web = WebServer(respond)
                 stack.push_async_callback(web.close)
-                await web.listen(endpoint)
+                await web.listen(listening)
 
     async def start_counting(self, stack: AsyncExitStack) -> None:
         """Count names on this machine, when that is wanted; when not, what was counted before is removed."""

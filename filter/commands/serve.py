@@ -2,17 +2,22 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from typing import Any
 
 from filter import log
+from filter.binding import bind_all
 from filter.cli import path_option
 from filter.config import ConfigInvalid, FilterConfig, Given, check
+from filter.listening import ListeningGiven
 from filter.service import FilterService
-from filter.serving.server import PortTaken
+from filter.serving.privileges import UserInvalid
+from filter.serving.sockets import PortTaken, has_passed
+from filter.serving.tls import CertificateInvalid
 
-PROBLEMS = (ConfigInvalid, PortTaken)
+PROBLEMS = (ConfigInvalid, PortTaken, CertificateInvalid, UserInvalid)
 SWITCH_SECONDS = 0.0005
 """How long a thread that opens files may keep queries waiting: Python's own 5 ms would show in every swap."""
 
@@ -39,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             metrics=args.metrics,
             cache_mb=args.cache_mb,
             log_format=args.log_format,
+            listening=listening(args),
+            has_sockets=has_passed(os.environ),
         )
     )
     log.set_up(config.log_format)
@@ -47,8 +54,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def listening(args: argparse.Namespace) -> ListeningGiven:
+    return ListeningGiven(
+        listen_tls=args.listen_tls,
+        listen_https=args.listen_https,
+        certificate=path_option(args.certificate),
+        certificate_key=path_option(args.certificate_key),
+        public_name=args.public_name,
+        user=args.user,
+        max_connections=args.max_connections,
+        max_connections_per_client=args.max_connections_per_client,
+    )
+
+
 async def serve(config: FilterConfig) -> None:
     """Run one filter; SIGTERM and SIGINT stop it, SIGHUP reads its files anew."""
+    bound = bind_all(config, os.environ)
     service = FilterService(config)
     service.open_files()
     stop = asyncio.Event()
@@ -57,4 +78,4 @@ async def serve(config: FilterConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     reloading: set[asyncio.Task[Any]] = set()
     loop.add_signal_handler(signal.SIGHUP, lambda: reloading.add(asyncio.create_task(service.reload_files())))
-    await service.run(stop)
+    await service.run(bound, stop)

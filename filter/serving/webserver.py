@@ -6,8 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from filter.config import Endpoint
-from filter.serving.server import PortTaken, describe
+from filter.serving.sockets import Listening
 
 log = logging.getLogger("filter")
 
@@ -50,12 +49,9 @@ class WebServer:
         self.open = 0
         self.server: asyncio.Server | None = None
 
-    async def listen(self, endpoint: Endpoint) -> None:
-        """Bind; raise PortTaken."""
-        try:
-            self.server = await asyncio.start_server(self.serve, *endpoint, limit=LONGEST_HEAD)
-        except OSError as error:
-            raise PortTaken(describe(endpoint, "TCP", error)) from error
+    async def listen(self, listening: Listening) -> None:
+        """Answer on a bound socket from now on."""
+        self.server = await asyncio.start_server(self.serve, sock=listening.sock, limit=LONGEST_HEAD)
 
     async def close(self) -> None:
         if self.server is not None:

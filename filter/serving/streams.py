@@ -1,0 +1,116 @@
+"""DNS messages on a stream: TCP (RFC 7766) and TLS (RFC 7858). Pipelined, answered as the answers come."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from filter.serving.lines import Line
+from filter.serving.padding import pad
+
+MOST_PIPELINED = 64
+IDLE_SECONDS = 10.0
+MESSAGE_SECONDS = 5.0
+"""For a whole message, not for each read: one byte a second keeps nobody busy."""
+ANSWER_SECONDS = 30.0
+"""For answers that are owed: more than any upstream takes."""
+SHORTEST = 12
+"""Bytes of a header: what is shorter is no DNS message (RFC 1035, 4.1.1)."""
+
+Ask = Callable[[bytes, str, bool, str | None], Awaitable[bytes | None]]
+"""(query, client's address, whether over UDP, device's label) -> reply; filter.serving.handler.Handler.answer."""
+
+
+class DnsStream:
+    """The conversation of one connection."""
+
+    def __init__(self, line: Line, ask: Ask, idle_seconds: float = IDLE_SECONDS) -> None:
+        self.line = line
+        self.ask = ask
+        self.idle_seconds = idle_seconds
+        self.buffer = bytearray()
+        self.pending: set[asyncio.Task[None]] = set()
+        self.replies: list[bytes] = []
+        """On their way out, together."""
+        self.has_ended = False
+        self.since = 0.0
+        """When the message began that is not whole yet."""
+        self.line.expect(idle_seconds)
+
+    def received(self, data: bytes) -> None:
+        self.buffer += data
+        self.take()
+        self.rest()
+
+    def take(self) -> None:
+        """Begin to answer every whole message, as many as may be under way at once."""
+        at, buffer = 0, self.buffer
+        while len(buffer) - at >= 2 and len(self.pending) < MOST_PIPELINED:
+            end = at + 2 + (buffer[at] << 8 | buffer[at + 1])
+            if end - at - 2 < SHORTEST:
+                self.line.close()
+                buffer.clear()
+                return
+            if len(buffer) < end:
+                break
+            self.begin(bytes(buffer[at + 2 : end]))
+            at = end
+        if at or not self.since:
+            self.since = self.line.loop.time()
+        if at:
+            del buffer[:at]
+            self.line.hall.heard(self.line)
+        if len(self.pending) >= MOST_PIPELINED:
+            self.line.pause()
+
+    def begin(self, query: bytes) -> None:
+        task = asyncio.create_task(self.respond(query))
+        self.pending.add(task)
+        task.add_done_callback(self.finish)
+
+    async def respond(self, query: bytes) -> None:
+        reply = await self.ask(query, self.line.client, False, self.line.label)
+        if reply is None:
+            return
+        if self.line.is_private:
+            reply = pad(reply)
+        if not self.replies:
+            self.line.loop.call_soon(self.flush)
+        self.replies.append(len(reply).to_bytes(2, "big") + reply)
+
+    def flush(self) -> None:
+        """Send the replies that are ready: one packet, one TLS record."""
+        replies, self.replies = self.replies, []
+        self.line.send(b"".join(replies))
+        if self.has_ended and not self.pending:
+            self.line.close()
+
+    def finish(self, task: asyncio.Task[None]) -> None:
+        """One answer less is owed: read on."""
+        self.pending.discard(task)
+        if len(self.pending) == MOST_PIPELINED - 1:
+            self.line.resume()
+            self.take()
+        self.rest()
+
+    def rest(self) -> None:
+        """How long the client may leave us waiting from here on, and we it."""
+        if self.buffer and len(self.pending) < MOST_PIPELINED:
+            self.line.expect(self.since + MESSAGE_SECONDS - self.line.loop.time())
+            return
+        self.since = 0.0
+        if self.pending:
+            self.line.expect(ANSWER_SECONDS)
+        elif not self.has_ended:
+            self.line.expect(self.idle_seconds)
+        elif not self.replies:
+            self.line.close()
+
+    def ended(self) -> bool:
+        self.has_ended = True
+        return bool(self.pending or self.replies)
+
+    def lost(self) -> None:
+        for task in self.pending:
+            task.cancel()
+
+    def is_idle(self) -> bool:
+        return not (self.pending or self.buffer or self.replies)

@@ -1,0 +1,180 @@
+"""TLS on a connection (DoT, DoH): certificates that change under way, server names that tell a device's label."""
+
+import contextlib
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filter.serving.lines import Conversation, Hall, Line
+
+log = logging.getLogger("filter")
+
+HANDSHAKE_SECONDS = 5.0
+READ_BYTES = 65_536
+LONGEST_LABEL = 63
+
+
+class CertificateInvalid(Exception):
+    """The certificate or its key cannot be used; the text says why, in French."""
+
+
+class NamedTls(ssl.SSLObject):
+    """A TLS session that remembers the server name it was asked for (RFC 6066, 3)."""
+
+    asked_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """PEM files: the chain, and the key unless it is in the same file."""
+
+    certificate: Path
+    key: Path | None = None
+
+    def state(self) -> tuple[tuple[int, int, int], ...]:
+        """What changes when a file is replaced; raise OSError."""
+        found = [path.stat() for path in (self.certificate, self.key) if path is not None]
+        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+
+def make_context(files: CertificateFiles, protocols: Sequence[str]) -> ssl.SSLContext:
+    """A server's context: TLS 1.2 at least, sessions resumed (RFC 7858, 3.4); raise CertificateInvalid."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.num_tickets = 1
+    context.set_alpn_protocols(list(protocols))
+    context.sslobject_class = NamedTls
+    context.sni_callback = remember_name
+    try:
+        context.load_cert_chain(files.certificate, files.key)
+    except ssl.SSLError as error:
+        what = "la clé n’est pas celle du certificat" if "MISMATCH" in str(error.reason) else "fichier PEM illisible"
+        raise CertificateInvalid(f"{files.certificate} : {what}") from error
+    except OSError as error:
+        raise CertificateInvalid(f"{error.filename or files.certificate} : {error.strerror or error}") from error
+    return context
+
+
+def remember_name(session: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+    if isinstance(session, NamedTls):
+        session.asked_name = name
+
+
+class Certificates:
+    """The certificate in use, for each protocol; connections keep the one that they began with."""
+
+    def __init__(self, files: CertificateFiles) -> None:
+        """Raise CertificateInvalid."""
+        self.files = files
+        self.contexts: dict[str, ssl.SSLContext] = {}
+        self.read()
+
+    def read(self) -> None:
+        """Use what the files hold now; raise CertificateInvalid, and the one in use stays."""
+        try:
+            self.seen = self.files.state()
+        except OSError as error:
+            raise CertificateInvalid(f"{error.filename} : {error.strerror}") from error
+        self.contexts = {protocol: make_context(self.files, [protocol]) for protocol in ("dot", "h2")}
+
+    def refresh(self) -> bool:
+        """Use the files' content if they changed; whether they did. A fault is logged, and the one in use stays."""
+        try:
+            if self.files.state() == self.seen:
+                return False
+            self.read()
+        except (CertificateInvalid, OSError) as error:
+            log.warning("certificate not reloaded, the one in use stays", extra={"error": str(error)})
+            return False
+        log.info("certificate reloaded")
+        return True
+
+
+def label_of(server_name: str | None, public_name: str | None) -> str | None:
+    """The device's label: what stands before the filter's public name, ``<label>.dns.example.fr``."""
+    if server_name is None or public_name is None:
+        return None
+    label, _, rest = server_name.lower().rstrip(".").partition(".")
+    return label if label and rest == public_name and len(label) <= LONGEST_LABEL else None
+
+
+class TlsLine(Line):
+    """A connection that speaks TLS. OpenSSL works on memory: a record is written when it is whole."""
+
+    def __init__(
+        self,
+        hall: Hall,
+        begin: Callable[[Line], Conversation],
+        context: ssl.SSLContext,
+        kind: str,
+        public_name: str | None = None,
+    ) -> None:
+        super().__init__(hall, begin)
+        self.kind = kind
+        self.public_name = public_name
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.is_private = True
+
+    def welcome(self) -> None:
+        self.expect(HANDSHAKE_SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        self.incoming.write(data)
+        try:
+            if self.conversation is None:
+                self.shake_hands()
+            self.read_on(self.conversation)
+        except ssl.SSLWantReadError:
+            self.flush()
+        except ssl.SSLError:
+            self.count("failed" if self.conversation is None else "broken")
+            self.flush()
+            self.close()
+
+    def shake_hands(self) -> None:
+        """Go on with the handshake; raise SSLWantReadError until it is over."""
+        self.tls.do_handshake()
+        self.count("resumed" if self.tls.session_reused else "done")
+        if isinstance(self.tls, NamedTls):
+            self.label = label_of(self.tls.asked_name, self.public_name)
+        self.conversation = self.begin(self)
+
+    def read_on(self, conversation: Conversation | None) -> None:
+        """Give what was decrypted to the conversation; raise SSLWantReadError when that was all."""
+        while conversation is not None:
+            data = self.tls.read(READ_BYTES)
+            if not data:  # close_notify
+                if not conversation.ended():
+                    self.close()
+                return
+            conversation.received(data)
+
+    def send(self, data: bytes) -> None:
+        if data and self.transport is not None and not self.transport.is_closing():
+            self.tls.write(data)
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what OpenSSL has made."""
+        if self.outgoing.pending:
+            super().send(self.outgoing.read())
+
+    def close(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            with contextlib.suppress(ssl.SSLError):  # before the handshake is over there is nothing to end
+                self.tls.unwrap()
+            self.flush()
+        super().close()
+
+    def expire(self) -> None:
+        if self.conversation is None:
+            self.count("slow")
+        super().expire()
+
+    def count(self, outcome: str) -> None:
+        self.hall.metrics.handshakes.labels(self.kind, outcome).inc()

@@ -1,0 +1,104 @@
+"""UDP by asyncio: what serves where no compiled loop does. A task for each query; answers leave from where it came."""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable
+
+from filter.metrics import Metrics
+from filter.serving.sockets import IP_PKTINFO, Listening, is_wildcard
+from filter.serving.streams import Ask
+
+log = logging.getLogger("filter")
+
+MOST_PENDING = 4_000
+MOST_AT_ONCE = 64
+"""Datagrams read before others have their turn."""
+LARGEST = 4_096
+"""Bytes of a query; what is longer is cut, and refused as malformed."""
+ANCILLARY = socket.CMSG_SPACE(20)
+
+Sender = tuple[str, int] | tuple[str, int, int, int]
+Ancillary = list[tuple[int, int, bytes]]
+Admit = Callable[[bytes, str], bytes | None]
+"""(query, client) -> None: answer it; bytes: send these instead; nothing when they are empty."""
+
+
+def admit_all(_query: bytes, _client: str) -> bytes | None:
+    return None
+
+
+class UdpListener:
+    """One socket. Too many queries at once and new ones are dropped, since their clients ask again."""
+
+    def __init__(self, listening: Listening, ask: Ask, metrics: Metrics, admit: Admit = admit_all) -> None:
+        self.sock = listening.sock
+        self.ask = ask
+        self.metrics = metrics
+        self.admit = admit
+        self.pending: set[asyncio.Task[None]] = set()
+        self.tells_address = is_wildcard(self.sock)
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self.loop = asyncio.get_running_loop()
+        self.loop.add_reader(self.sock.fileno(), self.read)
+
+    def close(self) -> None:
+        """Answer no more; the socket stays whoever's it is."""
+        self.loop.remove_reader(self.sock.fileno())
+        for task in self.pending:
+            task.cancel()
+
+    def read(self) -> None:
+        """Take what has come."""
+        for _ in range(MOST_AT_ONCE):
+            ancillary: Ancillary = []
+            try:
+                if self.tells_address:
+                    data, ancillary, _, sender = self.sock.recvmsg(LARGEST, ANCILLARY)
+                else:
+                    data, sender = self.sock.recvfrom(LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:  # a client that went away (ICMP); nothing to do
+                continue
+            self.take(data, sender, ancillary)
+
+    def take(self, data: bytes, sender: Sender, ancillary: Ancillary) -> None:
+        instead = self.admit(data, sender[0])
+        if instead is not None:
+            if instead:
+                self.send(instead, sender, ancillary)
+            return
+        if len(self.pending) >= MOST_PENDING:
+            self.metrics.dropped.labels("overload").inc()
+            return
+        task = asyncio.create_task(self.respond(data, sender, ancillary))
+        self.pending.add(task)
+        task.add_done_callback(self.pending.discard)
+
+    async def respond(self, data: bytes, sender: Sender, ancillary: Ancillary) -> None:
+        reply = await self.ask(data, sender[0], True, None)
+        if reply is not None:
+            self.send(reply, sender, ancillary)
+
+    def send(self, reply: bytes, sender: Sender, ancillary: Ancillary) -> None:
+        """From the address that was asked; a reply that cannot leave is lost, and its client asks again."""
+        try:
+            if ancillary:
+                self.sock.sendmsg([reply], [source_of(each) for each in ancillary], 0, sender)
+            else:
+                self.sock.sendto(reply, sender)
+        except OSError:
+            self.metrics.dropped.labels("unsent").inc()
+
+
+def source_of(received: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
+    """Where a reply leaves from: the address that its query came to, over whatever way leads back (ip(7))."""
+    level, kind, data = received
+    if (level, kind) != (socket.IPPROTO_IP, IP_PKTINFO):
+        return received  # IPv6: address and interface, which an address of one link needs
+    _, local, _ = struct.unpack("=I4s4s", data[:12])
+    return level, kind, struct.pack("=I4s4s", 0, local, bytes(4))
