@@ -34,11 +34,14 @@ class RunningFilter:
         self.lines: list[dict[str, object]] = []
         self.arrived = threading.Condition()
 
-    def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
+    def start(self) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             [sys.executable, "-m", "filter", *self.options],
             cwd=ROOT, env=self.environ, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self.process = self.start()
         self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
         self.wait_for("filter answers")
