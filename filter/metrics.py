@@ -1,5 +1,6 @@
 """Every Prometheus metric of the filter, and the hourly totals for the controller. Never a name or an address."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -8,6 +9,16 @@ from prometheus_client import Counter as Metric
 from filter.updates.totals import Totals
 
 ANSWER_BUCKETS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+
+class Durations(Histogram):
+    """Seconds, some of which were counted elsewhere, in the same buckets."""
+
+    def add(self, counts: Sequence[int], microseconds: int) -> None:
+        """``counts`` of each bucket and of what is above them all."""
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            bucket.inc(count)
+        self._sum.inc(microseconds / 1_000_000)
 
 
 class Metrics:
@@ -19,12 +30,13 @@ class Metrics:
             "filter_queries", "Queries answered.", ["action", "rule", "category"], registry=self.registry
         )
         self.dropped = Metric("filter_dropped", "Packets left without a reply.", ["reason"], registry=self.registry)
-        self.answer_seconds = Histogram(
+        self.answer_seconds = Durations(
             "filter_answer_seconds", "From query to reply.", buckets=ANSWER_BUCKETS, registry=self.registry
         )
-        self.upstream_seconds = Histogram(
-            "filter_upstream_seconds", "One try with one upstream.", ["outcome"], registry=self.registry
-        )
+        self.upstream_seconds = Durations(
+            "filter_upstream_seconds", "One try with one upstream.", ["outcome"], buckets=ANSWER_BUCKETS,
+            registry=self.registry,
+        )  # fmt: skip
         self.cache_lookups = Metric(
             "filter_cache_lookups", "Look-ups in the cache.", ["outcome"], registry=self.registry
         )
@@ -35,6 +47,9 @@ class Metrics:
         )
         self.handshakes = Metric(
             "filter_handshakes", "TLS handshakes, by listener.", ["kind", "outcome"], registry=self.registry
+        )
+        self.worker_restarts = Metric(
+            "filter_worker_restarts", "Worker processes that died and were replaced.", registry=self.registry
         )
         self.ready = Gauge("filter_ready", "1 when names and policy are open.", registry=self.registry)
         self.bundle_serial = Gauge("filter_bundle_serial", "Serial of the names in use.", registry=self.registry)
@@ -65,6 +80,13 @@ class Metrics:
         self.hourly.add(hour, (action, category or ""))
         if school:
             self.by_school.add(hour, (school, action, category or ""))
+
+    def count_many(self, queries: int, hour: datetime, action: str, rule: str, category: str, school: str) -> None:
+        """So many more of one kind, answered in the hour that began then."""
+        self.queries.labels(action, rule, category).inc(queries)
+        self.hourly.add(hour, (action, category), queries)
+        if school:
+            self.by_school.add(hour, (school, action, category), queries)
 
     def count_cache(self, outcome: str) -> None:
         self.cache_lookups.labels(outcome).inc()

@@ -103,14 +103,17 @@ class NameCounts:
 
     def count(self, name: str, qtype: int, profile: str, client: str) -> None:
         """One more query. Nothing is written, nothing waits."""
-        key = (name, GROUPS.get(qtype, OTHER), profile)
         bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
+        self.add((name, GROUPS.get(qtype, OTHER), profile), 1, bit)
+
+    def add(self, key: Key, queries: int, bits: int) -> None:
+        """So many more queries, of devices that light these bits."""
         entry = self.pending.get(key)
         if entry is not None:
-            entry[0] += 1
-            entry[1] |= bit
+            entry[0] += queries
+            entry[1] |= bits
         elif len(self.pending) < MOST_PENDING:
-            self.pending[key] = [1, bit]
+            self.pending[key] = [queries, bits]
         else:
             self.dropped()
 

@@ -18,7 +18,7 @@ find_python() {
 has_uv() { uv --version >/dev/null 2>&1; }
 
 # What an installation depends on. The folder too: the commands of a moved .venv point to its old place.
-print_stamp() { pwd && cksum "$1" pyproject.toml; }
+print_stamp() { pwd && cksum "$1" pyproject.toml setup.py filter/plane/*.[ch]; }
 is_current() { [ -x .venv/bin/preau ] && print_stamp "$1" | cmp -s - ".venv/.$1.stamp"; }
 
 make_environment() {

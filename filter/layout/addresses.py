@@ -45,6 +45,7 @@ class AddressTable:
 
     def __init__(self, section: memoryview) -> None:
         """Raise ValueError when the section's length or its bitmap cannot be."""
+        self.section = section
         self.records = section[HEAD:]
         self.size = len(self.records) // RECORD.size
         bitmap = int.from_bytes(section[:HEAD], "little")

@@ -55,6 +55,8 @@ class Lookup:
         self.clock = clock
         self.in_flight: dict[CacheKey, asyncio.Task[KeptAnswer]] = {}
         self.is_down = is_down
+        self.tell: Callable[[CacheKey, UpstreamAnswer, float], None] | None = None
+        """Told of every answer that was kept, and when, when the compiled plane keeps them too."""
         self.failures: OrderedDict[CacheKey, Failure] = OrderedDict()
 
     async def find(self, query: ClientQuery) -> Found:
@@ -72,12 +74,17 @@ class Lookup:
             async with asyncio.timeout(None if found is None else self.patience(query.question)):
                 answer = await asyncio.shield(task)  # it goes on, and fills the cache, when this client gives up
         except (UpstreamFailed, TimeoutError):
-            if found is None:
+            if (found := found or self.find_plain(key)) is None:
                 raise
             self.count("stale")
             return found
         self.count("miss")
         return Found(answer, 0, is_stale=False)
+
+    def find_plain(self, key: CacheKey) -> Found | None:
+        """What was answered to those who asked without DNSSEC: better than nothing to those who asked with it."""
+        plain = CacheKey(key.question, dnssec_ok=False, checking_disabled=False)
+        return None if plain == key else self.cache.find(plain, self.clock())
 
     def patience(self, question: Question) -> float:
         """Seconds for a client that could have a stale answer: none while no upstream is known to answer."""
@@ -117,7 +124,10 @@ class Lookup:
             kept = keep(answer, key.dnssec_ok)
         except WireError as error:
             raise UpstreamFailed(EDE_NETWORK_ERROR, f"malformed answer: {error}") from error
-        self.cache.put(key, kept, self.clock())
+        now = self.clock()
+        self.cache.put(key, kept, now)
+        if self.tell is not None:
+            self.tell(key, answer, now)
         return kept
 
     def settle(self, key: CacheKey, task: asyncio.Task[KeptAnswer]) -> None:

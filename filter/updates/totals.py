@@ -25,11 +25,11 @@ class Totals:
         self.untold: dict[datetime, set[tuple[str, ...]]] = {}
         """Hour -> keys whose total changed since it was told."""
 
-    def add(self, hour: datetime, key: tuple[str, ...]) -> None:
-        """One more."""
+    def add(self, hour: datetime, key: tuple[str, ...], queries: int = 1) -> None:
+        """So many more."""
         if (counts := self.hours.get(hour)) is None:
             counts = self.begin(hour)
-        counts[key] += 1
+        counts[key] += queries
         self.untold[hour].add(key)
 
     def begin(self, hour: datetime) -> Counter[tuple[str, ...]]:
@@ -39,6 +39,11 @@ class Totals:
         counts = self.hours[hour] = Counter()
         self.untold[hour] = set()
         return counts
+
+    def take(self) -> list[Total]:
+        """Everything since this was last called, for another's totals."""
+        hours, self.hours, self.untold = self.hours, {}, {}
+        return [Total(hour, key, queries) for hour, counts in hours.items() for key, queries in counts.items()]
 
     def news(self, most: int) -> list[Total]:
         """What is still to be told, of the newest hours first; ``most`` of it."""

@@ -1,0 +1,61 @@
+/* Upstream answers kept until their TTL, and longer for Python to bridge an outage with. Bounded in bytes; least
+   recently used goes first. What filter/serving/cache.py refuses or alters is not kept here. */
+#ifndef PREAU_ANSWERS_H
+#define PREAU_ANSWERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "packet.h"
+
+enum { MOST_TTLS = 64, LARGEST_ANSWER = 4096, REVIEWS = 4, LONGEST_TTL = 86400, LONGEST_NEGATIVE_TTL = 3600 };
+enum { KEY_DNSSEC_OK = 1, KEY_CHECKING_DISABLED = 2 };
+
+typedef struct {
+    uint16_t offset; /* in the message */
+    uint32_t seconds;
+} kept_ttl_t;
+
+typedef struct answer {
+    struct answer *next; /* of its bucket */
+    struct answer *newer, *older;
+    uint64_t hash;
+    int64_t stored; /* microseconds of the steady clock */
+    uint64_t passed[REVIEWS]; /* moments whose review it passed; 0 none */
+    uint32_t ttl;
+    uint16_t length, body, body_end, answers, authorities, ttl_count;
+    uint8_t rcode, flags, next_pass;
+    bool authenticated;
+    kept_ttl_t ttls[]; /* then the message */
+} answer_t;
+
+typedef struct {
+    answer_t **buckets;
+    uint64_t mask;
+    uint8_t key[16];
+    size_t bytes, most_bytes, count;
+    answer_t *newest, *oldest;
+} answers_t;
+
+bool answers_make(answers_t *answers, size_t most_bytes, const uint8_t key[16]);
+void answers_free(answers_t *answers);
+
+/* The key of a query: its question and these flags. */
+uint8_t key_flags(const query_t *query);
+uint64_t answers_hash(const answers_t *answers, const name_t *name, uint16_t qtype, uint8_t flags);
+
+/* An upstream's message read and judged fit, or NULL. It is not kept yet. `name` and `qtype`: what was asked. */
+answer_t *answer_make(const uint8_t *data, size_t length, const name_t *name, uint16_t qtype, uint8_t flags);
+const uint8_t *answer_message(const answer_t *answer);
+/* Keeps it, in place of an older one; it belongs to the cache from now on, and may be gone on return. */
+void answers_put(answers_t *answers, answer_t *answer, uint64_t hash, int64_t now);
+answer_t *answers_find(answers_t *answers, uint64_t hash, const name_t *name, uint16_t qtype, uint8_t flags);
+/* Whole seconds since it was stored. */
+uint32_t answer_age(const answer_t *answer, int64_t now);
+
+bool answer_passed(const answer_t *answer, uint64_t moment);
+void answer_pass(answer_t *answer, uint64_t moment);
+size_t answer_reply(const answer_t *answer, const query_t *query, uint32_t age, uint32_t most_ttl, uint8_t *out);
+
+#endif

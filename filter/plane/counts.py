@@ -1,0 +1,51 @@
+"""Brings what the plane counted to where Python counts: metrics, hourly totals, names."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from filter.metrics import Metrics
+from filter.namecounts import NameCounts
+from filter.plane.teacher import Teacher
+
+if TYPE_CHECKING:
+    from filter.plane._plane import Counts, Plane
+
+GROUPS = ("address", "service", "other")
+HOUR = 3600
+
+
+class Drain:
+    """Takes what was counted since the last time; nothing is counted twice or forgotten."""
+
+    def __init__(self, plane: "Plane", teacher: Teacher, metrics: Metrics) -> None:
+        self.plane = plane
+        self.teacher = teacher
+        self.metrics = metrics
+        self.cache_entries = self.cache_bytes = 0
+
+    def take(self) -> None:
+        """Everything but names."""
+        counts = self.plane.take_counts()
+        metrics = self.metrics
+        for hour, number, queries in counts["classes"]:
+            action, rule, category, school = self.teacher.classes.keys[number]
+            began = datetime.fromtimestamp(hour * HOUR, UTC)
+            metrics.count_many(queries, began, action, rule, category, school)
+        self.take_durations(counts)
+        metrics.cache_lookups.labels("hit").inc(counts["hits"])
+        metrics.cache_lookups.labels("miss").inc(counts["misses"])
+        metrics.dropped.labels("no_query").inc(counts["no_query"])
+        metrics.dropped.labels("overload").inc(counts["overload"])
+        metrics.name_counts_dropped.inc(counts["names_dropped"])
+        self.cache_entries, self.cache_bytes = counts["cache_entries"], counts["cache_bytes"]
+
+    def take_durations(self, counts: "Counts") -> None:
+        self.metrics.answer_seconds.add(*counts["answers"])
+        self.metrics.upstream_seconds.labels("answered").add(*counts["upstream_answered"])
+        self.metrics.upstream_seconds.labels("failed").add(*counts["upstream_failed"])
+
+    def take_names(self, names: NameCounts) -> None:
+        """Names since the last time, into the store's memory."""
+        for name, group, slug, queries, bits in self.plane.take_names():
+            key = name, GROUPS[group], self.teacher.slugs[slug]
+            names.add(key, queries, int.from_bytes(bits, "little"))

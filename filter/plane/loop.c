@@ -1,0 +1,284 @@
+/* See loop.h. */
+#include "loop.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct {
+    origin_t origins[BATCH];
+    struct mmsghdr in[BATCH], out[BATCH];
+    struct iovec in_parts[BATCH], out_parts[BATCH];
+    uint8_t packets[BATCH][LARGEST_PACKET];
+    uint8_t replies[BATCH][LARGEST_REPLY];
+} batch_t;
+
+static int64_t read_clock(clockid_t which) {
+    struct timespec now;
+    clock_gettime(which, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void origin_text(const origin_t *origin, char text[ADDRESS_TEXT]) {
+    const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&origin->peer;
+    text[0] = 0;
+    if (ipv4->sin_family == AF_INET) {
+        inet_ntop(AF_INET, &ipv4->sin_addr, text, ADDRESS_TEXT);
+        return;
+    }
+    getnameinfo((const struct sockaddr *)&origin->peer, origin->peer_length, text, ADDRESS_TEXT, NULL, 0, NI_NUMERICHOST);
+}
+
+static address_t origin_address(const origin_t *origin) {
+    address_t address;
+    if (origin->peer.ss_family == AF_INET)
+        return address_of_ipv4((const uint8_t *)&((const struct sockaddr_in *)&origin->peer)->sin_addr);
+    memcpy(address.bytes, &((const struct sockaddr_in6 *)&origin->peer)->sin6_addr, 16);
+    return address;
+}
+
+/* Python answers it, or nobody when too many wait: clients ask again. */
+static void hand_over(loop_t *loop, const origin_t *origin, const uint8_t *packet, size_t length, int reason,
+                      const answer_t *answer) {
+    size_t more = answer == NULL ? 0 : answer->length;
+    handed_t *handed = NULL;
+    pthread_mutex_lock(&loop->queue_lock);
+    if (loop->handed_count < MOST_HANDED) handed = malloc(sizeof *handed + length + more);
+    if (handed == NULL) {
+        pthread_mutex_unlock(&loop->queue_lock);
+        loop->plane->counting.overload++;
+        return;
+    }
+    *handed = (handed_t){.origin = *origin, .reason = reason, .length = (uint16_t)length,
+                         .message_length = (uint16_t)more, .stored = more ? answer->stored : 0};
+    memcpy(handed->data, packet, length);
+    if (more) memcpy(handed->data + length, answer_message(answer), more);
+    *loop->last = handed;
+    loop->last = &handed->next;
+    if (loop->handed_count++ == 0) eventfd_write(loop->news, 1);
+    pthread_mutex_unlock(&loop->queue_lock);
+}
+
+handed_t *loop_take(loop_t *loop, unsigned most) {
+    pthread_mutex_lock(&loop->queue_lock);
+    handed_t *first = loop->first, **end = &loop->first;
+    for (unsigned i = 0; i < most && *end != NULL; i++, loop->handed_count--) end = &(*end)->next;
+    handed_t *rest = *end;
+    *end = NULL;
+    loop->first = rest;
+    if (rest == NULL) loop->last = &loop->first;
+    if (rest != NULL) eventfd_write(loop->news, 1);
+    pthread_mutex_unlock(&loop->queue_lock);
+    return end == &loop->first ? NULL : first;
+}
+
+bool loop_send(const loop_t *loop, const origin_t *origin, const uint8_t *data, size_t length) {
+    struct iovec part = {(void *)(uintptr_t)data, length};
+    origin_t to = *origin;
+    struct msghdr message = {.msg_name = &to.peer, .msg_namelen = to.peer_length, .msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = to.control_length ? to.control : NULL,
+                             .msg_controllen = to.control_length};
+    if (to.listener >= loop->listener_count || to.control_length > CONTROL_SIZE) return false;
+    return sendmsg(loop->listeners[to.listener], &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+/* What an upstream said, or that it said nothing, to one who waited: decided anew, by what holds now. */
+static void tell(void *context, const waiter_t *waiter, answer_t *answer) {
+    loop_t *loop = context;
+    uint8_t out[LARGEST_REPLY];
+    char text[ADDRESS_TEXT];
+    size_t length;
+    outlook_t outlook = {.answer = NULL};
+    int64_t now = read_clock(CLOCK_MONOTONIC);
+    int become = HANDED_UPSTREAM;
+    if (answer != NULL) {
+        origin_text(&waiter->origin, text);
+        asked_t asked = {waiter->packet, waiter->length, origin_address(&waiter->origin), text,
+                         read_clock(CLOCK_REALTIME), now};
+        become = plane_answer(loop->plane, &asked, answer, out, &length, &outlook);
+    }
+    if (become == ANSWERED) {
+        loop_send(loop, &waiter->origin, out, length);
+        count_duration(&loop->plane->counting.answers, now - waiter->arrived);
+    } else if (become != DROPPED) {
+        hand_over(loop, &waiter->origin, waiter->packet, waiter->length, become, answer);
+    }
+}
+
+/* Whether there is a reply to send. */
+static bool answer_one(loop_t *loop, batch_t *batch, int number, size_t *length, int64_t wall, int64_t clock) {
+    char text[ADDRESS_TEXT] = "";
+    const origin_t *origin = &batch->origins[number];
+    size_t size = batch->in[number].msg_len;
+    outlook_t outlook;
+    if (batch->in[number].msg_hdr.msg_flags & MSG_TRUNC) {
+        loop->plane->counting.no_query++;
+        return false;
+    }
+    if (loop->plane->counting.counts_names) origin_text(origin, text);
+    asked_t asked = {batch->packets[number], size, origin_address(origin), text, wall, clock};
+    int become = plane_answer(loop->plane, &asked, NULL, batch->replies[number], length, &outlook);
+    if (become == ANSWERED) return true;
+    if (become == DROPPED || (become == MISSED && upstream_ask(&loop->upstream, &outlook, &asked, origin))) return false;
+    hand_over(loop, origin, asked.data, size, become == MISSED ? HANDED_UPSTREAM : become, outlook.answer);
+    return false;
+}
+
+static int receive(const loop_t *loop, unsigned listener, batch_t *batch) {
+    for (int i = 0; i < BATCH; i++) {
+        origin_t *origin = &batch->origins[i];
+        batch->in_parts[i] = (struct iovec){batch->packets[i], LARGEST_PACKET};
+        batch->in[i].msg_hdr = (struct msghdr){.msg_name = &origin->peer, .msg_namelen = sizeof origin->peer,
+                                               .msg_iov = &batch->in_parts[i], .msg_iovlen = 1,
+                                               .msg_control = origin->control, .msg_controllen = CONTROL_SIZE};
+    }
+    int count = recvmmsg(loop->listeners[listener], batch->in, BATCH, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < count; i++) {
+        batch->origins[i].listener = listener;
+        batch->origins[i].peer_length = batch->in[i].msg_hdr.msg_namelen;
+        batch->origins[i].control_length = (uint32_t)batch->in[i].msg_hdr.msg_controllen;
+    }
+    return count;
+}
+
+/* A reply that one client's network refuses must not cost the others theirs. */
+static void send_all(const loop_t *loop, unsigned listener, batch_t *batch, int count) {
+    for (int sent = 0; sent < count;) {
+        int done = sendmmsg(loop->listeners[listener], batch->out + sent, (unsigned)(count - sent),
+                            MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (done < 0 && errno == EINTR) continue;
+        sent += done > 0 ? done : 1;
+    }
+}
+
+static void serve_batch(loop_t *loop, unsigned listener, batch_t *batch, int count) {
+    int64_t wall = read_clock(CLOCK_REALTIME), clock = read_clock(CLOCK_MONOTONIC);
+    int replies = 0;
+    pthread_mutex_lock(&loop->plane->lock);
+    for (int i = 0; i < count; i++) {
+        size_t length;
+        origin_t *origin = &batch->origins[i];
+        if (!answer_one(loop, batch, i, &length, wall, clock)) continue;
+        batch->out_parts[replies] = (struct iovec){batch->replies[i], length};
+        batch->out[replies].msg_hdr =
+            (struct msghdr){.msg_name = &origin->peer, .msg_namelen = origin->peer_length,
+                            .msg_iov = &batch->out_parts[replies], .msg_iovlen = 1,
+                            .msg_control = origin->control_length ? origin->control : NULL,
+                            .msg_controllen = origin->control_length};
+        replies++;
+    }
+    int64_t took = read_clock(CLOCK_MONOTONIC) - clock;
+    for (int i = 0; i < replies; i++) count_duration(&loop->plane->counting.answers, took);
+    pthread_mutex_unlock(&loop->plane->lock);
+    send_all(loop, listener, batch, replies);
+}
+
+static void serve_listener(loop_t *loop, unsigned listener, batch_t *batch) {
+    for (int round = 0; round < ROUNDS; round++) { /* then the others' turn */
+        int count = receive(loop, listener, batch);
+        if (count > 0) serve_batch(loop, listener, batch, count);
+        if (count < BATCH) return;
+    }
+}
+
+static int expire(loop_t *loop) {
+    pthread_mutex_lock(&loop->plane->lock);
+    int64_t left = upstream_expire(&loop->upstream, read_clock(CLOCK_MONOTONIC));
+    pthread_mutex_unlock(&loop->plane->lock);
+    return left < 0 ? -1 : (int)(left / 1000) + 1;
+}
+
+static void *run(void *context) {
+    loop_t *loop = context;
+    struct epoll_event events[BATCH];
+    batch_t *batch = calloc(1, sizeof *batch);
+    for (int patience = -1; batch != NULL;) {
+        int count = epoll_wait(loop->epoll, events, BATCH, patience);
+        for (int i = 0; i < count; i++) {
+            uint32_t what = events[i].data.u32;
+            if (what == STOP) {
+                free(batch);
+                return NULL;
+            }
+            if (what < FIRST_PORT) {
+                serve_listener(loop, what - FIRST_LISTENER, batch);
+                continue;
+            }
+            pthread_mutex_lock(&loop->plane->lock);
+            upstream_read(&loop->upstream, what - FIRST_PORT, read_clock(CLOCK_MONOTONIC));
+            pthread_mutex_unlock(&loop->plane->lock);
+        }
+        patience = expire(loop);
+    }
+    return NULL;
+}
+
+static bool watch(const loop_t *loop, int fd, uint32_t number) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = number};
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+loop_t *loop_make(plane_t *plane, const int *listeners, unsigned count) {
+    loop_t *loop = calloc(1, sizeof *loop);
+    if (loop == NULL) return NULL;
+    loop->plane = plane;
+    loop->last = &loop->first;
+    pthread_mutex_init(&loop->queue_lock, NULL);
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    upstream_make(&loop->upstream, plane, loop->epoll, tell, loop);
+    bool whole = loop->epoll >= 0 && loop->stop >= 0 && loop->news >= 0 && count <= MOST_LISTENERS &&
+                 watch(loop, loop->stop, STOP);
+    for (unsigned i = 0; whole && i < count; i++) {
+        loop->listeners[loop->listener_count++] = listeners[i];
+        whole = watch(loop, listeners[i], FIRST_LISTENER + i);
+    }
+    if (whole) return loop;
+    loop_free(loop);
+    return NULL;
+}
+
+bool loop_add_server(loop_t *loop, const struct sockaddr *address, socklen_t length) {
+    if (loop->upstream.server_count == MOST_SERVERS || length > sizeof(struct sockaddr_storage)) return false;
+    server_t *server = &loop->upstream.servers[loop->upstream.server_count++];
+    memcpy(&server->address, address, length);
+    server->length = length;
+    return true;
+}
+
+bool loop_start(loop_t *loop) {
+    sigset_t all, before; /* signals are for Python's own threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    loop->runs = pthread_create(&loop->thread, NULL, run, loop) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return loop->runs;
+}
+
+void loop_free(loop_t *loop) {
+    if (loop->runs) {
+        eventfd_write(loop->stop, 1);
+        pthread_join(loop->thread, NULL);
+    }
+    pthread_mutex_lock(&loop->plane->lock);
+    upstream_free(&loop->upstream);
+    pthread_mutex_unlock(&loop->plane->lock);
+    for (handed_t *next, *each = loop->first; each != NULL; each = next) {
+        next = each->next;
+        free(each);
+    }
+    if (loop->epoll >= 0) close(loop->epoll);
+    if (loop->stop >= 0) close(loop->stop);
+    if (loop->news >= 0) close(loop->news);
+    pthread_mutex_destroy(&loop->queue_lock);
+    free(loop);
+}

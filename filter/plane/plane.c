@@ -1,0 +1,158 @@
+/* See plane.h. The order of plane_answer is that of filter/serving/handler.py. */
+#include "plane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+plane_t *plane_make(size_t cache_bytes, const uint8_t key[16]) {
+    plane_t *plane = calloc(1, sizeof *plane);
+    if (plane == NULL) return NULL;
+    if (!answers_make(&plane->answers, cache_bytes, key) || !counting_make(&plane->counting)) {
+        answers_free(&plane->answers);
+        counting_free(&plane->counting);
+        free(plane);
+        return NULL;
+    }
+    pthread_mutex_init(&plane->lock, NULL);
+    return plane;
+}
+
+void plane_free(plane_t *plane) {
+    policy_free(plane->policy);
+    answers_free(&plane->answers);
+    counting_free(&plane->counting);
+    for (size_t i = 0; i < DECIDED_PLACES; i++)
+        if (plane->decided[i] != NULL) {
+            free(plane->decided[i]->outcome);
+            free(plane->decided[i]);
+        }
+    pthread_mutex_destroy(&plane->lock);
+    free(plane);
+}
+
+static size_t decided_place(const plane_t *plane, uint64_t moment, const query_t *query) {
+    uint64_t hash = answers_hash(&plane->answers, &query->name, query->qtype, key_flags(query));
+    return (size_t)((hash ^ moment * 0x9e3779b97f4a7c15u) % DECIDED_PLACES);
+}
+
+static outcome_t *find_decided(const plane_t *plane, uint64_t moment, const query_t *query) {
+    const decided_t *found = plane->decided[decided_place(plane, moment, query)];
+    bool same = found != NULL && found->moment == moment && found->qtype == query->qtype &&
+                found->flags == key_flags(query) && found->length == query->name.length &&
+                memcmp(found->name, query->name.wire, found->length) == 0;
+    return same ? found->outcome : NULL;
+}
+
+/* What was decided in the moment that holds, or NULL. */
+static const moment_t *find_moment(const policy_t *policy, const asked_t *asked) {
+    uint32_t profile = find_profile(&policy->networks, &asked->client);
+    const moment_t *moment = profile < policy->profiles ? policy->moments[profile] : NULL;
+    return moment != NULL && moment->since <= asked->wall && asked->wall < moment->until ? moment : NULL;
+}
+
+static void count_answered(plane_t *plane, const asked_t *asked, const moment_t *moment, const outcome_t *outcome,
+                           const query_t *query, const dotted_t *name) {
+    counting_t *counting = &plane->counting;
+    count_name(counting, name, query->qtype, moment->slug, asked->client_text);
+    count_class(counting, outcome->class_number, asked->wall);
+    if (outcome->flags & COUNTS_CACHE_HIT) counting->hits++;
+}
+
+/* As filter/serving/handler.py most_ttl. */
+static uint32_t most_ttl(const moment_t *moment, const outcome_t *outcome, int64_t wall) {
+    int64_t left = (moment->until - wall) / 1000000;
+    return left < (int64_t)outcome->most_ttl ? (uint32_t)(left > 0 ? left : 0) : outcome->most_ttl;
+}
+
+typedef struct {
+    plane_t *plane;
+    const asked_t *asked;
+    const moment_t *moment;
+    const dotted_t *name;
+    uint8_t *out;
+    size_t *out_length;
+} answering_t;
+
+/* By what was decided without looking an answer up. */
+static int finish(const answering_t *a, const outcome_t *outcome, const query_t *query) {
+    if (outcome->kind == OUTCOME_PYTHON) return HANDED_PYTHON;
+    count_answered(a->plane, a->asked, a->moment, outcome, query, a->name);
+    if (outcome->kind == OUTCOME_DROP) return DROPPED;
+    *a->out_length = outcome_reply(outcome, query, a->asked->clock, a->out);
+    return ANSWERED;
+}
+
+/* An allowed name: its answer, if there is one that is fresh and leads nowhere it must not. */
+static int look_up(const answering_t *a, const outcome_t *outcome, answer_t *fresh, outlook_t *outlook) {
+    plane_t *plane = a->plane;
+    const query_t *query = &outlook->query;
+    uint8_t flags = key_flags(query);
+    outlook->hash = answers_hash(&plane->answers, &query->name, query->qtype, flags);
+    answer_t *found = fresh ? fresh : answers_find(&plane->answers, outlook->hash, &query->name, query->qtype, flags);
+    int missed = outcome->flags & ASKS_PYTHONS_RESOLVERS ? HANDED_UPSTREAM : MISSED;
+    if (found == NULL) return missed;
+    uint32_t age = fresh ? 0 : answer_age(found, a->asked->clock);
+    outlook->answer = found;
+    if (!fresh && age >= found->ttl) return missed;
+    if (!answer_passed(found, a->moment->number)) {
+        const outcome_t *stopped = find_decided(plane, a->moment->number, query);
+        if (stopped != NULL && stopped->kind != OUTCOME_ALLOW &&
+            outcome_holds(stopped, a->asked->wall, a->asked->clock))
+            return finish(a, stopped, query);
+        if (!passes_review(plane->policy, a->moment, query, found)) return HANDED_REVIEW;
+        answer_pass(found, a->moment->number);
+    }
+    *(fresh ? &plane->counting.misses : &plane->counting.hits) += 1;
+    count_answered(plane, a->asked, a->moment, outcome, query, a->name);
+    *a->out_length = answer_reply(found, query, age, most_ttl(a->moment, outcome, a->asked->wall), a->out);
+    return ANSWERED;
+}
+
+int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
+                 outlook_t *outlook) {
+    const policy_t *policy = plane->policy;
+    query_t *query = &outlook->query;
+    dotted_t name;
+    tuple_t tuple;
+    outcome_t *outcome = NULL;
+    outlook->answer = NULL;
+    if (asked->length < HEADER || asked->data[2] & 0x80) {
+        plane->counting.no_query++;
+        return DROPPED;
+    }
+    if (policy == NULL || !read_query(asked->data, asked->length, query)) return HANDED_ODD;
+    if (query->qtype == TYPE_ANY || !query->name.plain || query->name.labels < 2) return HANDED_ODD;
+    const moment_t *moment = find_moment(policy, asked);
+    if (moment == NULL) return HANDED_MOMENT;
+    make_dotted(&query->name, &name);
+    answering_t answering = {plane, asked, moment, &name, out, out_length};
+    int said = moment->flags & LESSON_RUNS ? SPOKEN_OF : judge_name(policy, moment, &name, &tuple, &outcome);
+    switch (said) {
+    case SAID_NOTHING: outcome = moment->silent; break;
+    case SAID_UNKNOWN: return HANDED_SETS;
+    case SPOKEN_OF:
+        outcome = find_decided(plane, moment->number, query);
+        if (outcome == NULL || !outcome_holds(outcome, asked->wall, asked->clock)) return HANDED_NAME;
+        break;
+    default: break;
+    }
+    if (outcome->kind == OUTCOME_ALLOW) return look_up(&answering, outcome, fresh, outlook);
+    return finish(&answering, outcome, query);
+}
+
+bool teach_name(plane_t *plane, uint64_t moment, const query_t *query, outcome_t *outcome) {
+    decided_t **place = &plane->decided[decided_place(plane, moment, query)];
+    if (*place == NULL) *place = calloc(1, sizeof **place);
+    if (*place == NULL) {
+        free(outcome);
+        return false;
+    }
+    free((*place)->outcome);
+    (*place)->moment = moment;
+    (*place)->outcome = outcome;
+    (*place)->qtype = query->qtype;
+    (*place)->flags = key_flags(query);
+    (*place)->length = query->name.length;
+    memcpy((*place)->name, query->name.wire, query->name.length);
+    return true;
+}

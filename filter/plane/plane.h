@@ -1,0 +1,109 @@
+/* The plane: the answer to a plain query, from what Python said holds now; everything else goes to Python.
+
+   Nothing is invented here. A policy (policy_t) is a set of views that Python installs; a moment (moment_t) is what
+   holds for one profile during a stretch of time; both are replaced whole, under the lock, between two batches. */
+#ifndef PREAU_PLANE_H
+#define PREAU_PLANE_H
+
+#include <pthread.h>
+
+#include "answers.h"
+#include "counting.h"
+#include "outcome.h"
+#include "packet.h"
+#include "tables.h"
+
+enum { MOST_SETS = 4, MOST_TUPLES = 8192, DECIDED_PLACES = 16384 };
+/* What becomes of a packet. From HANDED on Python has to answer; the number says why. */
+enum { ANSWERED, DROPPED, MISSED, HANDED, HANDED_ODD = HANDED, HANDED_MOMENT, HANDED_NAME, HANDED_SETS, HANDED_REVIEW,
+       HANDED_STALE, HANDED_PYTHON, HANDED_UPSTREAM };
+/* A lesson speaks of every name that is asked for, a list's pattern may of any name; lists may say of what an address is
+   in ways that are Python's. */
+enum { LESSON_RUNS = 1, EVERY_NAME_IS_SPOKEN_OF = 2, ADDRESSES_ARE_PYTHONS = 4 };
+
+/* The sets that hold a name and its parents, nearest first. */
+typedef struct {
+    uint32_t ids[MOST_SETS];
+    uint8_t count;
+    bool itself; /* the first one holds the name itself */
+} tuple_t;
+
+typedef struct {
+    tuple_t tuple;
+    outcome_t *outcome;
+} judged_t;
+
+typedef struct {
+    uint64_t number; /* never used twice; 0 none */
+    int64_t since, until; /* microseconds since 1970 */
+    uint32_t flags;
+    uint32_t slug; /* of its profile, for name counts */
+    hashes_t spoken; /* suffixes that some rule beside the lists speaks of */
+    outcome_t *silent; /* when lists say nothing */
+    judged_t *judged;
+    size_t judged_count, judged_places;
+} moment_t;
+
+typedef struct {
+    names_t names;
+    addresses_t addresses;
+    networks_t networks;
+    moment_t **moments; /* by profile; NULL: Python works it out first */
+    uint32_t profiles;
+} policy_t;
+
+/* A decision about one very name: of a moment, a question and its key flags. */
+typedef struct {
+    uint64_t moment;
+    outcome_t *outcome;
+    uint16_t qtype, length;
+    uint8_t flags;
+    uint8_t name[LONGEST_NAME + 1];
+} decided_t;
+
+typedef struct {
+    pthread_mutex_t lock; /* held for one batch at most */
+    policy_t *policy;
+    answers_t answers;
+    counting_t counting;
+    decided_t *decided[DECIDED_PLACES];
+} plane_t;
+
+/* A packet, who sent it, and when: all that an answer depends on beside the plane. */
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+    address_t client;
+    const char *client_text;
+    int64_t wall, clock; /* microseconds since 1970, and of the steady clock */
+} asked_t;
+
+/* What Python or an upstream needs, for MISSED and HANDED. */
+typedef struct {
+    query_t query;
+    uint64_t hash; /* of the answer's key */
+    const answer_t *answer; /* that waits for its review, or is stale */
+} outlook_t;
+
+plane_t *plane_make(size_t cache_bytes, const uint8_t key[16]);
+void plane_free(plane_t *plane);
+void policy_free(policy_t *policy);
+void moment_free(moment_t *moment);
+
+/* All of these expect the lock to be held. */
+
+/* `fresh`: the upstream's answer to this very query, not kept yet; NULL otherwise. */
+int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
+                 outlook_t *outlook);
+/* Both take the outcome over, also when they return false: nobody can need it (any more). */
+bool teach_sets(plane_t *plane, uint32_t profile, uint64_t moment, const tuple_t *tuple, outcome_t *outcome);
+bool teach_name(plane_t *plane, uint64_t moment, const query_t *query, outcome_t *outcome);
+
+/* judging.c: what is said of a name, and of where an answer leads. */
+enum { SAID_NOTHING, SAID, SAID_UNKNOWN, SPOKEN_OF };
+/* moments.c: what was said of sets of list entries. */
+outcome_t *find_judged(const moment_t *moment, const tuple_t *tuple);
+int judge_name(const policy_t *policy, const moment_t *moment, const dotted_t *name, tuple_t *tuple, outcome_t **said);
+bool passes_review(const policy_t *policy, const moment_t *moment, const query_t *query, const answer_t *answer);
+
+#endif
