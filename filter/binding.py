@@ -13,6 +13,8 @@ class Bound:
     """What is bound, and what for."""
 
     answering: tuple[Listening, ...]
+    places: tuple[tuple[Listening, ...], ...]
+    """For each worker those that it answers on: a UDP socket of its own for each address, the others shared."""
     block_page: Listening | None = None
     metrics: Listening | None = None
 
@@ -27,13 +29,15 @@ def bind_all(config: FilterConfig, environ: MutableMapping[str, str]) -> Bound:
 
     From then on the process has the rights of the config's account.
     """
-    answering = take_passed(environ)
-    for endpoint in config.listen:
-        answering += [bind(Kind.UDP, endpoint), bind(Kind.TCP, endpoint)]
-    answering += [bind(Kind.TLS, endpoint) for endpoint in config.listen_tls]
-    answering += [bind(Kind.HTTPS, endpoint) for endpoint in config.listen_https]
+    shared = take_passed(environ)
+    shared += [bind(Kind.TCP, endpoint) for endpoint in config.listen]
+    shared += [bind(Kind.TLS, endpoint) for endpoint in config.listen_tls]
+    shared += [bind(Kind.HTTPS, endpoint) for endpoint in config.listen_https]
+    count = max(config.workers, 1)
+    own = [[bind(Kind.UDP, endpoint, is_shared=count > 1) for endpoint in config.listen] for _ in range(count)]
     bound = Bound(
-        tuple(answering),
+        answering=(*shared, *(each for sockets in own for each in sockets)),
+        places=tuple((*sockets, *shared) for sockets in own),
         block_page=bind(Kind.TCP, config.block_page) if config.block_page else None,
         metrics=bind(Kind.TCP, config.metrics) if config.metrics else None,
     )

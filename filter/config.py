@@ -16,6 +16,7 @@ from filter.listening import (
     check_certificate,
     check_public_name,
     read_count,
+    read_workers,
 )
 from filter.namecounts import DEFAULT_DAYS, MOST_DAYS
 from filter.resolvers import Resolver, Transport, parse_forwards, parse_resolver
@@ -91,6 +92,8 @@ class FilterConfig:
     """As whom to go on once the sockets are bound."""
     max_connections: int = MOST_CONNECTIONS
     max_connections_per_client: int = MOST_PER_CLIENT
+    workers: int = 0
+    """Processes that answer; 0: this one does all."""
 
 
 NOTHING_GIVEN = ListeningGiven()
@@ -173,6 +176,7 @@ def check(given: Given) -> FilterConfig:
     public_name = check_public_name(told, problems)
     connections = read_count("--max-connections", told.max_connections, problems)
     per_client = read_count("--max-connections-per-client", told.max_connections_per_client, problems)
+    workers = read_workers(told.workers, problems)
     if given.log_format not in {"json", "console"}:
         problems.append(f"--log-format vaut json ou console (reçu : {given.log_format})")
     if problems:
@@ -199,6 +203,7 @@ def check(given: Given) -> FilterConfig:
         user=told.user,
         max_connections=connections,
         max_connections_per_client=per_client,
+        workers=workers,
     )
 
 

@@ -1,5 +1,6 @@
 """What `preau-filter serve` was told of its sockets: where it speaks TLS, with which certificate, as whom it runs."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ TLS_PORT = 853
 HTTPS_PORT = 443
 MOST_CONNECTIONS = 10_000
 MOST_PER_CLIENT = 100
+MOST_WORKERS = 64
 PUBLIC_NAME = re.compile(r"(?=.{1,190}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 
@@ -26,6 +28,7 @@ class ListeningGiven:
     user: str | None = None
     max_connections: str = str(MOST_CONNECTIONS)
     max_connections_per_client: str = str(MOST_PER_CLIENT)
+    workers: str = "0"
 
 
 def check_certificate(given: ListeningGiven, problems: list[str]) -> CertificateFiles | None:
@@ -59,3 +62,15 @@ def read_count(option: str, text: str, problems: list[str], most: int = 1_000_00
         return int(text)
     problems.append(f"{option} {text} : attendu un nombre entier, de 1 à {most}")
     return 1
+
+
+def read_workers(text: str, problems: list[str]) -> int:
+    """How many processes answer: a number, or ``auto`` for one on each core that we may use."""
+    if text == "auto":
+        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    if text.isdecimal() and int(text) <= MOST_WORKERS:
+        return int(text)
+    problems.append(
+        f"--workers {text} : attendu auto (un par cœur), ou un nombre de 0 (un seul processus) à {MOST_WORKERS}"
+    )
+    return 0

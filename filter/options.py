@@ -139,6 +139,7 @@ def add_serve(commands: Commands, environ: Environ) -> None:
         "--public-name", metavar="NOM", help="nom public du filtre : ÉTIQUETTE.NOM désigne un appareil (DoT, DoH)"
     )
     serving.option("--user", metavar="COMPTE", help="compte sous lequel continuer, une fois les ports ouverts")
+    serving.option("--workers", metavar="N|auto", default="0", help="processus qui répondent ; auto : un par cœur (0)")
     serving.option("--max-connections", metavar="N", default="10000", help="connexions à la fois (10000)")
     serving.option(
         "--max-connections-per-client", metavar="N", default="100",

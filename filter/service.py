@@ -4,88 +4,70 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from filter import namecounts
+from filter.answering import Answering, ended, utc_now
 from filter.binding import Bound
 from filter.bundle import BundleRefused
 from filter.config import FilterConfig, LocalFiles
-from filter.metrics import Metrics
 from filter.namecounts import NameCounts
-from filter.resolvers import Resolver
+from filter.processes.supervisor import Supervisor
+from filter.processes.worker import Files
 from filter.serving.asking import Desk
 from filter.serving.blockpage import BlockPage
-from filter.serving.cache import Cache
-from filter.serving.handler import Handler
-from filter.serving.health import Server
-from filter.serving.lines import Room
-from filter.serving.lookup import Lookup
-from filter.serving.probing import Prober, make_token
 from filter.serving.requests import Box, Courier
-from filter.serving.server import DnsServer
 from filter.serving.sockets import Listening
-from filter.serving.tls import Certificates
-from filter.serving.upstream import Forwarding, Upstreams
 from filter.serving.webserver import Request, Respond, Response, WebServer
 from filter.signing import trust
 from filter.updates.controller import make_client
 from filter.updates.conversation import Conversation
-from filter.updates.pair import Pair, open_pair
+from filter.updates.pair import Pair, open_pair, policy_beside
 from filter.updates.reporter import Reporter
-from filter.updates.updater import Refusal, Updater
+from filter.updates.updater import NAMES, POLICY, Refusal, Updater
 
 log = logging.getLogger("filter")
 
-CERTIFICATE_SECONDS = 10.0
-"""How often the certificate's files are looked at."""
-PER_NETWORK = 10
-"""How many clients' worth of connections an address of a known network may hold: a school stands behind it."""
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
 
 class FilterService:
-    """Everything that `preau-filter serve` runs."""
+    """Everything that `preau-filter serve` runs: answers in this process, or by workers."""
 
-    def __init__(self, config: FilterConfig) -> None:
+    def __init__(self, config: FilterConfig, bound: Bound) -> None:
+        """Answer on these sockets; raise CertificateInvalid."""
         self.config = config
-        self.metrics = Metrics()
-        self.cache = Cache(config.cache_bytes)
-        self.forwarding = Forwarding(
-            self.make_upstreams(config.upstreams),
-            {zone: self.make_upstreams(resolvers) for zone, resolvers in config.forwards.items()},
-        )
-        lookup = Lookup(self.forwarding.forward, self.cache, self.metrics.count_cache, is_down=self.forwarding.is_down)
-        self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
-        self.handler.loop_token = make_token(config.listen)
+        self.bound = bound
+        self.answering = Answering(config)
+        self.metrics = self.answering.metrics
+        self.supervisor = Supervisor(config, bound.places, self.metrics) if config.workers else None
         self.started_at = utc_now()
         self.pair: Pair | None = None
         self.refusals: dict[str, Refusal] = {}
         self.desk: Desk | None = None
-        self.certificates = None if config.certificate is None else Certificates(config.certificate)
-
-    def make_upstreams(self, resolvers: Sequence[Resolver]) -> Upstreams:
-        """Resolvers that know the same names."""
-        return Upstreams(
-            [Server(each) for each in resolvers],
-            self.metrics.observe_upstream,
-            ca_file=self.config.upstream_ca,
-            mixes_case=self.config.mixes_case,
-        )
+        self.installing: set[asyncio.Task[None]] = set()
 
     def install(self, pair: Pair) -> None:
-        """Judge from now on by this pair: one assignment between two queries."""
-        self.handler.policy = pair.policy
+        """Judge from now on by this pair; workers have it a moment later (``installing``)."""
+        self.answering.install(pair)
         self.pair = pair
         self.metrics.ready.set(1)
         self.metrics.bundle_serial.set(pair.names.serial)
         self.metrics.bundle_names.set(pair.names.names)
         self.metrics.policy_serial.set(pair.settings.serial)
+        if self.supervisor is not None:
+            task = asyncio.create_task(self.supervisor.install(self.files_of(pair)))
+            self.installing.add(task)
+            task.add_done_callback(self.installing.discard)
+
+    def files_of(self, pair: Pair) -> Files:
+        """Where workers find the pair."""
+        if (files := self.config.files) is not None:
+            return Files(str(files.names), pair.names.etag, str(files.policy or policy_beside(files.names)), "")
+        controller = self.config.controller
+        if controller is None:
+            raise AssertionError("a filter has files or a controller")
+        folder = controller.data_dir
+        return Files(str(folder / NAMES), pair.names.etag, str(folder / POLICY), controller.filter_id)
 
     def open_files(self) -> None:
         """Use the files named on the command line; raise BundleRefused or OSError."""
@@ -94,12 +76,12 @@ class FilterService:
 
     async def reload_files(self) -> None:
         """Use the certificate and both files anew (SIGHUP); what cannot be used changes nothing."""
-        if self.certificates is not None:
-            await asyncio.to_thread(self.certificates.refresh)
+        await (self.supervisor or self.answering).refresh_certificate()
         if (files := self.config.files) is None:
             return
         try:
             self.install(await asyncio.to_thread(read_files, files))
+            await asyncio.gather(*self.installing)
         except (BundleRefused, OSError) as error:
             log.warning("bundle not reloaded, the open one stays", extra={"error": str(error)})
         else:
@@ -112,60 +94,30 @@ class FilterService:
             "policy_serial": self.pair and self.pair.settings.serial,
         }
 
-    def knows(self, address: str) -> bool:
-        """Whether an address is in a network of the policy."""
-        policy = self.handler.policy
-        return policy is not None and policy.networks.locate(address) is not None
-
-    async def follow_certificate(self, certificates: Certificates) -> None:
-        """Use a new certificate soon after its file was replaced."""
-        while True:
-            await asyncio.sleep(CERTIFICATE_SECONDS)
-            await asyncio.to_thread(certificates.refresh)
-
-    async def run(self, bound: Bound, stop: asyncio.Event) -> None:
-        """Serve on these sockets until ``stop``; raise CertificateInvalid."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop``; raise WorkersFailed."""
         async with AsyncExitStack() as stack:
-            dns = DnsServer(
-                self.handler.answer,
-                self.metrics,
-                self.knows,
-                self.certificates,
-                self.config.public_name,
-                Room(
-                    self.config.max_connections,
-                    self.config.max_connections_per_client,
-                    PER_NETWORK * self.config.max_connections_per_client,
-                ),
-            )
-            stack.callback(bound.close)
-            stack.push_async_callback(dns.close)
+            stack.callback(self.bound.close)
             await self.start_counting(stack)
             conversation = await self.prepare_conversation(stack)
-            for listening in bound.answering:
-                await dns.serve(listening)
-            await self.start_web(stack, bound)
-            if self.certificates is not None:
-                stack.callback(asyncio.create_task(self.follow_certificate(self.certificates)).cancel)
-            listen = [f"{each.kind}:{each.endpoint}" for each in bound.answering]
-            log.info("filter answers", extra={"listen": listen, **self.serials()})
-            self.start_probing(stack)
+            if self.supervisor is not None:
+                stack.push_async_callback(self.supervisor.close)
+                await self.supervisor.start()
+            else:
+                await self.answering.start(stack, self.bound.answering)
+            await self.start_web(stack, self.bound)
+            listen = [f"{each.kind}:{each.endpoint}" for each in self.bound.places[0]]
+            log.info("filter answers", extra={"listen": listen, "workers": self.config.workers, **self.serials()})
+            if self.supervisor is None:
+                self.answering.start_probing(stack)
             if conversation is not None:
                 task = asyncio.create_task(conversation.go_on())
                 stack.callback(task.cancel)
             await stop.wait()
 
-    def start_probing(self, stack: AsyncExitStack) -> None:
-        """Look after the resolvers until we stop, then leave them."""
-        groups = self.forwarding.groups()
-        for group in groups:
-            stack.callback(group.close)
-        task = asyncio.create_task(Prober(groups, self.handler.loop_token).keep())
-        stack.push_async_callback(ended, task)
-
     async def start_web(self, stack: AsyncExitStack, bound: Bound) -> None:
         """The block page and the metrics, each on its own address, when they are wanted."""
-        block_page = BlockPage(lambda: self.handler.policy, utc_now, self.desk)
+        block_page = BlockPage(lambda: self.answering.handler.policy, utc_now, self.desk)
         pages: tuple[tuple[Listening | None, Respond], ...] = (
             (bound.block_page, block_page),
             (bound.metrics, self.watch),
@@ -190,7 +142,10 @@ class FilterService:
         except (sqlite3.Error, OSError) as error:
             log.warning("names are not counted", extra={"error": str(error)})
             return
-        self.handler.observe = counts.count
+        if self.supervisor is None:
+            self.answering.handler.observe = counts.count
+        else:
+            self.supervisor.counts = counts
         task = asyncio.create_task(counts.keep())
         stack.push_async_callback(ended, task)
 
@@ -226,9 +181,7 @@ class FilterService:
                 name: {"etag": refusal.etag, "reason": refusal.reason, "at": refusal.at.isoformat()}
                 for name, refusal in self.refusals.items()
             },
-            "cache_entries": len(self.cache),
-            "cache_bytes": self.cache.bytes,
-            "upstreams": [server.health() for group in self.forwarding.groups() for server in group.servers],
+            **(self.supervisor or self.answering).health(),
         }
 
     async def watch(self, request: Request) -> Response:
@@ -240,26 +193,22 @@ class FilterService:
                 body = json.dumps(self.health(), ensure_ascii=False).encode()
                 return Response(200 if self.pair else 503, body, "application/json")
             case "/metrics":
-                self.refresh_gauges()
-                return Response(200, self.metrics.render(), "text/plain; version=0.0.4; charset=utf-8")
+                return Response(200, await self.render(), "text/plain; version=0.0.4; charset=utf-8")
             case _:
                 return Response(404, b"/metrics /health/live /health/ready\n")
 
-    def refresh_gauges(self) -> None:
-        self.metrics.cache_entries.set(len(self.cache))
-        self.metrics.cache_bytes.set(self.cache.bytes)
+    async def render(self) -> bytes:
+        """The text that Prometheus reads, over all processes."""
         if (pair := self.pair) is not None:
             self.metrics.bundle_age.set((utc_now() - pair.names.compiled_at).total_seconds())
             self.metrics.policy_age.set((utc_now() - pair.settings.compiled_at).total_seconds())
+        if self.supervisor is None:
+            self.answering.refresh_gauges()
+            return self.metrics.render()
+        await self.supervisor.drain()
+        return self.supervisor.render()
 
 
 def read_files(files: LocalFiles) -> Pair:
     """The pair of local files, signed when keys were named; raise BundleRefused or OSError."""
     return open_pair(files.names, files.policy, trust(files.trusted_keys) if files.trusted_keys else None)
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it has put its things away."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

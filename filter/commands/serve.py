@@ -12,12 +12,13 @@ from filter.binding import bind_all
 from filter.cli import path_option
 from filter.config import ConfigInvalid, FilterConfig, Given, check
 from filter.listening import ListeningGiven
+from filter.processes.supervisor import WorkersFailed
 from filter.service import FilterService
 from filter.serving.privileges import UserInvalid
 from filter.serving.sockets import PortTaken, has_passed
 from filter.serving.tls import CertificateInvalid
 
-PROBLEMS = (ConfigInvalid, PortTaken, CertificateInvalid, UserInvalid)
+PROBLEMS = (ConfigInvalid, PortTaken, CertificateInvalid, UserInvalid, WorkersFailed)
 SWITCH_SECONDS = 0.0005
 """How long a thread that opens files may keep queries waiting: Python's own 5 ms would show in every swap."""
 
@@ -64,13 +65,14 @@ def listening(args: argparse.Namespace) -> ListeningGiven:
         user=args.user,
         max_connections=args.max_connections,
         max_connections_per_client=args.max_connections_per_client,
+        workers=args.workers,
     )
 
 
 async def serve(config: FilterConfig) -> None:
     """Run one filter; SIGTERM and SIGINT stop it, SIGHUP reads its files anew."""
     bound = bind_all(config, os.environ)
-    service = FilterService(config)
+    service = FilterService(config, bound)
     service.open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -78,4 +80,4 @@ async def serve(config: FilterConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     reloading: set[asyncio.Task[Any]] = set()
     loop.add_signal_handler(signal.SIGHUP, lambda: reloading.add(asyncio.create_task(service.reload_files())))
-    await service.run(bound, stop)
+    await service.run(stop)

@@ -1,0 +1,125 @@
+"""What answers queries in one process: the pair it judges by, its cache, its resolvers, its listeners."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+
+from filter.config import FilterConfig
+from filter.metrics import Metrics
+from filter.resolvers import Resolver
+from filter.serving.cache import Cache
+from filter.serving.handler import Handler
+from filter.serving.health import Server
+from filter.serving.lines import Room
+from filter.serving.lookup import Lookup
+from filter.serving.probing import Prober, make_token
+from filter.serving.server import DnsServer
+from filter.serving.sockets import Listening
+from filter.serving.tls import Certificates
+from filter.serving.upstream import Forwarding, Upstreams
+from filter.updates.pair import Pair
+
+log = logging.getLogger("filter")
+
+CERTIFICATE_SECONDS = 10.0
+"""How often the certificate's files are looked at."""
+PER_NETWORK = 10
+"""How many clients' worth of connections an address of a known network may hold: a school stands behind it."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Answering:
+    """Everything between a socket and its replies."""
+
+    def __init__(self, config: FilterConfig, share: int = 1) -> None:
+        """``share``: how many processes share the memory and connections that the config grants.
+
+        Raise CertificateInvalid.
+        """
+        self.config = config
+        self.share = share
+        self.metrics = Metrics()
+        self.cache = Cache(config.cache_bytes // share)
+        self.forwarding = Forwarding(
+            self.make_upstreams(config.upstreams),
+            {zone: self.make_upstreams(resolvers) for zone, resolvers in config.forwards.items()},
+        )
+        lookup = Lookup(self.forwarding.forward, self.cache, self.metrics.count_cache, is_down=self.forwarding.is_down)
+        self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
+        self.handler.loop_token = make_token(config.listen)
+        self.certificates = None if config.certificate is None else Certificates(config.certificate)
+
+    def make_upstreams(self, resolvers: Sequence[Resolver]) -> Upstreams:
+        """Resolvers that know the same names."""
+        return Upstreams(
+            [Server(each) for each in resolvers],
+            self.metrics.observe_upstream,
+            ca_file=self.config.upstream_ca,
+            mixes_case=self.config.mixes_case,
+        )
+
+    def install(self, pair: Pair) -> None:
+        """Judge from now on by this pair: one assignment between two queries."""
+        self.handler.policy = pair.policy
+
+    def knows(self, address: str) -> bool:
+        """Whether an address is in a network of the policy."""
+        policy = self.handler.policy
+        return policy is not None and policy.networks.locate(address) is not None
+
+    async def start(self, stack: AsyncExitStack, sockets: Iterable[Listening]) -> None:
+        """Answer on these sockets until the stack is closed."""
+        room = Room(
+            max(self.config.max_connections // self.share, 1),
+            self.config.max_connections_per_client,
+            PER_NETWORK * self.config.max_connections_per_client,
+        )
+        dns = DnsServer(self.handler.answer, self.metrics, self.knows, self.certificates, self.config.public_name, room)
+        stack.push_async_callback(dns.close)
+        for listening in sockets:
+            await dns.serve(listening)
+        if self.certificates is not None:
+            stack.push_async_callback(ended, asyncio.create_task(self.follow_certificate(self.certificates)))
+
+    async def follow_certificate(self, certificates: Certificates) -> None:
+        """Use a new certificate soon after its file was replaced."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            await asyncio.to_thread(certificates.refresh)
+
+    def start_probing(self, stack: AsyncExitStack) -> None:
+        """Look after the resolvers until we stop, then leave them."""
+        groups = self.forwarding.groups()
+        for group in groups:
+            stack.callback(group.close)
+        task = asyncio.create_task(Prober(groups, self.handler.loop_token).keep())
+        stack.push_async_callback(ended, task)
+
+    async def refresh_certificate(self) -> None:
+        """Look at the certificate's files now."""
+        if self.certificates is not None:
+            await asyncio.to_thread(self.certificates.refresh)
+
+    def health(self) -> dict[str, object]:
+        """How cache and resolvers are."""
+        return {
+            "cache_entries": len(self.cache),
+            "cache_bytes": self.cache.bytes,
+            "upstreams": [server.health() for group in self.forwarding.groups() for server in group.servers],
+        }
+
+    def refresh_gauges(self) -> None:
+        self.metrics.cache_entries.set(len(self.cache))
+        self.metrics.cache_bytes.set(self.cache.bytes)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has put its things away."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,42 @@
+"""Names counted by a worker, until the supervisor takes them to the store: filter.namecounts, without a disk."""
+
+from collections.abc import Callable
+
+from siphash24 import siphash13
+
+from filter.namecounts import GROUPS, MOST_PENDING, OTHER, SLOTS, Key
+
+Line = tuple[Key, int, bytes]
+"""What was asked, how often, and the bits of the devices that asked."""
+BYTES = (SLOTS + 7) // 8
+
+
+class Tally:
+    """What was asked since it was last taken."""
+
+    def __init__(self, key: bytes, dropped: Callable[[], None]) -> None:
+        """``dropped`` is told of every query that found no room."""
+        self.dropped = dropped
+        self.key = key
+        self.pending: dict[Key, list[int]] = {}
+
+    def count(self, name: str, qtype: int, profile: str, client: str) -> None:
+        """One more query."""
+        bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
+        self.add((name, GROUPS.get(qtype, OTHER), profile), 1, bit)
+
+    def add(self, key: Key, queries: int, bits: int) -> None:
+        """So many more queries, of devices that light these bits."""
+        entry = self.pending.get(key)
+        if entry is not None:
+            entry[0] += queries
+            entry[1] |= bits
+        elif len(self.pending) < MOST_PENDING:
+            self.pending[key] = [queries, bits]
+        else:
+            self.dropped()
+
+    def take(self, key: bytes) -> list[Line]:
+        """All of it; ``key`` is the one of today, for what comes."""
+        pending, self.pending, self.key = self.pending, {}, key
+        return [(each, queries, bits.to_bytes(BYTES, "big")) for each, (queries, bits) in pending.items()]
