@@ -79,10 +79,16 @@ def special_action(suffixes: Sequence[str], qtype: int, private_names: frozenset
         if suffix in private_names:
             return None
         if suffix in LOCAL_NAMES:
-            if suffix == "home.arpa" and qtype == DS:  # RFC 8375, 5.4: validators ask the parent for it
+            if qtype == DS and is_delegated(suffix, suffixes[0]):
                 return None
             return Action.NXDOMAIN, suffix
     return None
+
+
+def is_delegated(suffix: str, name: str) -> bool:
+    """Whether a validator asks the parent if a local zone is signed, and is told that it is not (RFC 8375, 5.4;
+    RFC 6303, 3)."""
+    return suffix == "home.arpa" or (suffix in REVERSE and suffix == name)
 
 
 def is_public(suffixes: Sequence[str], private_names: frozenset[str]) -> bool:

@@ -71,6 +71,10 @@ class Lookup:
         try:
             self.refuse_known_failure(key)
             task = self.ask(key, query.question)
+            if self.waiting >= MOST_WAITING:
+                raise UpstreamFailed(EDE_NETWORK_ERROR, "too many clients wait for an upstream")
+            self.waiting += 1
+            task.add_done_callback(self.wait_less)
             async with asyncio.timeout(None if found is None else self.patience(query.question)):
                 answer = await asyncio.shield(task)  # it goes on, and fills the cache, when this client gives up
         except (UpstreamFailed, TimeoutError):

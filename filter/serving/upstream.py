@@ -174,12 +174,19 @@ class Race:
         except UpstreamFailed as failure:
             self.failure = failure
             return None
-        if answer.rcode in {wire.NOERROR, wire.NXDOMAIN}:
+        lame = is_referral(answer)
+        if answer.rcode in {wire.NOERROR, wire.NXDOMAIN} and not lame:
             return answer
-        detail = f"upstream answered with response code {answer.rcode}"
+        detail = "upstream does no recursion" if lame else f"upstream answered with response code {answer.rcode}"
         ede = EDE_OTHER if answer.ede is None else answer.ede
-        self.unwilling[server] = UpstreamFailed(ede, detail, answer.rcode, was_answered=True)
+        self.unwilling[server] = UpstreamFailed(ede, detail, wire.SERVFAIL if lame else answer.rcode, was_answered=True)
         return None
+
+
+def is_referral(answer: UpstreamAnswer) -> bool:
+    """Whether all that an upstream says is whom else to ask (RFC 2308, 2.2): it is no resolver, for this name."""
+    types = {record.rtype for record in answer.authorities}
+    return answer.rcode == wire.NOERROR and not answer.answers and wire.NS in types and wire.SOA not in types
 
 
 class Forwarding:

@@ -3,10 +3,11 @@
 import argparse
 import logging
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.conformance import answers, dnsrewrites, matching, parsing, pihole, scenarios, settings
+from tests.conformance import answers, dnsrewrites, matching, packets, parsing, pihole, scenarios, settings
 from tests.conformance.cases import FileResult, Outcome, Runner, each, run_file
 from tests.conformance.differences import TABLE, Difference, find_difference, read_differences
 
@@ -32,7 +33,7 @@ KINDS: Mapping[str, Runner] = {
     "schedule": each(settings.check_schedule),
     "schedule_validate": each(settings.check_range),
     "special_use": each(answers.check_special_use),
-    "wire": each(answers.check_wire),
+    "wire": packets.run_packets,
 }
 """Kind of case -> who runs it."""
 
@@ -78,6 +79,18 @@ def show(result: FileResult, differences: list[Difference], *, quiet: bool) -> N
             print(f"  {len(lines)} {word}")
         if not quiet or word == "FAILED":
             print("\n".join(lines), end="\n" if lines else "")
+    show_reasons(result, differences)
+
+
+def show_reasons(result: FileResult, differences: list[Difference]) -> None:
+    """How many resolver cases each reason stands for."""
+    found = [
+        find_difference(outcome.case, differences, outcome.why)
+        for outcome in result.failed
+        if outcome.case.kind == "resolver"
+    ]
+    for reason, count in Counter(row.reason for row in found if row is not None).most_common():
+        print(f"    {count:>3}  {reason}")
 
 
 def show_total(results: Sequence[FileResult], unexplained: Sequence[Outcome]) -> None:

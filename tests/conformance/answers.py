@@ -1,13 +1,10 @@
-"""Kinds rebinding, special_use, wire: replies of the live path, and messages as bytes."""
-
-from functools import lru_cache
+"""Kinds rebinding, special_use: replies of the live path."""
 
 import dns.message
 import dns.rcode
 import dns.rdatatype
 
 from filter.addresses import is_private
-from filter.serving import wire
 from filter.settings import RewriteSettings
 from tests.conformance.cases import Case, compare, first_of, mapping, texts
 from tests.conformance.engine import Engine, one_profile, start
@@ -80,33 +77,4 @@ def check_special_use(case: Case) -> str:
         compare_reply(case, reply),
         compare("forwarded", forwarded, False) if case.expect.get("not_forwarded") else "",
         compare("forwarded", forwarded, True) if case.expect.get("forwarded") else "",
-    )
-
-
-@lru_cache(maxsize=1)
-def engine_for_packets() -> Engine:
-    return start((), one_profile(), answering(()))
-
-
-def check_wire(case: Case) -> str:
-    """Reading ends, in a message or in WireError; the handler answers something or nothing. Header fields besides."""
-    data = bytes.fromhex(case.text("hex"))
-    for read in (wire.read_query, wire.read_answer):
-        try:
-            read(data)
-        except wire.WireError:
-            continue
-    engine = engine_for_packets()
-    before = engine.crashes
-    engine.answer(data)
-    if engine.crashes > before:
-        return "the handler caught an exception"
-    if len(data) < wire.HEADER.size or "counts" not in case.expect:
-        return ""
-    _, flags, *counts = wire.HEADER.unpack_from(data)
-    return first_of(
-        compare("qr", bool(flags & wire.QR), case.expect.get("qr")),
-        compare("opcode", wire.opcode(flags), case.expect.get("opcode")),
-        compare("rcode", flags & 15, case.expect.get("rcode")),
-        compare("counts", list(counts), case.expect["counts"]),
     )

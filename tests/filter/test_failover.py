@@ -260,3 +260,15 @@ def test_nobody_elses_token_is_taken_for_ours() -> None:
     assert probing.is_ours(f"abc.{TOKEN}.{probing.ZONE}", TOKEN)
     assert not probing.is_ours(f"abc.{'0' * 32}.{probing.ZONE}", TOKEN)
     assert probing.make_token(("127.0.0.1:53",)) == TOKEN != probing.make_token(("127.0.0.2:53",))
+
+
+def test_a_referral_is_no_answer(two: Two) -> None:
+    """Whoever only says whom else to ask is no resolver: the next one is asked, and SERVFAIL is all there is else."""
+    first, second = two
+    first.scripts["journal.example"] = lambda query, _udp: [
+        pack(answer(query, authority=["example. 60 IN NS ns.example."]))
+    ]
+    assert asyncio.run(ask(upstreams_of(first.port, second.port))) == "93.184.216.35"
+    with pytest.raises(UpstreamFailed) as failure:
+        asyncio.run(ask(upstreams_of(first.port)))
+    assert (failure.value.rcode, failure.value.was_answered) == (wire.SERVFAIL, True)

@@ -278,3 +278,18 @@ def test_an_old_answer_comes_at_once_while_nobody_is_known_to_answer() -> None:
 
     asyncio.run(script())
     assert len(asked) == 2
+
+
+def test_an_answer_without_signatures_is_better_than_none() -> None:
+    """Those who ask with DNSSEC while the upstream fails are given what others were told."""
+    fake = Fake(truth(TRUTH), UpstreamFailed(22, "gone"))
+    at = LookupAt(fake)
+    signed = wire.read_query(dns.message.make_query("journal.example", "A", want_dnssec=True).to_wire())
+
+    async def script() -> None:
+        await at.find()
+        at.now += 3600
+        assert (await at.lookup.find(signed)).is_stale
+
+    asyncio.run(script())
+    assert at.counted == ["miss", "stale"]

@@ -54,6 +54,8 @@ def policy(tmp_path: Path) -> Policy:
         *((f"x.{name}", A, "nxdomain/special_name") for name in ("corp", "home", "internal", "intranet", "private")),
         ("imprimante.home.arpa", A, "nxdomain/special_name"),
         ("imprimante.home.arpa", DS, "allowed/own_allow"),  # validators ask the parent (RFC 8375)
+        ("10.in-addr.arpa", DS, "allowed/default"),
+        ("1.10.in-addr.arpa", DS, "nxdomain/special_name"),
         ("x.lan", A, "allowed/default"),  # the policy says that an upstream knows them
         ("1.0.42.10.in-addr.arpa", PTR, "allowed/default"),
         ("1.0.43.10.in-addr.arpa", PTR, "nxdomain/special_name"),
