@@ -50,7 +50,8 @@ typedef struct {
     name_t chain[MOST_ALIASES + 1]; /* the name that was asked for, then every alias that the answer leads through */
     uint16_t qtype, answers, authorities, ttl_count;
     uint8_t flags, aliases;
-    bool has_type, is_cut; /* is_cut: some record of the authority section goes, so all behind it have to */
+    bool has_type, has_ns, has_soa;
+    bool is_cut; /* is_cut: some record of the authority section goes, so all behind it have to */
     uint32_t least, negative;
     size_t body_end;
     kept_ttl_t ttls[MOST_TTLS];
@@ -89,6 +90,8 @@ static bool is_at_or_above(const name_t *owner, const name_t *name) {
 
 /* Of the authority section stays the SOA of a negative answer (RFC 2308). Proofs are for Python. */
 static bool take_authority(const uint8_t *data, const record_t *record, reading_t *reading) {
+    reading->has_ns |= record->rtype == TYPE_NS;
+    reading->has_soa |= record->rtype == TYPE_SOA;
     bool is_proof = record->rtype == TYPE_RRSIG || record->rtype == TYPE_NSEC || record->rtype == TYPE_NSEC3;
     if (is_proof && (reading->flags & KEY_DNSSEC_OK)) return false;
     bool kept = record->rtype == TYPE_SOA && record->rclass == 1 && !reading->has_type &&
@@ -153,6 +156,7 @@ answer_t *answer_make(const uint8_t *data, size_t length, const name_t *name, ui
     reading.body_end = start;
     uint8_t rcode = data[3] & 15;
     if ((rcode != 0 && rcode != 3) || !read_sections(data, length, start, &reading)) return NULL;
+    if (rcode == 0 && reading.answers == 0 && reading.has_ns && !reading.has_soa) return NULL; /* a referral */
     answer_t *answer = copy(data, length, &reading);
     if (answer == NULL) return NULL;
     bool positive = rcode == 0 && reading.has_type;

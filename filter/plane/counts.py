@@ -1,10 +1,10 @@
 """Brings what the plane counted to where Python counts: metrics, hourly totals, names."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from filter.metrics import Metrics
-from filter.namecounts import NameCounts
+from filter.namecounts import Key
 from filter.plane.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 GROUPS = ("address", "service", "other")
 HOUR = 3600
+
+
+class Names(Protocol):
+    """Where names are counted: filter.namecounts, or a worker's tally."""
+
+    key: bytes
+    """Of the day: it says which bit a device lights."""
+
+    def add(self, key: Key, queries: int, bits: int) -> None: ...
 
 
 class Drain:
@@ -22,9 +31,11 @@ class Drain:
         self.teacher = teacher
         self.metrics = metrics
         self.cache_entries = self.cache_bytes = 0
+        self.names: Names | None = None
+        self.key: bytes | None = None
 
     def take(self) -> None:
-        """Everything but names."""
+        self.take_names()
         counts = self.plane.take_counts()
         metrics = self.metrics
         for hour, number, queries in counts["classes"]:
@@ -35,6 +46,8 @@ class Drain:
         metrics.cache_lookups.labels("hit").inc(counts["hits"])
         metrics.cache_lookups.labels("miss").inc(counts["misses"])
         metrics.dropped.labels("no_query").inc(counts["no_query"])
+        metrics.dropped.labels("rate").inc(counts["rate"])
+        metrics.dropped.labels("slip").inc(counts["slip"])
         metrics.dropped.labels("overload").inc(counts["overload"])
         metrics.name_counts_dropped.inc(counts["names_dropped"])
         self.cache_entries, self.cache_bytes = counts["cache_entries"], counts["cache_bytes"]
@@ -44,8 +57,13 @@ class Drain:
         self.metrics.upstream_seconds.labels("answered").add(*counts["upstream_answered"])
         self.metrics.upstream_seconds.labels("failed").add(*counts["upstream_failed"])
 
-    def take_names(self, names: NameCounts) -> None:
-        """Names since the last time, into the store's memory."""
+    def take_names(self) -> None:
+        """Into the store's memory; a new day's key holds from here on."""
+        if (names := self.names) is None:
+            return
         for name, group, slug, queries, bits in self.plane.take_names():
             key = name, GROUPS[group], self.teacher.slugs[slug]
             names.add(key, queries, int.from_bytes(bits, "little"))
+        if names.key != self.key:
+            self.key = names.key
+            self.plane.count_names(self.key)

@@ -47,8 +47,7 @@ static address_t origin_address(const origin_t *origin) {
 
 /* Python answers it, or nobody when too many wait: clients ask again. */
 static void hand_over(loop_t *loop, const origin_t *origin, const uint8_t *packet, size_t length, int reason,
-                      const answer_t *answer) {
-    size_t more = answer == NULL ? 0 : answer->length;
+                      const uint8_t *message, size_t more, int64_t stored) {
     handed_t *handed = NULL;
     pthread_mutex_lock(&loop->queue_lock);
     if (loop->handed_count < MOST_HANDED) handed = malloc(sizeof *handed + length + more);
@@ -58,9 +57,9 @@ static void hand_over(loop_t *loop, const origin_t *origin, const uint8_t *packe
         return;
     }
     *handed = (handed_t){.origin = *origin, .reason = reason, .length = (uint16_t)length,
-                         .message_length = (uint16_t)more, .stored = more ? answer->stored : 0};
+                         .message_length = (uint16_t)more, .stored = stored};
     memcpy(handed->data, packet, length);
-    if (more) memcpy(handed->data + length, answer_message(answer), more);
+    if (more) memcpy(handed->data + length, message, more);
     *loop->last = handed;
     loop->last = &handed->next;
     if (loop->handed_count++ == 0) eventfd_write(loop->news, 1);
@@ -91,7 +90,7 @@ bool loop_send(const loop_t *loop, const origin_t *origin, const uint8_t *data, 
 }
 
 /* What an upstream said, or that it said nothing, to one who waited: decided anew, by what holds now. */
-static void tell(void *context, const waiter_t *waiter, answer_t *answer) {
+static void tell(void *context, const waiter_t *waiter, const landing_t *landing) {
     loop_t *loop = context;
     uint8_t out[LARGEST_REPLY];
     char text[ADDRESS_TEXT];
@@ -99,17 +98,18 @@ static void tell(void *context, const waiter_t *waiter, answer_t *answer) {
     outlook_t outlook = {.answer = NULL};
     int64_t now = read_clock(CLOCK_MONOTONIC);
     int become = HANDED_UPSTREAM;
-    if (answer != NULL) {
+    if (landing->answer != NULL) {
         origin_text(&waiter->origin, text);
         asked_t asked = {waiter->packet, waiter->length, origin_address(&waiter->origin), text,
                          read_clock(CLOCK_REALTIME), now};
-        become = plane_answer(loop->plane, &asked, answer, out, &length, &outlook);
+        become = plane_answer(loop->plane, &asked, landing->answer, out, &length, &outlook);
     }
     if (become == ANSWERED) {
         loop_send(loop, &waiter->origin, out, length);
         count_duration(&loop->plane->counting.answers, now - waiter->arrived);
     } else if (become != DROPPED) {
-        hand_over(loop, &waiter->origin, waiter->packet, waiter->length, become, answer);
+        hand_over(loop, &waiter->origin, waiter->packet, waiter->length, become, landing->message, landing->length,
+                  landing->now);
     }
 }
 
@@ -126,9 +126,11 @@ static bool answer_one(loop_t *loop, batch_t *batch, int number, size_t *length,
     if (loop->plane->counting.counts_names) origin_text(origin, text);
     asked_t asked = {batch->packets[number], size, origin_address(origin), text, wall, clock};
     int become = plane_answer(loop->plane, &asked, NULL, batch->replies[number], length, &outlook);
-    if (become == ANSWERED) return true;
+    if (become == ANSWERED || become == CUT) return true;
     if (become == DROPPED || (become == MISSED && upstream_ask(&loop->upstream, &outlook, &asked, origin))) return false;
-    hand_over(loop, origin, asked.data, size, become == MISSED ? HANDED_UPSTREAM : become, outlook.answer);
+    const answer_t *known = outlook.answer;
+    hand_over(loop, origin, asked.data, size, become == MISSED ? HANDED_UPSTREAM : become,
+              known ? answer_message(known) : NULL, known ? known->length : 0, known ? known->stored : 0);
     return false;
 }
 

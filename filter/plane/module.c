@@ -242,6 +242,7 @@ static PyMethodDef METHODS[] = {
     {"teach_answer", (PyCFunction)plane_teach_answer, METH_VARARGS, "An upstream's whole message."},
     {"pass_review", (PyCFunction)plane_pass_review, METH_VARARGS, "An answer that Python reviewed."},
     {"answer", (PyCFunction)plane_answer_one, METH_VARARGS, "What becomes of one packet."},
+    {"limit", (PyCFunction)plane_limit, METH_VARARGS, "Queries a second of one address; 0: no limit."},
     {"grow", (PyCFunction)plane_grow, METH_VARARGS, "Room for that many counters."},
     {"take_counts", (PyCFunction)plane_take_counts, METH_NOARGS, "What was counted since the last time."},
     {"take_names", (PyCFunction)plane_take_names, METH_NOARGS, "The names that were counted since the last time."},

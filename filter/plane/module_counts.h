@@ -18,7 +18,7 @@ static PyObject *plane_answer_one(PlaneObject *self, PyObject *arguments) {
     else if (inet_pton(AF_INET6, client, asked.client.bytes) != 1) return PyErr_Format(PyExc_ValueError, "client");
     BEGIN_WORK;
     become = plane_answer(self->plane, &asked, NULL, out, &out_length, &outlook);
-    if (outlook.answer != NULL && become > DROPPED && (message = malloc(outlook.answer->length)) != NULL) {
+    if (outlook.answer != NULL && become >= MISSED && (message = malloc(outlook.answer->length)) != NULL) {
         message_length = outlook.answer->length;
         memcpy(message, answer_message(outlook.answer), message_length);
         stored = outlook.answer->stored;
@@ -28,6 +28,15 @@ static PyObject *plane_answer_one(PlaneObject *self, PyObject *arguments) {
                                      (Py_ssize_t)message_length, stored);
     free(message);
     return result;
+}
+
+static PyObject *plane_limit(PlaneObject *self, PyObject *arguments) {
+    unsigned rate;
+    if (!PyArg_ParseTuple(arguments, "I", &rate)) return NULL;
+    BEGIN_WORK;
+    self->plane->limits.rate = rate;
+    END_WORK
+    Py_RETURN_NONE;
 }
 
 static PyObject *plane_grow(PlaneObject *self, PyObject *arguments) {
@@ -70,6 +79,7 @@ static PyObject *plane_take_counts(PlaneObject *self, PyObject *none) {
     (void)none;
     counting_t taken, *counting = &self->plane->counting, fresh;
     size_t entries, bytes;
+    unsigned long long rate, slip;
     if (!counting_make(&fresh) || !counting_grow(&fresh, counting->class_count)) return PyErr_NoMemory();
     BEGIN_WORK;
     taken = *counting;
@@ -79,15 +89,18 @@ static PyObject *plane_take_counts(PlaneObject *self, PyObject *none) {
     *counting = fresh;
     entries = self->plane->answers.count;
     bytes = self->plane->answers.bytes;
+    rate = self->plane->limits.dropped;
+    slip = self->plane->limits.slipped;
+    self->plane->limits.dropped = self->plane->limits.slipped = 0;
     END_WORK
     taken.names = NULL; /* they stay */
     PyObject *result = Py_BuildValue(
-        "{s:N,s:N,s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:n,s:n}", "classes", list_classes(&taken), "answers",
+        "{s:N,s:N,s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:n,s:n,s:K,s:K}", "classes", list_classes(&taken), "answers",
         list_durations(&taken.answers), "upstream_answered", list_durations(&taken.upstream_answered),
         "upstream_failed", list_durations(&taken.upstream_failed), "hits", (unsigned long long)taken.hits, "misses",
         (unsigned long long)taken.misses, "no_query", (unsigned long long)taken.no_query, "names_dropped",
         (unsigned long long)taken.names_dropped, "overload", (unsigned long long)taken.overload, "cache_entries",
-        (Py_ssize_t)entries, "cache_bytes", (Py_ssize_t)bytes);
+        (Py_ssize_t)entries, "cache_bytes", (Py_ssize_t)bytes, "rate", rate, "slip", slip);
     counting_free(&taken);
     return result;
 }

@@ -7,9 +7,11 @@
 plane_t *plane_make(size_t cache_bytes, const uint8_t key[16]) {
     plane_t *plane = calloc(1, sizeof *plane);
     if (plane == NULL) return NULL;
-    if (!answers_make(&plane->answers, cache_bytes, key) || !counting_make(&plane->counting)) {
+    if (!answers_make(&plane->answers, cache_bytes, key) || !counting_make(&plane->counting) ||
+        !limits_make(&plane->limits, key)) {
         answers_free(&plane->answers);
         counting_free(&plane->counting);
+        limits_free(&plane->limits);
         free(plane);
         return NULL;
     }
@@ -21,6 +23,7 @@ void plane_free(plane_t *plane) {
     policy_free(plane->policy);
     answers_free(&plane->answers);
     counting_free(&plane->counting);
+    limits_free(&plane->limits);
     for (size_t i = 0; i < DECIDED_PLACES; i++)
         if (plane->decided[i] != NULL) {
             free(plane->decided[i]->outcome);
@@ -44,8 +47,7 @@ static outcome_t *find_decided(const plane_t *plane, uint64_t moment, const quer
 }
 
 /* What was decided in the moment that holds, or NULL. */
-static const moment_t *find_moment(const policy_t *policy, const asked_t *asked) {
-    uint32_t profile = find_profile(&policy->networks, &asked->client);
+static const moment_t *find_moment(const policy_t *policy, const asked_t *asked, uint32_t profile) {
     const moment_t *moment = profile < policy->profiles ? policy->moments[profile] : NULL;
     return moment != NULL && moment->since <= asked->wall && asked->wall < moment->until ? moment : NULL;
 }
@@ -120,9 +122,16 @@ int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t 
         plane->counting.no_query++;
         return DROPPED;
     }
-    if (policy == NULL || !read_query(asked->data, asked->length, query)) return HANDED_ODD;
+    if (policy == NULL) return HANDED_ODD;
+    int bits, admitted;
+    uint32_t profile = find_profile(&policy->networks, &asked->client, &bits);
+    if (fresh == NULL && (admitted = admit(&plane->limits, &asked->client, bits, asked->clock)) != ADMITTED) {
+        *out_length = admitted == SLIPPED ? write_cut(asked->data, asked->length, out) : 0;
+        return *out_length ? CUT : DROPPED;
+    }
+    if (!read_query(asked->data, asked->length, query)) return HANDED_ODD;
     if (query->qtype == TYPE_ANY || !query->name.plain || query->name.labels < 2) return HANDED_ODD;
-    const moment_t *moment = find_moment(policy, asked);
+    const moment_t *moment = find_moment(policy, asked, profile);
     if (moment == NULL) return HANDED_MOMENT;
     make_dotted(&query->name, &name);
     answering_t answering = {plane, asked, moment, &name, out, out_length};

@@ -9,14 +9,16 @@
 
 #include "answers.h"
 #include "counting.h"
+#include "limits.h"
 #include "outcome.h"
 #include "packet.h"
 #include "tables.h"
 
 enum { MOST_SETS = 4, MOST_TUPLES = 8192, DECIDED_PLACES = 16384 };
-/* What becomes of a packet. From HANDED on Python has to answer; the number says why. */
-enum { ANSWERED, DROPPED, MISSED, HANDED, HANDED_ODD = HANDED, HANDED_MOMENT, HANDED_NAME, HANDED_SETS, HANDED_REVIEW,
-       HANDED_STALE, HANDED_PYTHON, HANDED_UPSTREAM };
+/* What becomes of a packet. CUT: a reply to who asks too often, counted apart. From HANDED on Python has to answer; the
+   number says why. */
+enum { ANSWERED, DROPPED, CUT, MISSED, HANDED, HANDED_ODD = HANDED, HANDED_MOMENT, HANDED_NAME, HANDED_SETS, HANDED_REVIEW,
+       HANDED_PYTHON, HANDED_UPSTREAM };
 /* A lesson speaks of every name that is asked for, a list's pattern may of any name; lists may say of what an address is
    in ways that are Python's. */
 enum { LESSON_RUNS = 1, EVERY_NAME_IS_SPOKEN_OF = 2, ADDRESSES_ARE_PYTHONS = 4 };
@@ -66,6 +68,7 @@ typedef struct {
     policy_t *policy;
     answers_t answers;
     counting_t counting;
+    limits_t limits;
     decided_t *decided[DECIDED_PLACES];
 } plane_t;
 

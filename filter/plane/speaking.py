@@ -3,7 +3,7 @@
 Rather too many than one too few: where the plane finds none of these suffixes, it relies on the lists alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from filter.deciding.profiles import Moment, Profile
 from filter.deciding.safesearch import SAFE_SEARCH, YOUTUBE_NAMES
@@ -43,7 +43,7 @@ class Hashes:
         self.key = key
         self.known: dict[str, bytes] = {}
 
-    def pack(self, names: Iterator[str]) -> bytes:
+    def pack(self, names: Iterable[str]) -> bytes:
         """8 bytes a name, each once."""
         return b"".join({name: self.find(name) for name in names}.values())
 

@@ -123,15 +123,19 @@ static const uint8_t *find_network(const networks_t *networks, const address_t *
     return NULL;
 }
 
-uint32_t find_profile(const networks_t *networks, const address_t *client) {
+uint32_t find_profile(const networks_t *networks, const address_t *client, int *found_bits) {
     bool ipv4 = is_ipv4(client);
     for (int i = 0; i < networks->length_count; i++) {
         int bits = networks->lengths[i];
         address_t network = masked(client, bits);
         if (ipv4 && bits < 96) break; /* ::/0 does not mean all of IPv4 */
         const uint8_t *found = find_network(networks, &network, (uint32_t)bits);
-        if (found != NULL) return load32(found + 20);
+        if (found != NULL) {
+            *found_bits = bits;
+            return load32(found + 20);
+        }
     }
+    *found_bits = -1;
     return networks->otherwise;
 }
 

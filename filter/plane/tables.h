@@ -57,7 +57,8 @@ typedef struct {
 
 bool networks_make(networks_t *networks, const uint8_t *records, size_t length, uint32_t otherwise);
 void networks_free(networks_t *networks);
-uint32_t find_profile(const networks_t *networks, const address_t *client);
+/* *bits: of the network that holds the client, -1 when none does. */
+uint32_t find_profile(const networks_t *networks, const address_t *client, int *bits);
 
 /* The ADDRESSES section. */
 typedef struct {

@@ -1,17 +1,18 @@
 """Teaches the plane what Python decided: what holds for a profile, what lists say of a set, how a name is answered."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING
 
 from filter.clients import Networks
 from filter.deciding.decisions import ALLOWED_BY_DEFAULT, Action, Decision, Query
 from filter.deciding.profiles import Moment, Profile
 from filter.layout.addresses import MAPPED, MAPPED_BITS
+from filter.names import longest_suffix
 from filter.plane import outcomes
 from filter.plane.outcomes import Ends, Kind, Variant, micros
 from filter.plane.speaking import Hashes, speaks_of_every_name, spoken_names
@@ -41,13 +42,13 @@ class Reason(IntEnum):
 
     ANSWERED = 0
     DROPPED = 1
-    MISSED = 2
-    ODD = 3
-    MOMENT = 4
-    NAME = 5
-    SETS = 6
-    REVIEW = 7
-    STALE = 8
+    CUT = 2
+    MISSED = 3
+    ODD = 4
+    MOMENT = 5
+    NAME = 6
+    SETS = 7
+    REVIEW = 8
     PYTHON = 9
     UPSTREAM = 10
 
@@ -85,11 +86,11 @@ class Classes:
 class Teacher:
     """Knows what the plane was told, for the policy that it was last given."""
 
-    def __init__(self, plane: "Plane", handler: Handler, is_forwarded: Callable[[str], bool]) -> None:
-        """``is_forwarded``: whether a name has resolvers of its own, which only Python asks."""
+    def __init__(self, plane: "Plane", handler: Handler, zones: Sequence[str] = ()) -> None:
+        """``zones``: names under which resolvers of their own are asked, which only Python does."""
         self.plane = plane
         self.handler = handler
-        self.is_forwarded = is_forwarded
+        self.zones = frozenset(zones)
         self.classes = Classes(plane)
         self.slugs: list[str] = []
         self.policy: Policy | None = None
@@ -132,7 +133,7 @@ class Teacher:
         flags = LESSON_RUNS if moment.lesson is not None else 0
         flags |= EVERY_NAME_IS_SPOKEN_OF if speaks_of_every_name(rules) else 0
         flags |= ADDRESSES_ARE_PYTHONS if rules.networks.rules else 0
-        spoken = self.hashes.pack(spoken_names(profile, moment, rules))
+        spoken = self.hashes.pack(chain(self.zones, spoken_names(profile, moment, rules)))
         silent = self.allow(ALLOWED_BY_DEFAULT, profile)
         slug = self.number_of_slug(profile.slug)
         self.plane.teach_moment(
@@ -199,7 +200,7 @@ class Teacher:
         kind = outcomes.kind_of(decision)
         ends, variants = outcomes.FOREVER, list[Variant]()
         if kind is Kind.ALLOW:
-            forwarded = self.is_forwarded(query.question.name)
+            forwarded = longest_suffix(query.question.name, self.zones) is not None
             return self.allow(decision, profile, outcomes.ASKS_PYTHONS_RESOLVERS if forwarded else 0)
         if kind is Kind.REPLY:
             if decision.action is Action.REWRITTEN:
@@ -218,7 +219,9 @@ class Teacher:
         if known is not None and steady(known.stored_at) >= handed.stored:
             return
         try:
-            cache.put(key, keep(wire.read_answer(handed.message), key.dnssec_ok), handed.stored / 1_000_000)
+            answer = wire.read_answer(handed.message)
+            if not answer.truncated:
+                cache.put(key, keep(answer, key.dnssec_ok), handed.stored / 1_000_000)
         except WireError:
             return
 

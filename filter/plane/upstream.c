@@ -119,32 +119,30 @@ static void remember_failure(upstream_t *upstream, uint64_t hash, int64_t now) {
 }
 
 /* The flight is over: every waiter hears of it. The answer is not kept by anybody yet. */
-static void land(upstream_t *upstream, flight_t *flight, answer_t *answer) {
+static void land(upstream_t *upstream, flight_t *flight, const landing_t *landing) {
     unlink_flight(upstream, flight);
     for (waiter_t *next, *waiter = flight->waiters; waiter != NULL; waiter = next) {
         next = waiter->next;
-        upstream->tell(upstream->context, waiter, answer);
+        upstream->tell(upstream->context, waiter, landing);
         upstream->waiter_count--;
         free(waiter);
     }
     free(flight);
 }
 
-static void fail(upstream_t *upstream, flight_t *flight, int64_t now, bool is_server) {
+static void fail(upstream_t *upstream, flight_t *flight, int64_t now) {
     server_t *server = &upstream->servers[upstream->ports[flight->port].server];
     durations_t *failed = &upstream->plane->counting.upstream_failed;
-    if (is_server) {
-        unsigned doublings = ++server->failures > 6 ? 6 : server->failures;
-        int64_t penalty = (int64_t)500000 << doublings;
-        if (server->failures > 2) server->retry_at = now + (penalty > LONGEST_PENALTY ? LONGEST_PENALTY : penalty);
-        count_duration(failed, now - flight->sent);
-    }
+    unsigned doublings = ++server->failures > 6 ? 6 : server->failures;
+    int64_t penalty = (int64_t)500000 << doublings;
+    if (server->failures > 2) server->retry_at = now + (penalty > LONGEST_PENALTY ? LONGEST_PENALTY : penalty);
+    count_duration(failed, now - flight->sent);
     remember_failure(upstream, flight->hash, now);
-    land(upstream, flight, NULL);
+    land(upstream, flight, &(landing_t){.now = now});
 }
 
 void upstream_free(upstream_t *upstream) {
-    while (upstream->oldest != NULL) land(upstream, upstream->oldest, NULL);
+    while (upstream->oldest != NULL) land(upstream, upstream->oldest, &(landing_t){.now = 0});
     for (int i = 0; i < PORTS; i++) close_port(&upstream->ports[i]);
 }
 
@@ -207,7 +205,7 @@ bool upstream_ask(upstream_t *upstream, const outlook_t *outlook, const asked_t 
     if (upstream->flight_count >= MOST_FLIGHTS) return false;
     if ((flight = begin(upstream, outlook, asked->clock)) == NULL) return false;
     if (add_waiter(upstream, flight, asked, origin)) {
-        if (!send_query(upstream, flight)) fail(upstream, flight, asked->clock, true); /* the waiter hears of it */
+        if (!send_query(upstream, flight)) fail(upstream, flight, asked->clock); /* the waiter hears of it */
         return true;
     }
     unlink_flight(upstream, flight);
@@ -227,22 +225,20 @@ static void receive(upstream_t *upstream, unsigned port, const uint8_t *data, si
     server->failures = 0;
     server->retry_at = 0;
     answer_t *answer = answer_make(data, length, &flight->name, flight->qtype, flight->flags);
-    if (answer == NULL) {
-        fail(upstream, flight, now, false);
-        return;
-    }
+    landing_t landing = {answer, data, length, now};
     uint64_t hash = flight->hash;
     count_duration(&upstream->plane->counting.upstream_answered, now - flight->sent);
-    answer->stored = now;
-    land(upstream, flight, answer);
-    answers_put(&upstream->plane->answers, answer, hash, now);
+    if (answer == NULL) remember_failure(upstream, hash, now);
+    else answer->stored = now;
+    land(upstream, flight, &landing);
+    if (answer != NULL) answers_put(&upstream->plane->answers, answer, hash, now);
 }
 
 /* The server is gone (ICMP): nobody needs to wait for its answers. */
 static void refuse(upstream_t *upstream, unsigned port, int64_t now) {
     for (flight_t *newer, *each = upstream->oldest; each != NULL; each = newer) {
         newer = each->newer;
-        if (each->port == port) fail(upstream, each, now, true);
+        if (each->port == port) fail(upstream, each, now);
     }
 }
 
@@ -260,6 +256,6 @@ void upstream_read(upstream_t *upstream, unsigned number, int64_t now) {
 
 int64_t upstream_expire(upstream_t *upstream, int64_t now) {
     while (upstream->oldest != NULL && now - upstream->oldest->sent >= PATIENCE)
-        fail(upstream, upstream->oldest, now, true);
+        fail(upstream, upstream->oldest, now);
     return upstream->oldest == NULL ? -1 : PATIENCE - (now - upstream->oldest->sent);
 }

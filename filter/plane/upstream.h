@@ -55,8 +55,14 @@ typedef struct {
     int64_t until;
 } failure_t;
 
-/* `answer`: NULL when there is none to be had here. It has to be told of every waiter once. */
-typedef void (*tell_t)(void *context, const waiter_t *waiter, answer_t *answer);
+/* What came of a flight: an answer; a message that only Python can use; or nothing. */
+typedef struct {
+    answer_t *answer;
+    const uint8_t *message;
+    size_t length;
+    int64_t now;
+} landing_t;
+typedef void (*tell_t)(void *context, const waiter_t *waiter, const landing_t *landing);
 
 typedef struct {
     plane_t *plane;

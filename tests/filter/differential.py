@@ -5,7 +5,7 @@ import random
 import secrets
 import struct
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -61,9 +61,7 @@ class RecordingMetrics(Metrics):
 class World:
     """One policy, one upstream, one clock; a handler and a plane that judge by them."""
 
-    def __init__(
-        self, policy: Policy, now: datetime, is_forwarded: Callable[[str], bool] = lambda _name: False
-    ) -> None:
+    def __init__(self, policy: Policy, now: datetime, zones: Sequence[str] = ()) -> None:
         self.now = now
         self.clock = 1_000.0
         self.metrics = RecordingMetrics()
@@ -75,7 +73,7 @@ class World:
         self.observed: list[tuple[str, int, str]] = []
         self.plane = Plane(64 << 20, secrets.token_bytes(16))
         self.plane.count_names(bytes(16))
-        self.teacher = Teacher(self.plane, self.handler, is_forwarded)
+        self.teacher = Teacher(self.plane, self.handler, zones)
         self.teacher.install(policy)
         lookup.tell = self.tell
         self.seen = Seen()

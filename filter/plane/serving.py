@@ -1,0 +1,134 @@
+"""UDP by the compiled plane: its thread answers what it is sure of, and what it hands over is answered here."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from filter.endpoints import Endpoint
+from filter.metrics import Metrics
+from filter.plane.counts import Drain, Names
+from filter.plane.teacher import Handed, Reason, Teacher, flags_of, steady
+from filter.policy import Policy
+from filter.serving.cache import CacheKey
+from filter.serving.handler import Handler, place_of
+from filter.serving.wire import UpstreamAnswer
+
+if TYPE_CHECKING:
+    from filter.plane._plane import Plane
+
+log = logging.getLogger("filter")
+
+MOST_PENDING = 4_000
+MOST_AT_ONCE = 128
+"""Packets taken before others have their turn."""
+DRAIN_SECONDS = 1.0
+
+
+class Descriptor(Protocol):
+    """A socket."""
+
+    def fileno(self) -> int: ...
+
+
+class PlaneUdp:
+    """The plane of one process and what Python does for it."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        metrics: Metrics,
+        cache_bytes: int,
+        upstreams: Sequence[Endpoint] = (),
+        zones: Sequence[str] = (),
+        rate: int = 0,
+    ) -> None:
+        """``upstreams``: plain resolvers that the plane asks itself; none, and every miss is Python's. ``zones``: names
+        with resolvers of their own. ``rate``: queries a second of one address (filter.serving.limits)."""
+        self.handler = handler
+        self.metrics = metrics
+        self.upstreams = tuple(upstreams)
+        compiled = import_module("filter.plane._plane")  # only where there is one: filter.plane.choosing
+        self.plane: Plane = compiled.Plane(cache_bytes, secrets.token_bytes(16))
+        self.plane.limit(rate)
+        self.teacher = Teacher(self.plane, handler, zones)
+        self.drain = Drain(self.plane, self.teacher, metrics)
+        self.pending: set[asyncio.Task[None]] = set()
+        self.news: int | None = None
+        self.reads = False
+        handler.lookup.tell = self.tell
+
+    def install(self, policy: Policy) -> None:
+        """Judge by this policy from the next batch on; the handler has it already."""
+        self.teacher.install(policy)
+
+    def tell(self, key: CacheKey, answer: UpstreamAnswer, now: float) -> None:
+        """What Python fetched serves the plane, too."""
+        self.plane.teach_answer(answer.data, flags_of(key), steady(now))
+
+    def count_names(self, names: Names) -> None:
+        """Count names for this store from now on."""
+        self.drain.names = names
+        self.drain.take_names()
+
+    def start(self, sockets: Sequence[Descriptor]) -> None:
+        """Answer on these bound UDP sockets, which stay their owner's; raise OSError."""
+        self.loop = asyncio.get_running_loop()
+        self.news = self.plane.listen([each.fileno() for each in sockets], [(h, p) for h, p in self.upstreams])
+        self.read_on()
+        self.drainer = self.loop.create_task(self.keep_draining())
+
+    async def close(self) -> None:
+        """Stop answering; count what was answered."""
+        self.read_no_more()
+        self.news = None
+        if hasattr(self, "drainer"):
+            self.drainer.cancel()
+        for task in self.pending:
+            task.cancel()
+        await asyncio.gather(*self.pending, return_exceptions=True)
+        self.plane.stop()
+        self.drain.take()
+
+    def read_on(self) -> None:
+        if self.news is not None and not self.reads:
+            self.loop.add_reader(self.news, self.take)
+            self.reads = True
+
+    def read_no_more(self) -> None:
+        if self.news is not None and self.reads:
+            self.loop.remove_reader(self.news)
+            self.reads = False
+
+    def take(self) -> None:
+        """Answer what was handed over; what finds no room waits in the plane's bounded queue."""
+        room = min(MOST_PENDING - len(self.pending), MOST_AT_ONCE)
+        if room <= 0:
+            self.read_no_more()
+            return
+        for origin, client, packet, reason, message, stored in self.plane.take(room):
+            handed = Handed(packet, client, Reason(reason), message, stored)
+            task = self.loop.create_task(self.respond(origin, handed))
+            self.pending.add(task)
+            task.add_done_callback(self.settle)
+
+    async def respond(self, origin: bytes, handed: Handed) -> None:
+        """What this packet shows to be unknown is taught before it is answered, so that the next ones need not come."""
+        self.teacher.learn(handed)
+        reply = await self.handler.answer(handed.packet, handed.client, True)
+        if reply is not None and not self.plane.send(origin, reply):
+            self.metrics.dropped.labels("unsent").inc()
+        self.teacher.teach_rewritten(handed)
+
+    def settle(self, task: asyncio.Task[None]) -> None:
+        self.pending.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            log.error("a packet could not be answered", extra=place_of(error))
+        self.read_on()
+
+    async def keep_draining(self) -> None:
+        while True:
+            await asyncio.sleep(DRAIN_SECONDS)
+            self.drain.take()
