@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 PACKAGES = {
+    "cc": "gcc",
     "chromium": "chromium",
     "firefox-esr": "firefox-esr",
     "kdig": "knot-dnsutils",
