@@ -27,6 +27,8 @@ ZONE = "preau-loop"
 LOOK_SECONDS = 1.0
 LOOP_SECONDS = 60.0
 """Between two looks at a resolver that leads back."""
+ROUND_SECONDS = 300.0
+"""Between two looks at every resolver: one that is well may lead back one day."""
 TXT = 16
 WELL = frozenset({wire.NOERROR, wire.NXDOMAIN, wire.REFUSED})
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -60,12 +62,18 @@ class Prober:
         self.clock = clock
 
     async def keep(self) -> None:
-        """Look at every resolver once, then at those that are down, whenever it is time."""
-        await self.look(lambda _server: True)
+        """Look at every resolver now and then, and at those that are down whenever it is time."""
+        looked = float("-inf")
         while True:
+            if self.clock() - looked >= ROUND_SECONDS:
+                looked = self.clock()
+                await self.look(lambda _server: True)
+            else:
+                await self.look(self.is_due)
             await asyncio.sleep(LOOK_SECONDS)
-            now = self.clock()
-            await self.look(lambda server, now=now: server.is_down and now >= server.retry_at)  # type: ignore[misc]
+
+    def is_due(self, server: Server) -> bool:
+        return server.is_down and self.clock() >= server.retry_at
 
     async def look(self, wanted: Callable[[Server], bool]) -> None:
         chosen = [(group, server) for group in self.groups for server in group.servers if wanted(server)]

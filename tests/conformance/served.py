@@ -62,6 +62,14 @@ class ClockedFilter(RunningFilter):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
     def advance(self, seconds: float) -> None:
         """Let so much time pass for the cache."""
         assert self.process.stdin
@@ -109,9 +117,6 @@ class Served:
     ) -> None:
         self.process.__exit__(kind, error, trace)
         self.upstream.close()
-        for stream in (self.process.process.stdin, self.process.process.stdout):
-            if stream is not None:
-                stream.close()
         self.folder.cleanup()
 
     def advance(self, seconds: float) -> None:
