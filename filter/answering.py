@@ -2,21 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 
+from filter.clients import Network
 from filter.config import FilterConfig
 from filter.metrics import Metrics
-from filter.resolvers import Resolver
+from filter.namecounts import NameCounts
+from filter.plane.choosing import describe, is_wanted
+from filter.plane.serving import PlaneUdp
+from filter.processes.tally import Tally
+from filter.resolvers import Resolver, Transport
 from filter.serving.cache import Cache
 from filter.serving.handler import Handler
 from filter.serving.health import Server
+from filter.serving.limits import RateLimits
 from filter.serving.lines import Room
 from filter.serving.lookup import Lookup
 from filter.serving.probing import Prober, make_token
+from filter.serving.quick import QuickAnswers, never
 from filter.serving.server import DnsServer
-from filter.serving.sockets import Listening
+from filter.serving.sockets import Kind, Listening
 from filter.serving.tls import Certificates
 from filter.serving.upstream import Forwarding, Upstreams
 from filter.updates.pair import Pair
@@ -53,6 +60,28 @@ class Answering:
         self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
         self.handler.loop_token = make_token(config.listen)
         self.certificates = None if config.certificate is None else Certificates(config.certificate)
+        self.plane = self.make_plane() if is_wanted(config.plane) else None
+        self.quick = self.make_quick()
+
+    def make_plane(self) -> PlaneUdp:
+        """The compiled way over UDP. It asks plain resolvers itself; others are Python's."""
+        config = self.config
+        is_plain = all(each.transport is Transport.UDP for each in config.upstreams) and not config.mixes_case
+        upstreams = [each.endpoint for each in config.upstreams] if is_plain else []
+        cache_bytes = config.cache_bytes // self.share
+        zones, rate = tuple(config.forwards), config.rate_limit
+        return PlaneUdp(self.handler, self.metrics, cache_bytes, upstreams, zones, rate)
+
+    def make_quick(self) -> QuickAnswers | None:
+        """The same for streams."""
+        plane = self.plane
+        return None if plane is None else QuickAnswers(plane.plane, plane.teacher, self.metrics)
+
+    def count_names(self, names: NameCounts | Tally) -> None:
+        """Count every name that is asked for from now on."""
+        self.handler.observe = names.count
+        if self.plane is not None:
+            self.plane.count_names(names)
 
     def make_upstreams(self, resolvers: Sequence[Resolver]) -> Upstreams:
         """Resolvers that know the same names."""
@@ -66,23 +95,38 @@ class Answering:
     def install(self, pair: Pair) -> None:
         """Judge from now on by this pair: one assignment between two queries."""
         self.handler.policy = pair.policy
+        if self.plane is not None:
+            self.plane.install(pair.policy)
+
+    def locate(self, address: str) -> Network | None:
+        """The network of the policy that holds an address."""
+        policy = self.handler.policy
+        return None if policy is None else policy.networks.locate(address)
 
     def knows(self, address: str) -> bool:
         """Whether an address is in a network of the policy."""
-        policy = self.handler.policy
-        return policy is not None and policy.networks.locate(address) is not None
+        return self.locate(address) is not None
 
-    async def start(self, stack: AsyncExitStack, sockets: Iterable[Listening]) -> None:
+    async def start(self, stack: AsyncExitStack, sockets: Sequence[Listening]) -> None:
         """Answer on these sockets until the stack is closed."""
         room = Room(
             max(self.config.max_connections // self.share, 1),
             self.config.max_connections_per_client,
             PER_NETWORK * self.config.max_connections_per_client,
         )
-        dns = DnsServer(self.handler.answer, self.metrics, self.knows, self.certificates, self.config.public_name, room)
+        limits = RateLimits(self.config.rate_limit, self.locate, self.metrics)
+        dns = DnsServer(
+            self.handler.answer, self.metrics, self.knows, self.certificates, self.config.public_name, room, limits,
+            self.quick or never,
+        )  # fmt: skip
         stack.push_async_callback(dns.close)
+        by_plane = [each for each in sockets if self.plane is not None and each.kind is Kind.UDP]
         for listening in sockets:
-            await dns.serve(listening)
+            if listening not in by_plane:
+                await dns.serve(listening)
+        if self.plane is not None:
+            stack.push_async_callback(self.plane.close)
+            self.plane.start([each.sock for each in by_plane])
         if self.certificates is not None:
             stack.push_async_callback(ended, asyncio.create_task(self.follow_certificate(self.certificates)))
 
@@ -108,14 +152,23 @@ class Answering:
     def health(self) -> dict[str, object]:
         """How cache and resolvers are."""
         return {
-            "cache_entries": len(self.cache),
-            "cache_bytes": self.cache.bytes,
+            "plane": describe(self.config.plane),
+            "cache_entries": len(self.cache) + (self.plane.drain.cache_entries if self.plane else 0),
+            "cache_bytes": self.cache.bytes + (self.plane.drain.cache_bytes if self.plane else 0),
             "upstreams": [server.health() for group in self.forwarding.groups() for server in group.servers],
         }
 
     def refresh_gauges(self) -> None:
-        self.metrics.cache_entries.set(len(self.cache))
-        self.metrics.cache_bytes.set(self.cache.bytes)
+        """Have everything in the metrics that was counted until now."""
+        if self.plane is not None:
+            self.plane.drain.take()
+        if self.quick is not None:
+            self.quick.tell()
+        entries, size = len(self.cache), self.cache.bytes
+        if self.plane is not None:
+            entries, size = entries + self.plane.drain.cache_entries, size + self.plane.drain.cache_bytes
+        self.metrics.cache_entries.set(entries)
+        self.metrics.cache_bytes.set(size)
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
 T = TypeVar("T")
+Network = tuple[int, int, int]
+"""(version, prefix length, first address)"""
 
 
 class NetworkInvalid(ValueError):
@@ -34,14 +36,15 @@ class Networks(Generic[T]):
         self.lengths = {v: sorted({n for version, n, _ in self.known if version == v}, reverse=True) for v in (4, 6)}
         itself = weakref.proxy(self)  # no cycle: a policy that is replaced goes at once, and its mapped files with it
         self.find: Callable[[str], T] = lru_cache(maxsize=4096)(lambda address: itself.search(address))  # noqa: PLW0108  # bound late
+        self.locate: Callable[[str], Network | None] = lru_cache(maxsize=4096)(lambda address: itself.place(address))  # noqa: PLW0108
 
     def search(self, address: str) -> T:
         """What this address gets; what is no address gets the default. ``find`` is the same, remembered."""
-        network = self.locate(address)
+        network = self.place(address)
         return self.default if network is None else self.known[network]
 
-    def locate(self, address: str) -> tuple[int, int, int] | None:
-        """The smallest network that holds an address: (version, prefix length, first address); None for none."""
+    def place(self, address: str) -> Network | None:
+        """The smallest network that holds an address; None for none. ``locate`` is the same, remembered."""
         try:
             client = IPAddress(address.partition("%")[0])
         except (AddrFormatError, ValueError):

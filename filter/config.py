@@ -16,10 +16,13 @@ from filter.listening import (
     check_certificate,
     check_public_name,
     read_count,
+    read_rate,
     read_workers,
 )
 from filter.namecounts import DEFAULT_DAYS, MOST_DAYS
+from filter.plane.choosing import Choice, read_choice
 from filter.resolvers import Resolver, Transport, parse_forwards, parse_resolver
+from filter.serving.limits import DEFAULT_RATE
 from filter.serving.replies import Address
 from filter.serving.tls import CertificateFiles
 from filter.signing import KeyInvalid, read_public_keys
@@ -92,8 +95,12 @@ class FilterConfig:
     """As whom to go on once the sockets are bound."""
     max_connections: int = MOST_CONNECTIONS
     max_connections_per_client: int = MOST_PER_CLIENT
+    rate_limit: int = DEFAULT_RATE
+    """Queries a second of one address; 0: no limit."""
     workers: int = 0
     """Processes that answer; 0: this one does all."""
+    plane: Choice = Choice.AUTO
+    """Who answers over UDP."""
 
 
 NOTHING_GIVEN = ListeningGiven()
@@ -176,7 +183,9 @@ def check(given: Given) -> FilterConfig:
     public_name = check_public_name(told, problems)
     connections = read_count("--max-connections", told.max_connections, problems)
     per_client = read_count("--max-connections-per-client", told.max_connections_per_client, problems)
+    rate_limit = read_rate(told.rate_limit, problems)
     workers = read_workers(told.workers, problems)
+    plane = read_choice(told.plane, problems)
     if given.log_format not in {"json", "console"}:
         problems.append(f"--log-format vaut json ou console (reçu : {given.log_format})")
     if problems:
@@ -203,7 +212,9 @@ def check(given: Given) -> FilterConfig:
         user=told.user,
         max_connections=connections,
         max_connections_per_client=per_client,
+        rate_limit=rate_limit,
         workers=workers,
+        plane=plane,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filter.serving.limits import DEFAULT_RATE
 from filter.serving.tls import CertificateFiles
 
 TLS_PORT = 853
@@ -29,6 +30,8 @@ class ListeningGiven:
     max_connections: str = str(MOST_CONNECTIONS)
     max_connections_per_client: str = str(MOST_PER_CLIENT)
     workers: str = "0"
+    rate_limit: str = str(DEFAULT_RATE)
+    plane: str = "auto"
 
 
 def check_certificate(given: ListeningGiven, problems: list[str]) -> CertificateFiles | None:
@@ -73,4 +76,12 @@ def read_workers(text: str, problems: list[str]) -> int:
     problems.append(
         f"--workers {text} : attendu auto (un par cœur), ou un nombre de 0 (un seul processus) à {MOST_WORKERS}"
     )
+    return 0
+
+
+def read_rate(text: str, problems: list[str]) -> int:
+    """Queries a second, 0 for no limit."""
+    if text.isdecimal() and int(text) <= 1_000_000:
+        return int(text)
+    problems.append(f"--rate-limit {text} : attendu un nombre de questions par seconde (0 : aucune limite)")
     return 0

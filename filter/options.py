@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TypeAlias
 
 from filter.french import FrenchParser
+from filter.plane.choosing import is_compiled
 
 EPILOG = """\
 Chaque option a sa variable d’environnement : --block-page est PREAU_FILTER_BLOCK_PAGE ; une option répétable y prend
@@ -63,7 +64,7 @@ def make_parser(environ: Environ = None) -> argparse.ArgumentParser:
         description="Filtre DNS de Préau : compile des listes, répond aux écoles, dit pourquoi un nom est bloqué.",
         epilog=EPILOG,
     )
-    own = f"preau-filter {version('preau')}"
+    own = f"preau-filter {version('preau')} ({'compiled' if is_compiled() else 'python'})"
     parser.add_argument("--version", action="version", version=own, help="affiche la version")
     commands = parser.add_subparsers(
         title="commandes", dest="command", required=True, metavar="COMMANDE", parser_class=Parser
@@ -140,6 +141,11 @@ def add_serve(commands: Commands, environ: Environ) -> None:
     )
     serving.option("--user", metavar="COMPTE", help="compte sous lequel continuer, une fois les ports ouverts")
     serving.option("--workers", metavar="N|auto", default="0", help="processus qui répondent ; auto : un par cœur (0)")
+    serving.option("--plane", metavar="auto|compiled|python", default="auto", help="qui répond en UDP (auto)")
+    serving.option(
+        "--rate-limit", metavar="N", default="300",
+        help="questions par seconde d’une adresse, d’un appareil (300 ; plus pour un réseau connu ; 0 : sans limite)",
+    )  # fmt: skip
     serving.option("--max-connections", metavar="N", default="10000", help="connexions à la fois (10000)")
     serving.option(
         "--max-connections-per-client", metavar="N", default="100",

@@ -143,7 +143,7 @@ class FilterService:
             log.warning("names are not counted", extra={"error": str(error)})
             return
         if self.supervisor is None:
-            self.answering.handler.observe = counts.count
+            self.answering.count_names(counts)
         else:
             self.supervisor.counts = counts
         task = asyncio.create_task(counts.keep())

@@ -66,6 +66,8 @@ def listening(args: argparse.Namespace) -> ListeningGiven:
         max_connections=args.max_connections,
         max_connections_per_client=args.max_connections_per_client,
         workers=args.workers,
+        rate_limit=args.rate_limit,
+        plane=args.plane,
     )
 
 

@@ -9,6 +9,7 @@ import sys
 from filter.config import ConfigInvalid, Endpoint
 
 PROBLEMS = (ConfigInvalid,)
+WAYS = {"compiled": "le module compilé répond", "python": "Python répond"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +60,7 @@ def as_text(health: dict[str, object]) -> str:
         f"  politique    : n° {health.get('policy_serial')}, du {health.get('policy_compiled_at')}\n"
         f"{describe_refusals(health.get('refused'))}"
         f"  en marche    : depuis {health.get('uptime_seconds')} s\n"
+        f"  en UDP       : {WAYS.get(str(health.get('plane')), 'inconnu')}\n"
         f"  cache        : {health.get('cache_entries')} réponses, {health.get('cache_bytes')} octets\n"
         f"  résolveurs   : {describe_upstreams(health.get('upstreams'))}\n"
     )

@@ -65,7 +65,7 @@ class Worker:
         self.tally: Tally | None = None
         if orders.key is not None:
             self.tally = Tally(orders.key, self.answering.metrics.name_counts_dropped.inc)
-            self.answering.handler.observe = self.tally.count
+            self.answering.count_names(self.tally)
 
     async def run(self, first: Files | None) -> None:
         """Answer until the supervisor is gone. Nothing is answered before the pair is open."""

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 import struct
+from collections.abc import Awaitable
 from functools import lru_cache
 from urllib.parse import parse_qs
 
@@ -13,7 +14,8 @@ from filter.serving.headers import write_head
 from filter.serving.http2 import LONGEST_BODY, Request
 from filter.serving.lines import Line
 from filter.serving.padding import pad
-from filter.serving.streams import Ask
+from filter.serving.quick import Quick, never
+from filter.serving.streams import Ask, Wait
 
 PATH = b"/dns-query"
 MEDIA_TYPE = "application/dns-message"
@@ -33,21 +35,34 @@ class RequestRefused(Exception):
 class DohServer:
     """Answers the requests of all HTTP/2 connections."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, wait: Wait, quick: Quick = never) -> None:
         self.ask = ask
+        self.wait = wait
+        self.quick = quick
 
-    async def respond(self, request: Request, line: Line) -> Response | None:
-        """The response; None for a query that gets no answer at all."""
+    def respond(self, request: Request, line: Line) -> Response | Awaitable[Response | None]:
+        """The response where it is at hand; else what brings it, or None for a query that gets no answer at all."""
         try:
             label = read_label(request.path)
             query = read_query(request)
+            if self.wait(line.client, label or line.label) > 0.0:
+                raise RequestRefused(429)
         except RequestRefused as refused:
             return refusal(refused.status)
-        reply = await self.ask(query, line.client, False, label or line.label)
-        if reply is None:
-            return None
-        reply = pad(reply)
-        return Response(answer_head(len(reply), least_ttl(reply)), reply)
+        label = label or line.label
+        if (reply := self.quick(query, line.client, label)) is not None:
+            return carry(reply)
+        return self.ask_for(query, line.client, label)
+
+    async def ask_for(self, query: bytes, client: str, label: str | None) -> Response | None:
+        reply = await self.ask(query, client, False, label)
+        return None if reply is None else carry(reply)
+
+
+def carry(reply: bytes) -> Response:
+    """A DNS reply as an HTTP response."""
+    reply = pad(reply)
+    return Response(answer_head(len(reply), least_ttl(reply)), reply)
 
 
 def read_label(path: bytes) -> str | None:

@@ -51,8 +51,8 @@ class Block:
     data: bytearray
 
 
-Respond = Callable[[Request, Line], Awaitable[Response | None]]
-"""None: the stream is reset without an answer."""
+Respond = Callable[[Request, Line], Response | Awaitable[Response | None]]
+"""The response, or what brings it; None: the stream is reset without an answer."""
 
 
 class Http2(Flow):
@@ -193,10 +193,15 @@ class Http2(Flow):
         self.line.hall.heard(self.line)
         headers = known.headers
         request = Request(headers[b":method"], headers[b":path"], headers, bytes(known.body))
-        known.task = asyncio.create_task(self.answer(stream, known, request))
+        found = self.respond(request, self.line)
+        if isinstance(found, Response):
+            self.nuisance = max(self.nuisance - 2, 0)
+            self.send_response(stream, known, found)
+        else:
+            known.task = asyncio.create_task(self.answer(stream, known, found))
 
-    async def answer(self, stream: int, known: Stream, request: Request) -> None:
-        response = await self.respond(request, self.line)
+    async def answer(self, stream: int, known: Stream, coming: Awaitable[Response | None]) -> None:
+        response = await coming
         if self.streams.get(stream) is not known:
             return
         if not self.out:

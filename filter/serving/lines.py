@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 from typing import Protocol, cast
 
 from filter.metrics import Metrics
+from filter.serving.buckets import Buckets
 
 SWEEP_SECONDS = 0.5
 """How often deadlines are looked at: one look at all connections costs less than a timer for each."""
@@ -16,6 +17,13 @@ WRITE_SECONDS = 5.0
 """How long a client may leave what it asked for unread."""
 MOST_LOOKED_AT = 50
 """Connections that are looked at, from the least active on, to find one that may go."""
+HANDSHAKES = 400
+"""A second, of all clients of this process: about half of what a core can do."""
+HANDSHAKES_A_CLIENT = 20
+PER_NETWORK = 10
+"""Times as many for a client whose network the policy knows."""
+OURSELVES = {"127.0.0.1", "::1"}
+"""What runs on this machine is not kept from anything."""
 NEVER = math.inf
 
 
@@ -58,6 +66,7 @@ class Hall:
         """Connection -> its client's key; the least active first."""
         self.clients: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
+        self.handshakes = Buckets()
         self.sweeping: asyncio.TimerHandle | None = None
 
     def enter(self, line: "Line") -> bool:
@@ -74,6 +83,16 @@ class Hall:
         if self.sweeping is None:
             self.sweeping = line.loop.call_later(SWEEP_SECONDS, self.sweep, line.loop)
         return True
+
+    def may_shake_hands(self, line: "Line") -> bool:
+        """Whether a client may begin another TLS handshake: the dearest thing there is to ask for."""
+        if line.client in OURSELVES:
+            return True
+        now = line.loop.time()
+        rate = HANDSHAKES_A_CLIENT * (PER_NETWORK if self.is_known(line.client) else 1)
+        return not (
+            self.handshakes.draw(client_key(line.client), rate, now) or self.handshakes.draw("", HANDSHAKES, now)
+        )
 
     def leave(self, line: "Line") -> None:
         """Forget a connection; one that never came in is none."""

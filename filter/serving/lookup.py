@@ -17,6 +17,8 @@ LONGEST_FAILURE = 60.0
 """RFC 9520, 3.2: at least one second, at most five minutes; longer each time that a resolver itself cannot answer."""
 MOST_FAILURES = 10_000
 MOST_IN_FLIGHT = 2_000
+MOST_WAITING = 3_000
+"""Clients that wait for them; fewer than listeners have room for, so that cached and blocked names find some."""
 PATIENCE = 1.8
 """Seconds that a client waits for an upstream while a stale answer is at hand (RFC 8767)."""
 
@@ -54,6 +56,7 @@ class Lookup:
         self.count = count
         self.clock = clock
         self.in_flight: dict[CacheKey, asyncio.Task[KeptAnswer]] = {}
+        self.waiting = 0
         self.is_down = is_down
         self.tell: Callable[[CacheKey, UpstreamAnswer, float], None] | None = None
         """Told of every answer that was kept, and when, when the compiled plane keeps them too."""
@@ -71,12 +74,8 @@ class Lookup:
         try:
             self.refuse_known_failure(key)
             task = self.ask(key, query.question)
-            if self.waiting >= MOST_WAITING:
-                raise UpstreamFailed(EDE_NETWORK_ERROR, "too many clients wait for an upstream")
-            self.waiting += 1
-            task.add_done_callback(self.wait_less)
             async with asyncio.timeout(None if found is None else self.patience(query.question)):
-                answer = await asyncio.shield(task)  # it goes on, and fills the cache, when this client gives up
+                answer = await self.join(task)  # it goes on, and fills the cache, when this client gives up
         except (UpstreamFailed, TimeoutError):
             if (found := found or self.find_plain(key)) is None:
                 raise
@@ -84,6 +83,16 @@ class Lookup:
             return found
         self.count("miss")
         return Found(answer, 0, is_stale=False)
+
+    async def join(self, task: asyncio.Task[KeptAnswer]) -> KeptAnswer:
+        """Wait with others; raise UpstreamFailed when too many do: what is at hand is still answered then."""
+        if self.waiting >= MOST_WAITING:
+            raise UpstreamFailed(EDE_NETWORK_ERROR, "too many clients wait for an upstream")
+        self.waiting += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self.waiting -= 1
 
     def find_plain(self, key: CacheKey) -> Found | None:
         """What was answered to those who asked without DNSSEC: better than nothing to those who asked with it."""

@@ -8,7 +8,9 @@ from functools import partial
 from filter.metrics import Metrics
 from filter.serving.doh import DohServer
 from filter.serving.http2 import Http2
+from filter.serving.limits import RateLimits
 from filter.serving.lines import Conversation, Hall, Line, Room
+from filter.serving.quick import Quick, never
 from filter.serving.sockets import BACKLOG, Kind, Listening
 from filter.serving.streams import Ask, DnsStream
 from filter.serving.tls import CertificateInvalid, Certificates, TlsLine
@@ -32,6 +34,8 @@ class DnsServer:
         certificates: Certificates | None = None,
         public_name: str | None = None,
         room: Room = ROOM,
+        limits: RateLimits | None = None,
+        quick: Quick = never,
     ) -> None:
         """``is_known``: whether an address is in a network of the policy. ``public_name``: what stands behind labels in
         the server names of TLS."""
@@ -40,14 +44,16 @@ class DnsServer:
         self.hall = Hall(metrics, room, is_known)
         self.certificates = certificates
         self.public_name = public_name
-        self.doh = DohServer(ask)
+        self.limits = limits or RateLimits(0, lambda _address: None, metrics)
+        self.doh = DohServer(ask, self.limits.wait, quick)
+        self.quick = quick
         self.udp: list[UdpListener] = []
         self.servers: list[asyncio.Server] = []
 
     async def serve(self, listening: Listening) -> None:
         """Answer on a bound socket from now on; raise CertificateInvalid for TLS without a certificate."""
         if listening.kind is Kind.UDP:
-            listener = UdpListener(listening, self.ask, self.metrics)
+            listener = UdpListener(listening, self.ask, self.metrics, self.limits.admit)
             listener.start()
             self.udp.append(listener)
             return
@@ -71,7 +77,7 @@ class DnsServer:
         return self.certificates.contexts[PROTOCOLS[kind]]
 
     def begin_stream(self, line: Line, idle_seconds: float = 10.0) -> Conversation:
-        return DnsStream(line, self.ask, idle_seconds)
+        return DnsStream(line, self.ask, self.limits.wait, idle_seconds, self.quick)
 
     def begin_http(self, line: Line) -> Conversation:
         return Http2(line, self.doh.respond)

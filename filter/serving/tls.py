@@ -121,7 +121,11 @@ class TlsLine(Line):
         self.is_private = True
 
     def welcome(self) -> None:
-        self.expect(HANDSHAKE_SECONDS)
+        if self.hall.may_shake_hands(self):
+            self.expect(HANDSHAKE_SECONDS)
+        else:
+            self.count("refused")
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         self.incoming.write(data)
