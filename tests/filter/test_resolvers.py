@@ -1,7 +1,10 @@
 """Resolvers as people write them."""
 
+from pathlib import Path
+
 import pytest
 
+from filter.cli import run
 from filter.endpoints import ConfigInvalid
 from filter.resolvers import Resolver, Transport, parse_forwards, parse_resolver
 
@@ -54,3 +57,21 @@ def test_zones_may_have_several_resolvers_and_mistakes_are_all_told() -> None:
     )
     assert found == {"intranet.example": (Resolver("10.0.0.2", 53), Resolver("10.0.0.3", 53))}
     assert len(problems) == 3
+
+
+def test_everything_wrong_about_resolvers_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--bundle", str(tmp_path / "b"), "--listen", "127.0.0.1:5300", "--upstream", "https://dns.example",
+        "--forward", "intranet.example=127.0.0.1:5300", "--forward", "lan", "--upstream-ca", str(tmp_path / "absent"),
+        "--random-case", "parfois",
+    ]  # fmt: skip
+    assert run(["serve", *options], {}) == 1
+    told = capsys.readouterr().err
+    for text in (
+        "--upstream « https://dns.example » : attendu",
+        "127.0.0.1:5300 est à la fois --listen et résolveur : une boucle",
+        "--forward lan : attendu ZONE=RÉSOLVEUR",
+        "absent n’existe pas",
+        "--random-case vaut oui ou non",
+    ):
+        assert text in told
