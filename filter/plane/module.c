@@ -3,6 +3,8 @@
 #include <Python.h>
 
 #include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "loop.h"
@@ -36,7 +38,7 @@ static PyObject *plane_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     const char *key;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "ny#", names, &cache_bytes, &key, &key_length)) return NULL;
     if (cache_bytes < 0 || key_length != 16) return PyErr_Format(PyExc_ValueError, "cache_bytes or key");
-    PlaneObject *self = (PlaneObject *)type->tp_alloc(type, 0);
+    PlaneObject *self = (PlaneObject *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL) return NULL;
     self->plane = plane_make((size_t)cache_bytes, (const uint8_t *)key);
     if (self->plane != NULL) return (PyObject *)self;
@@ -57,11 +59,11 @@ static PyObject *plane_stop(PlaneObject *self, PyObject *none) {
 }
 
 static void plane_dealloc(PlaneObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
     Py_XDECREF(plane_stop(self, NULL));
     if (self->plane != NULL) plane_free(self->plane);
     let_go(self->held);
-    type->tp_free(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
@@ -257,7 +259,7 @@ static PyMethodDef METHODS[] = {
 static PyType_Slot SLOTS_OF_PLANE[] = {
     {Py_tp_new, plane_new}, {Py_tp_dealloc, plane_dealloc}, {Py_tp_methods, METHODS}, {0, NULL}};
 static PyType_Spec PLANE = {"filter.plane._plane.Plane", sizeof(PlaneObject), 0, Py_TPFLAGS_DEFAULT, SLOTS_OF_PLANE};
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_plane", "The compiled plane.", -1, NULL};
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, .m_name = "_plane", .m_doc = "The compiled plane.", .m_size = -1};
 
 PyMODINIT_FUNC PyInit__plane(void) {
     PyObject *module = PyModule_Create(&MODULE), *type = PyType_FromSpec(&PLANE);

@@ -52,7 +52,7 @@ static PyObject *plane_grow(PlaneObject *self, PyObject *arguments) {
 static PyObject *list_durations(const durations_t *durations) {
     PyObject *list = PyList_New(BUCKETS);
     for (int i = 0; list != NULL && i < BUCKETS; i++)
-        PyList_SET_ITEM(list, i, PyLong_FromUnsignedLongLong(durations->counts[i]));
+        PyList_SetItem(list, i, PyLong_FromUnsignedLongLong(durations->counts[i]));
     return Py_BuildValue("NK", list, (unsigned long long)durations->microseconds);
 }
 

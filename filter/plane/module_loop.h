@@ -21,14 +21,14 @@ static PyObject *plane_listen(PlaneObject *self, PyObject *arguments) {
     PyObject *descriptors, *servers;
     int listeners[MOST_LISTENERS];
     if (!PyArg_ParseTuple(arguments, "O!O!", &PyList_Type, &descriptors, &PyList_Type, &servers)) return NULL;
-    Py_ssize_t count = PyList_GET_SIZE(descriptors);
+    Py_ssize_t count = PyList_Size(descriptors);
     if (self->loop != NULL || count > MOST_LISTENERS) return PyErr_Format(PyExc_ValueError, "listeners");
-    for (Py_ssize_t i = 0; i < count; i++) listeners[i] = (int)PyLong_AsLong(PyList_GET_ITEM(descriptors, i));
+    for (Py_ssize_t i = 0; i < count; i++) listeners[i] = (int)PyLong_AsLong(PyList_GetItem(descriptors, i));
     if (PyErr_Occurred()) return NULL;
     loop_t *loop = loop_make(self->plane, listeners, (unsigned)count);
     if (loop == NULL) return PyErr_SetFromErrno(PyExc_OSError);
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(servers); i++)
-        if (!add_server(loop, PyList_GET_ITEM(servers, i))) {
+    for (Py_ssize_t i = 0; i < PyList_Size(servers); i++)
+        if (!add_server(loop, PyList_GetItem(servers, i))) {
             loop_free(loop);
             return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "upstreams");
         }

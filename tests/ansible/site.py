@@ -36,7 +36,7 @@ def build_wheel(target: Path) -> Path:
     forget = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for part in ("agent", "filter", "fleet", "dashboards"):
         shutil.copytree(PROJECT / part, sources / part, ignore=forget)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, sources)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target / "dist", sources)
     (wheel,) = (target / "dist").glob("preau-*.whl")

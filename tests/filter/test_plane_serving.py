@@ -1,0 +1,285 @@
+"""The plane's thread on real sockets: before a handler, in front of a scripted resolver, while policies are swapped."""
+
+import asyncio
+import gc
+import socket
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+from dns.message import Message
+
+from filter.endpoints import Endpoint
+from filter.metrics import Metrics
+from filter.plane.serving import PlaneUdp
+from filter.processes.tally import Tally
+from filter.resolvers import Resolver
+from filter.serving.cache import Cache
+from filter.serving.handler import Handler
+from filter.serving.health import Server
+from filter.serving.lookup import Lookup
+from filter.serving.sockets import Kind, bind
+from filter.serving.upstream import Forwarding, Upstreams
+from filter.settings import NameRule, PolicySettings, Verdict
+from filter.updates.pair import Pair, open_pair
+from tests.filter.conftest import LISTS, SCHOOL, compile_pair
+from tests.filter.planes import Plane
+from tests.filter.running import errors_of, records_of
+from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
+
+assert Plane is not None  # skips where nothing was compiled
+PATIENCE = 10.0
+
+
+@dataclass
+class Client:
+    """A plane that answers, and what is behind it."""
+
+    udp: PlaneUdp
+    metrics: Metrics
+    port: int
+
+    async def send(self, packet: bytes, host: str = "127.0.0.1") -> bytes:
+        return await asyncio.to_thread(exchange, packet, (host, self.port))
+
+    async def ask(self, name: str, qtype: str = "A", **how: object) -> Message:
+        query = dns.message.make_query(name, qtype, **{"use_edns": 0, **how})  # type: ignore[arg-type]
+        reply = dns.message.from_wire(await self.send(query.to_wire()))
+        assert query.is_response(reply)
+        return reply
+
+    def measure(self, name: str, **labels: str) -> float:
+        self.udp.drain.take()
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def exchange(packet: bytes, address: tuple[str, int]) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(address)
+        sock.send(packet)
+        return sock.recv(4096)
+
+
+def make_pair(folder: Path, settings: PolicySettings = SCHOOL, serial: int = 1) -> Pair:
+    folder.mkdir()
+    return open_pair(compile_pair(LISTS, settings, folder / "noms", serial=serial))
+
+
+@asynccontextmanager
+async def served(folder: Path, upstreams: Sequence[int], host: str = "127.0.0.1") -> AsyncIterator[Client]:
+    """With SCHOOL's policy; only the handler and the plane hold it."""
+    metrics = Metrics()
+    servers = [Server(Resolver("127.0.0.1", port)) for port in upstreams]
+    forwarding = Forwarding(Upstreams(servers, metrics.observe_upstream), {})
+    lookup = Lookup(forwarding.forward, Cache(1 << 20), metrics.count_cache)
+    handler = Handler(lookup, metrics, lambda: datetime.now(UTC))
+    handler.policy = make_pair(folder).policy
+    udp = PlaneUdp(handler, metrics, 1 << 20, [Endpoint("127.0.0.1", port) for port in upstreams])
+    udp.install(handler.policy)
+    listening = bind(Kind.UDP, Endpoint(host, 0))
+    with listening.sock:
+        udp.start([listening.sock])
+        yield Client(udp, metrics, listening.endpoint.port)
+        await udp.close()
+        await asyncio.to_thread(forwarding.everything.close)
+
+
+def test_blocked_allowed_and_cached(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 300 IN A 93.184.216.34")
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                for _ in range(3):
+                    blocked = await client.ask("www.jeu.example")
+                    assert blocked.rcode() == dns.rcode.NXDOMAIN
+                    assert errors_of(blocked) == [(17, "catégorie : Liste jeux")]
+                    assert records_of(await client.ask("journal.example")) == ["A 93.184.216.34"]
+                assert upstream.asked == [("udp", "journal.example", "A")]
+                queries = {"action": "blocked", "rule": "category_deny", "category": "jeux"}
+                assert client.measure("filter_queries_total", **queries) == 3
+                queries = {"action": "allowed", "rule": "default", "category": ""}
+                assert client.measure("filter_queries_total", **queries) == 3
+                assert client.measure("filter_cache_lookups_total", outcome="hit") == 2
+                assert client.measure("filter_cache_lookups_total", outcome="miss") == 1
+                assert client.measure("filter_answer_seconds_count") == 6
+
+    asyncio.run(story())
+
+
+def test_a_new_policy_holds_from_the_next_batch_and_the_old_one_goes(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 300 IN A 93.184.216.34")
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                assert (await client.ask("journal.example")).rcode() == dns.rcode.NOERROR
+                gone = weakref.ref(client.udp.teacher.policy.names) if client.udp.teacher.policy else None
+                profile = replace(SCHOOL.profiles[0], names=(NameRule("journal.example", Verdict.BLOCK),))
+                for serial, profiles in ((2, (profile,)), (3, SCHOOL.profiles)):
+                    settings = replace(SCHOOL, profiles=profiles, networks=())
+                    after = make_pair(tmp_path / str(serial), settings, serial)
+                    client.udp.handler.policy = after.policy
+                    client.udp.install(after.policy)
+                    rcode = dns.rcode.NXDOMAIN if serial == 2 else dns.rcode.NOERROR
+                    for _ in range(3):
+                        assert (await client.ask("journal.example")).rcode() == rcode
+                gc.collect()
+                assert gone is not None
+                assert gone() is None  # nothing holds the first pair's map any more
+                assert upstream.asked == [("udp", "journal.example", "A")]  # the answer outlived both
+
+    asyncio.run(story())
+
+
+async def ask_on(client: Client, done: asyncio.Event) -> int:
+    """Ask for a blocked name again and again; fail when it is answered otherwise."""
+    asked = 0
+    while not done.is_set():
+        assert (await client.ask("www.jeu.example")).rcode() == dns.rcode.NXDOMAIN
+        asked += 1
+    return asked
+
+
+def test_no_query_is_lost_or_let_through_while_policies_are_swapped(tmp_path: Path) -> None:
+    async def story() -> None:
+        pairs = [make_pair(tmp_path / str(n), serial=n) for n in range(2)]
+        async with served(tmp_path / "a", []) as client:
+            done = asyncio.Event()
+            asking = [asyncio.create_task(ask_on(client, done)) for _ in range(3)]
+            for number in range(200):
+                client.udp.handler.policy = pairs[number % 2].policy
+                client.udp.install(pairs[number % 2].policy)
+                await asyncio.sleep(0)
+            while client.measure("filter_queries_total", action="blocked", rule="category_deny", category="jeux") < 50:
+                await asyncio.sleep(0)
+            done.set()
+            assert sum(await asyncio.gather(*asking)) >= 50
+
+    asyncio.run(story())
+
+
+Script = Callable[[Message, bool], Sequence[bytes]]
+
+
+def wrong_first(query: Message, _over_udp: bool) -> Sequence[bytes]:
+    """Another id, another question, no response; then the answer."""
+    good = pack(answer(query, "vrai.example. 60 IN A 93.184.216.34"))
+    forged = pack(answer(query, "vrai.example. 60 IN A 93.184.216.66"))
+    other = dns.message.make_query("autre.example", "A")
+    other.id = query.id
+    return [
+        bytes([forged[0] ^ 1]) + forged[1:], pack(answer(other, "autre.example. 60 IN A 93.184.216.66")),
+        forged[:2] + bytes([forged[2] & 0x7F]) + forged[3:], b"", forged[:11], good,
+    ]  # fmt: skip
+
+
+def test_what_does_not_answer_the_question_is_not_believed(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.scripts["vrai.example"] = wrong_first
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                assert records_of(await client.ask("vrai.example")) == ["A 93.184.216.34"]
+                assert upstream.asked_for("vrai.example") == [("udp", "A")]
+
+    asyncio.run(story())
+
+
+def test_a_resolver_that_is_gone_is_left_to_python_which_knows_another(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 300 IN A 93.184.216.34")
+            upstream.add("presse.example. 300 IN A 93.184.216.35")
+            async with served(tmp_path / "a", [free_port(), upstream.port]) as client:
+                assert records_of(await client.ask("journal.example")) == ["A 93.184.216.34"]
+                assert records_of(await client.ask("journal.example")) == ["A 93.184.216.34"]
+                assert upstream.asked_for("journal.example") == [("udp", "A")]  # Python's answer serves the plane, too
+                assert records_of(await client.ask("presse.example")) == ["A 93.184.216.35"]
+
+    asyncio.run(story())
+
+
+def test_equal_questions_at_once_go_out_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 300 IN A 93.184.216.34")
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                replies = await asyncio.gather(*(client.ask("journal.example") for _ in range(20)))
+                assert {tuple(records_of(reply)) for reply in replies} == {("A 93.184.216.34",)}
+                assert upstream.asked_for("journal.example") == [("udp", "A")]
+
+    asyncio.run(story())
+
+
+def test_names_are_counted_as_in_python(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path / "a", []) as client:
+            key = bytes(range(16))
+            ours, theirs = Tally(key, lambda: None), Tally(key, lambda: None)
+            client.udp.count_names(ours)
+            client.udp.handler.observe = ours.count
+            for _ in range(4):  # the first is Python's, the others the plane's
+                await client.ask("www.jeu.example")
+                theirs.count("www.jeu.example", 1, "ecole", "127.0.0.1")
+            client.udp.drain.take()
+            assert ours.take(key) == theirs.take(key)
+
+    asyncio.run(story())
+
+
+def test_a_socket_of_every_address_answers_from_the_one_that_was_asked(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path / "a", [], "0.0.0.0") as client:
+            packet = dns.message.make_query("www.jeu.example", "A").to_wire()
+            for _ in range(2):  # Python's reply, then the plane's
+                reply = dns.message.from_wire(
+                    await client.send(packet, "127.0.0.2")
+                )  # a connected socket hears no other
+                assert reply.rcode() == dns.rcode.NXDOMAIN
+
+    asyncio.run(story())
+
+
+def test_it_stops_while_queries_come_and_wait(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.scripts["muet.example"] = lambda _query, _over_udp: []
+            for number in range(5):
+                async with served(tmp_path / str(number), [upstream.port]) as client:
+                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                        for name in ("muet.example", "www.jeu.example", "localhost") * 20:
+                            sock.sendto(dns.message.make_query(name, "A").to_wire(), ("127.0.0.1", client.port))
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE * 3))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_who_asks_too_often_gets_nothing_or_a_cut_reply(tmp_path: Path, known: bool) -> None:
+    pair = make_pair(tmp_path / "a")
+    metrics = Metrics()
+    handler = Handler(
+        Lookup(Forwarding(Upstreams([], metrics.observe_upstream), {}).forward, Cache(0), print),
+        metrics,
+        lambda: datetime.now(UTC),
+    )
+    handler.policy = pair.policy
+    udp = PlaneUdp(handler, metrics, 1 << 20, rate=10)
+    udp.install(pair.policy)
+    packet = dns.message.make_query("www.jeu.example", "A").to_wire()
+    wall, client = int(datetime.now(UTC).timestamp() * 1_000_000), "10.9.0.1" if known else "203.0.113.9"
+
+    became = [udp.plane.answer(packet, client, wall, 1_000_000)[:2] for _ in range(130)]
+
+    over = [(each, reply) for each, reply in became if each in (1, 2)]
+    assert len(over) == 130 - (100 if known else 20)
+    cut = dns.message.from_wire(next(reply for each, reply in over if each == 2))
+    assert cut.flags & dns.flags.TC
+    assert len(over) // 3 == sum(each == 2 for each, _ in over)
+    udp.drain.take()
+    assert metrics.registry.get_sample_value("filter_dropped_total", {"reason": "rate"}) == len(over) - len(over) // 3
