@@ -49,6 +49,8 @@ def find_upstreams(chosen: tuple[str, ...], resolv_conf: Path = RESOLV_CONF) -> 
     if not found:
         raise ConfigurationError(f"Aucun résolveur dans {resolv_conf} : donnez-en un avec --upstream ADRESSE:PORT.")
     for each in found:
+        if "://" in each and not any(c in ", " for c in each):
+            continue  # an encrypted one: the filter reads it
         host, _, port = with_port(each).rpartition(":")
         if not host or any(c in ", " for c in each) or not (port.isdecimal() and 0 < int(port) < 65536):
             raise ConfigurationError(f"--upstream « {each} » : attendu une ADRESSE ou ADRESSE:PORT.")
@@ -67,6 +69,8 @@ def read_resolvers(resolv_conf: Path) -> list[str]:
 
 def with_port(address: str) -> str:
     """``192.0.2.1`` → ``192.0.2.1:53``, ``2001:db8::1`` → ``[2001:db8::1]:53``; a port that is there stays."""
+    if "://" in address:
+        return address
     if address.count(":") > 1 and not address.startswith("["):
         return f"[{address}]:53"
     has_port = address.rpartition("]")[2].startswith(":") if address.startswith("[") else ":" in address

@@ -26,6 +26,7 @@ from fleet.platforms.service import android_problem, android_trial
         (["192.0.2.1"], ("192.0.2.1:53",)),
         (["192.0.2.1:5353", "dns.example"], ("192.0.2.1:5353", "dns.example:53")),
         (["2001:db8::1"], ("[2001:db8::1]:53",)),
+        (["tls://dns.example#2001:db8::1"], ("tls://dns.example#2001:db8::1",)),
         (["[2001:db8::1]", "[2001:db8::1]:853"], ("[2001:db8::1]:53", "[2001:db8::1]:853")),
     ],
 )
