@@ -19,7 +19,9 @@ from filter.serving.streams import Ask, Wait
 
 PATH = b"/dns-query"
 MEDIA_TYPE = "application/dns-message"
+MEDIA_TYPE_BYTES = MEDIA_TYPE.encode()
 LABEL = re.compile(rb"[A-Za-z0-9-]{1,63}")
+COUNTS, TTL_AND_LENGTH = struct.Struct("!HH"), struct.Struct("!IH")
 LONGEST_PATH = 4_096
 """Bytes; a query of 512 takes 700 of them."""
 
@@ -67,6 +69,8 @@ def carry(reply: bytes) -> Response:
 
 def read_label(path: bytes) -> str | None:
     """The device's label in ``/dns-query/<label>``; raise RequestRefused for any other path."""
+    if path == PATH:
+        return None
     place = path.partition(b"?")[0]
     if place in {PATH, PATH + b"/"}:
         return None
@@ -104,8 +108,8 @@ def from_path(path: bytes) -> bytes:
 
 def from_body(request: Request) -> bytes:
     """The body of a POST; raise RequestRefused."""
-    media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != MEDIA_TYPE.encode():
+    media_type = request.headers.get(b"content-type", b"")
+    if media_type != MEDIA_TYPE_BYTES and media_type.partition(b";")[0].strip().lower() != MEDIA_TYPE_BYTES:
         raise RequestRefused(415)
     if len(request.body) > LONGEST_BODY:
         raise RequestRefused(413)
@@ -127,14 +131,14 @@ def refusal(status: int) -> Response:
 
 def least_ttl(reply: bytes) -> int:
     """Seconds that a cache may keep a reply of ours: the least TTL in it (RFC 8484, 5.1), 0 without a record."""
-    answers, authorities = struct.unpack_from("!HH", reply, 6)
+    answers, authorities = COUNTS.unpack_from(reply, 6)
     if not answers + authorities:
         return 0
-    _, offset = wire.read_question(reply)
+    offset = skip_name(reply, wire.HEADER.size) + 4
     least = wire.LARGEST_TTL
     for _ in range(answers + authorities):
         offset = skip_name(reply, offset)
-        ttl, length = struct.unpack_from("!IH", reply, offset + 4)
+        ttl, length = TTL_AND_LENGTH.unpack_from(reply, offset + 4)
         least = min(least, ttl)
         offset += 10 + length
     return least

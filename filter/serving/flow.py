@@ -64,6 +64,12 @@ class Flow(Frames):
             self.forget(stream)
             return
         self.write(Kind.HEADERS, END_HEADERS, stream, response.head)
+        size = len(body)
+        if size <= known.window and size <= self.window and size <= LARGEST_FRAME:
+            self.window -= size
+            self.write(Kind.DATA, END_STREAM, stream, body)
+            self.forget(stream)
+            return
         known.held = body
         self.held += len(body)
         self.push(stream, known)

@@ -87,20 +87,22 @@ class Frames:
 
     def read_frames(self) -> None:
         """Take every whole frame; raise Http2Error."""
-        at, buffer = 0, self.buffer
-        while len(buffer) - at >= 9:
+        at, buffer = 0, bytes(self.buffer)
+        size = len(buffer)
+        while size - at >= 9:
             high, low, kind, flags, stream = FRAME.unpack_from(buffer, at)
             length = high << 8 | low
             if length > LARGEST_FRAME:
                 raise Http2Error(Code.FRAME_SIZE, "frame too large")
-            if len(buffer) - at - 9 < length:
+            end = at + 9 + length
+            if size < end:
                 break
-            self.dispatch(kind, flags, stream & LARGEST_WINDOW, bytes(buffer[at + 9 : at + 9 + length]))
-            at += 9 + length
+            self.dispatch(kind, flags, stream & LARGEST_WINDOW, buffer[at + 9 : end])
+            at = end
         if at or not self.since:
             self.since = self.line.loop.time()
         if at:
-            del buffer[:at]
+            del self.buffer[:at]
 
     def dispatch(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if self.awaited is not None and (kind != Kind.CONTINUATION or stream != self.awaited):

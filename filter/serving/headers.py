@@ -10,7 +10,6 @@ LONGEST = 16_384
 MOST_REMEMBERED = 256
 NAMES = {b"allow": 22, b"cache-control": 24, b"content-length": 28, b"content-type": 31}
 """Places in the static table (RFC 7541, appendix A)."""
-REQUIRED = (b":method", b":path", b":scheme")
 
 
 class HeadersInvalid(ValueError):
@@ -69,7 +68,7 @@ def check(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def is_request(headers: dict[bytes, bytes]) -> bool:
     """Whether nothing is missing that a request must have."""
-    return all(headers.get(name) for name in REQUIRED)
+    return bool(headers.get(b":method") and headers.get(b":path") and headers.get(b":scheme"))
 
 
 def write_head(status: int, **headers: str) -> bytes:
