@@ -1,6 +1,7 @@
 """TCP as RFC 7766 wants it, of a real filter process: pieces, pipelines, silence, slowness, crowds."""
 
 import random
+import resource
 import socket
 import struct
 import threading
@@ -202,3 +203,28 @@ def test_silence_ends_a_connection(served: RunningFilter) -> None:
         client.sendall(framed(packet()))
         receive(client)
         assert is_closed(client)
+
+
+@pytest.mark.long
+def test_ten_thousand_idle_connections_keep_nobody_waiting(bundle: Path, upstream: ScriptedUpstream) -> None:
+    """From many addresses, so that none has too many; they are let go when their time is over."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    options = ("--bundle", str(bundle), "--upstream", upstream.address, "--max-connections", "12000")
+    with RunningFilter(*options) as running:
+        before = resident(running)
+        idle = [connect(running, f"127.0.{1 + number // 90}.9") for number in range(10_000)]
+        for each in idle[::100]:
+            each.sendall(framed(packet()))
+            assert len(receive(each)) > 12
+        assert running.ask("www.jeu.example").rcode() == dns.rcode.NXDOMAIN
+        assert running.ask("www.jeu.example", over_tcp=True).rcode() == dns.rcode.NXDOMAIN
+        assert resident(running) - before < 200 << 20
+        for each in idle:
+            assert is_closed(each)
+            each.close()
+
+
+def resident(running: RunningFilter) -> int:
+    """Bytes of memory that the process holds."""
+    status = Path(f"/proc/{running.process.pid}/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
