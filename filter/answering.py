@@ -70,7 +70,11 @@ class Answering:
         upstreams = [each.endpoint for each in config.upstreams] if is_plain else []
         cache_bytes = config.cache_bytes // self.share
         zones, rate = tuple(config.forwards), config.rate_limit
-        return PlaneUdp(self.handler, self.metrics, cache_bytes, upstreams, zones, rate)
+        return PlaneUdp(self.handler, self.metrics, cache_bytes, upstreams, zones, rate, self.find_usable)
+
+    def find_usable(self) -> Sequence[bool]:
+        """Of each resolver for every name, whether it is asked first."""
+        return [not server.is_down for server in self.forwarding.everything.servers]
 
     def make_quick(self) -> QuickAnswers | None:
         """The same for streams."""

@@ -123,10 +123,15 @@ static bool answer_one(loop_t *loop, batch_t *batch, int number, size_t *length,
         loop->plane->counting.no_query++;
         return false;
     }
-    if (loop->plane->counting.counts_names) origin_text(origin, text);
     asked_t asked = {batch->packets[number], size, origin_address(origin), text, wall, clock};
+    int admitted = plane_admit(loop->plane, &asked.client, clock);
+    if (admitted != ADMITTED) {
+        *length = admitted == SLIPPED ? write_cut(asked.data, size, batch->replies[number]) : 0;
+        return *length > 0;
+    }
+    if (loop->plane->counting.counts_names) origin_text(origin, text);
     int become = plane_answer(loop->plane, &asked, NULL, batch->replies[number], length, &outlook);
-    if (become == ANSWERED || become == CUT) return true;
+    if (become == ANSWERED) return true;
     if (become == DROPPED || (become == MISSED && upstream_ask(&loop->upstream, &outlook, &asked, origin))) return false;
     const answer_t *known = outlook.answer;
     hand_over(loop, origin, asked.data, size, become == MISSED ? HANDED_UPSTREAM : become,
@@ -255,6 +260,10 @@ bool loop_add_server(loop_t *loop, const struct sockaddr *address, socklen_t len
     memcpy(&server->address, address, length);
     server->length = length;
     return true;
+}
+
+void loop_use(loop_t *loop, unsigned server, bool usable) {
+    if (server < loop->upstream.server_count) loop->upstream.servers[server].is_out = !usable;
 }
 
 bool loop_start(loop_t *loop) {

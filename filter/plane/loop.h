@@ -34,6 +34,8 @@ typedef struct {
 /* NULL when the system has no more descriptors. The listeners' descriptors stay their owner's. */
 loop_t *loop_make(plane_t *plane, const int *listeners, unsigned count);
 bool loop_add_server(loop_t *loop, const struct sockaddr *address, socklen_t length);
+/* Whether an upstream may be asked; when not, it is Python's. Expects the lock. */
+void loop_use(loop_t *loop, unsigned server, bool usable);
 bool loop_start(loop_t *loop);
 /* Ends the thread, waits for it, and frees everything. The plane stays. */
 void loop_free(loop_t *loop);

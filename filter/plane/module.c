@@ -250,6 +250,7 @@ static PyMethodDef METHODS[] = {
     {"take_names", (PyCFunction)plane_take_names, METH_NOARGS, "The names that were counted since the last time."},
     {"count_names", (PyCFunction)plane_count_names, METH_VARARGS, "The day's key, or None: names are not counted."},
     {"listen", (PyCFunction)plane_listen, METH_VARARGS, "Start the thread on these sockets."},
+    {"use", (PyCFunction)plane_use, METH_VARARGS, "Whether an upstream, by its place, may be asked."},
     {"stop", (PyCFunction)plane_stop, METH_NOARGS, "End the thread; wait for it."},
     {"take", (PyCFunction)plane_take, METH_VARARGS, "What was handed over, oldest first."},
     {"send", (PyCFunction)plane_send, METH_VARARGS, "A reply to where a packet came from."},

@@ -40,6 +40,17 @@ static PyObject *plane_listen(PlaneObject *self, PyObject *arguments) {
     return PyLong_FromLong(loop->news);
 }
 
+static PyObject *plane_use(PlaneObject *self, PyObject *arguments) {
+    unsigned server;
+    int usable;
+    if (!PyArg_ParseTuple(arguments, "Ip", &server, &usable)) return NULL;
+    if (self->loop == NULL) Py_RETURN_NONE;
+    BEGIN_WORK;
+    loop_use(self->loop, server, usable);
+    END_WORK
+    Py_RETURN_NONE;
+}
+
 static PyObject *describe_handed(const handed_t *each) {
     char text[ADDRESS_TEXT];
     origin_text(&each->origin, text);

@@ -47,7 +47,9 @@ static outcome_t *find_decided(const plane_t *plane, uint64_t moment, const quer
 }
 
 /* What was decided in the moment that holds, or NULL. */
-static const moment_t *find_moment(const policy_t *policy, const asked_t *asked, uint32_t profile) {
+static const moment_t *find_moment(const policy_t *policy, const asked_t *asked) {
+    int bits;
+    uint32_t profile = find_profile(&policy->networks, &asked->client, &bits);
     const moment_t *moment = profile < policy->profiles ? policy->moments[profile] : NULL;
     return moment != NULL && moment->since <= asked->wall && asked->wall < moment->until ? moment : NULL;
 }
@@ -110,6 +112,13 @@ static int look_up(const answering_t *a, const outcome_t *outcome, answer_t *fre
     return ANSWERED;
 }
 
+int plane_admit(plane_t *plane, const address_t *client, int64_t clock) {
+    int bits;
+    if (plane->limits.rate == 0 || plane->policy == NULL) return ADMITTED;
+    find_profile(&plane->policy->networks, client, &bits);
+    return admit(&plane->limits, client, bits, clock);
+}
+
 int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
                  outlook_t *outlook) {
     const policy_t *policy = plane->policy;
@@ -122,16 +131,9 @@ int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t 
         plane->counting.no_query++;
         return DROPPED;
     }
-    if (policy == NULL) return HANDED_ODD;
-    int bits, admitted;
-    uint32_t profile = find_profile(&policy->networks, &asked->client, &bits);
-    if (fresh == NULL && (admitted = admit(&plane->limits, &asked->client, bits, asked->clock)) != ADMITTED) {
-        *out_length = admitted == SLIPPED ? write_cut(asked->data, asked->length, out) : 0;
-        return *out_length ? CUT : DROPPED;
-    }
-    if (!read_query(asked->data, asked->length, query)) return HANDED_ODD;
+    if (policy == NULL || !read_query(asked->data, asked->length, query)) return HANDED_ODD;
     if (query->qtype == TYPE_ANY || !query->name.plain || query->name.labels < 2) return HANDED_ODD;
-    const moment_t *moment = find_moment(policy, asked, profile);
+    const moment_t *moment = find_moment(policy, asked);
     if (moment == NULL) return HANDED_MOMENT;
     make_dotted(&query->name, &name);
     answering_t answering = {plane, asked, moment, &name, out, out_length};

@@ -15,9 +15,8 @@
 #include "tables.h"
 
 enum { MOST_SETS = 4, MOST_TUPLES = 8192, DECIDED_PLACES = 16384 };
-/* What becomes of a packet. CUT: a reply to who asks too often, counted apart. From HANDED on Python has to answer; the
-   number says why. */
-enum { ANSWERED, DROPPED, CUT, MISSED, HANDED, HANDED_ODD = HANDED, HANDED_MOMENT, HANDED_NAME, HANDED_SETS, HANDED_REVIEW,
+/* What becomes of a packet. From HANDED on Python has to answer; the number says why. */
+enum { ANSWERED, DROPPED, MISSED, HANDED, HANDED_ODD = HANDED, HANDED_MOMENT, HANDED_NAME, HANDED_SETS, HANDED_REVIEW,
        HANDED_PYTHON, HANDED_UPSTREAM };
 /* A lesson speaks of every name that is asked for, a list's pattern may of any name; lists may say of what an address is
    in ways that are Python's. */
@@ -95,6 +94,8 @@ void moment_free(moment_t *moment);
 
 /* All of these expect the lock to be held. */
 
+/* Whether the client may ask now: limits.h. */
+int plane_admit(plane_t *plane, const address_t *client, int64_t clock);
 /* `fresh`: the upstream's answer to this very query, not kept yet; NULL otherwise. */
 int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
                  outlook_t *outlook);

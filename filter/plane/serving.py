@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,12 +44,15 @@ class PlaneUdp:
         upstreams: Sequence[Endpoint] = (),
         zones: Sequence[str] = (),
         rate: int = 0,
+        usable: Callable[[], Sequence[bool]] = tuple,
     ) -> None:
         """``upstreams``: plain resolvers that the plane asks itself; none, and every miss is Python's. ``zones``: names
-        with resolvers of their own. ``rate``: queries a second of one address (filter.serving.limits)."""
+        with resolvers of their own. ``rate``: queries a second of one address (filter.serving.limits). ``usable``: of
+        each upstream, whether it is to be asked now, by what is known of it here."""
         self.handler = handler
         self.metrics = metrics
         self.upstreams = tuple(upstreams)
+        self.usable = usable
         compiled = import_module("filter.plane._plane")  # only where there is one: filter.plane.choosing
         self.plane: Plane = compiled.Plane(cache_bytes, secrets.token_bytes(16))
         self.plane.limit(rate)
@@ -132,3 +135,5 @@ class PlaneUdp:
         while True:
             await asyncio.sleep(DRAIN_SECONDS)
             self.drain.take()
+            for place, usable in enumerate(self.usable()):
+                self.plane.use(place, usable)

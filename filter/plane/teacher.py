@@ -42,15 +42,14 @@ class Reason(IntEnum):
 
     ANSWERED = 0
     DROPPED = 1
-    CUT = 2
-    MISSED = 3
-    ODD = 4
-    MOMENT = 5
-    NAME = 6
-    SETS = 7
-    REVIEW = 8
-    PYTHON = 9
-    UPSTREAM = 10
+    MISSED = 2
+    ODD = 3
+    MOMENT = 4
+    NAME = 5
+    SETS = 6
+    REVIEW = 7
+    PYTHON = 8
+    UPSTREAM = 9
 
 
 @dataclass(frozen=True, slots=True)

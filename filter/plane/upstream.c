@@ -54,7 +54,7 @@ static bool open_port(upstream_t *upstream, unsigned number, unsigned server) {
 
 static int choose_server(const upstream_t *upstream, int64_t now) {
     for (unsigned i = 0; i < upstream->server_count; i++)
-        if (now >= upstream->servers[i].retry_at) return (int)i;
+        if (!upstream->servers[i].is_out && now >= upstream->servers[i].retry_at) return (int)i;
     return -1;
 }
 

@@ -43,6 +43,7 @@ typedef struct {
     socklen_t length;
     unsigned failures;
     int64_t retry_at;
+    bool is_out; /* by what Python knows of it */
 } server_t;
 
 typedef struct {

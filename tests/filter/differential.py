@@ -201,12 +201,13 @@ class Packets:
 
 
 async def run(world: World, packets: Packets, count: int) -> None:
-    """So many packets, while time goes on; now and then by much, and once backwards."""
+    """So many packets, while time goes on, now and then by much; and sometimes it is set anew."""
+    began = world.now
     draw = packets.random
-    for number in range(count):
+    for _ in range(count):
         if draw.random() < 0.02:
             world.wait(draw.choice((0.25, 0.25, 1, 1, 7, 7, 61, 400)))
-        if number == count // 2:
-            world.now -= timedelta(hours=2)
+        if draw.random() < 0.002:
+            world.now = began + timedelta(seconds=draw.randrange(9_000))
         await world.compare(packets.make(), draw.choice(CLIENTS))
     world.check_counts()

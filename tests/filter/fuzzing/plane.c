@@ -194,6 +194,7 @@ int main(int count, char **arguments) {
         for (int n = 0; n < 16; n++) asked.client.bytes[n] = (uint8_t)(draw(3) ? 0 : draw(256));
         outlook_t outlook = {.answer = NULL};
         plane->limits.rate = draw(50) ? 0 : 1;
+        if (plane_admit(plane, &asked.client, asked.clock) == SLIPPED) write_cut(packet, length, out);
         int what = plane_answer(plane, &asked, NULL, out, &out_length, &outlook);
         became[what]++;
         if (out_length > LARGEST_REPLY) abort();
