@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from filter.serving.frames import (
     ACK,
@@ -22,8 +23,7 @@ MOST_HELD = 1 << 20
 """Bytes of answers that wait for the client's window."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """Status and body; ``head`` is the header block, ready to be sent."""
 
     head: bytes

@@ -8,6 +8,7 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from filter.serving.flow import Flow, Response, Stream
 from filter.serving.frames import (
@@ -34,8 +35,9 @@ OUR_SETTINGS = struct.pack("!HIHIHI", 3, MOST_STREAMS, 6, 16_384, 8, 0)
 """Streams at once, size of headers, no extended CONNECT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
+    """What a client asks for, whole."""
+
     method: bytes
     path: bytes
     headers: dict[bytes, bytes]
@@ -195,7 +197,8 @@ class Http2(Flow):
         request = Request(headers[b":method"], headers[b":path"], headers, bytes(known.body))
         found = self.respond(request, self.line)
         if isinstance(found, Response):
-            self.nuisance = max(self.nuisance - 2, 0)
+            if self.nuisance:
+                self.nuisance = max(self.nuisance - 2, 0)
             self.send_response(stream, known, found)
         else:
             known.task = asyncio.create_task(self.answer(stream, known, found))
