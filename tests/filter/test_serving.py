@@ -24,8 +24,15 @@ from tests.filter.scripted import ScriptedUpstream, answer, pack, rrset, soa_for
 from tests.requirements import needs
 
 
+@pytest.fixture(scope="module", params=["auto", "python"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Over UDP: the compiled plane where there is one, or Python."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
+def upstream(way: str) -> Iterator[ScriptedUpstream]:
+    """A new one for each way."""
     with ScriptedUpstream() as scripted:
         scripted.add("journal.example. 300 IN A 93.184.216.34")
         scripted.add("WWW.Journal.example. 300 IN A 93.184.216.34", "www.journal.example. 200 IN A 93.184.216.35")
@@ -38,8 +45,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(upstream: ScriptedUpstream, bundle: Path) -> Iterator[RunningFilter]:
-    with RunningFilter("--bundle", str(bundle), "--upstream", upstream.address) as running:
+def served(upstream: ScriptedUpstream, bundle: Path, way: str) -> Iterator[RunningFilter]:
+    with RunningFilter("--bundle", str(bundle), "--upstream", upstream.address, "--plane", way) as running:
         yield running
 
 
