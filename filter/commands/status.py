@@ -61,6 +61,7 @@ def as_text(health: dict[str, object]) -> str:
         f"{describe_refusals(health.get('refused'))}"
         f"  en marche    : depuis {health.get('uptime_seconds')} s\n"
         f"  en UDP       : {WAYS.get(str(health.get('plane')), 'inconnu')}\n"
+        f"{describe_workers(health.get('workers'))}"
         f"  cache        : {health.get('cache_entries')} réponses, {health.get('cache_bytes')} octets\n"
         f"  résolveurs   : {describe_upstreams(health.get('upstreams'))}\n"
     )
@@ -72,6 +73,15 @@ def describe_refusals(refused: object) -> str:
         return ""
     what = {"names": "noms", "policy": "politique"}
     return "".join(f"  refusé       : {what.get(n, n)}, {r['reason']}, le {r['at']}\n" for n, r in refused.items())
+
+
+def describe_workers(workers: object) -> str:
+    """A line for the processes that answer, when there are several."""
+    if not isinstance(workers, list):
+        return ""
+    ready = sum(bool(each["ready"]) for each in workers)
+    replaced = sum(int(each["restarts"]) for each in workers)
+    return f"  processus    : {ready} sur {len(workers)} répondent, {replaced} remplacés\n"
 
 
 def describe_upstreams(upstreams: object) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -19,7 +20,7 @@ from filter.processes.sums import Family, add_up, as_families, lasting, render
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair, make_list
 from tests.filter.encrypted import EncryptedFilter
-from tests.filter.running import PATIENCE, RunningFilter
+from tests.filter.running import PATIENCE, ROOT, RunningFilter
 from tests.filter.scripted import ScriptedUpstream
 
 
@@ -161,7 +162,13 @@ def test_status_tells_of_the_workers(served: EncryptedFilter) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{served.metrics}/health/ready", timeout=10) as response:
         told = response.read().decode()
 
+    shown = subprocess.run(
+        [sys.executable, "-m", "filter", "status", "--metrics", f"127.0.0.1:{served.metrics}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
     assert told.count('"pid"') == 2
+    assert "processus    : 2 sur 2 répondent, 0 remplacés" in shown.stdout
 
 
 def test_measures_of_several_processes_are_added_up() -> None:
