@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dns.flags
@@ -14,10 +15,12 @@ import dns.message
 import pytest
 from dns.message import Message
 
+from filter.serving.probing import ZONE
 from tests.conformance.served import ClockedFilter
 from tests.filter import load
+from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.load import Figures
-from tests.filter.running import ROOT, RunningFilter
+from tests.filter.running import ROOT, RunningFilter, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
 
 Reply = Callable[[Message, bool], Sequence[bytes]]
@@ -259,3 +262,18 @@ def test_a_resolver_that_asks_this_filter(
         with RunningFilter(*options, port=port) as served:
             served.wait_for("upstream leads back to this filter")
             check(measure(served, "loop", record_property, 300))
+
+
+def test_a_zone_of_the_schools_own(good: ScriptedUpstream, bad: ScriptedUpstream, tmp_path: Path) -> None:
+    """Its names go to its resolver alone; their addresses may be private when the policy says that they are."""
+    settings = replace(SCHOOL, private_names=("intranet.example", "lan"))
+    bundle = compile_pair(LISTS, settings, tmp_path / "b", serial=1)
+    for name in ("portail.intranet.example", "imprimante.lan", "portail.public.example"):
+        bad.add(f"{name}. 60 IN A 10.0.0.7")
+    forwards = [f"--forward={zone}={bad.address}" for zone in ("intranet.example", "lan", "public.example")]
+    with RunningFilter("--bundle", str(bundle), "--upstream", good.address, *forwards) as served:
+        for name in ("portail.intranet.example", "imprimante.lan"):
+            assert records_of(served.ask(name)) == ["A 10.0.0.7"]
+        assert records_of(served.ask("portail.public.example")) == []
+        assert records_of(served.ask("ailleurs.example")) == ["A 93.184.216.34"]
+    assert {name for _, name, _ in good.asked if not name.endswith(ZONE)} == {"ailleurs.example"}

@@ -18,6 +18,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from filter.binding import Bound
 from filter.config import FilterConfig
 from filter.resolvers import Resolver
 from filter.service import FilterService
@@ -303,7 +304,7 @@ def test_a_real_filter_fetches_what_was_published_and_reports(
     lists = write_lists(tmp_path)
     make_celery(replace(config, ut1_dir=lists))
     publish(session)
-    running = FilterService(FilterConfig(listen=(), upstreams=(Resolver("192.0.2.1", 53),)))
+    running = FilterService(FilterConfig(listen=(), upstreams=(Resolver("192.0.2.1", 53),)), Bound((), ()))
     running.metrics.count(NOON, "blocked", "category_deny", "gambling")
     running.metrics.count(NOON, "allowed", "default", None)
     trusted = trust(signing.public_keys(session))
