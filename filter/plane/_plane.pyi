@@ -12,6 +12,7 @@ class Counts(TypedDict):
     upstream_failed: Durations
     hits: int
     misses: int
+    prefetches: int
     no_query: int
     names_dropped: int
     overload: int

@@ -10,6 +10,8 @@
 #include "packet.h"
 
 enum { MOST_TTLS = 256, LARGEST_ANSWER = 4096, REVIEWS = 4, LONGEST_TTL = 86400, LONGEST_NEGATIVE_TTL = 3600 };
+/* As filter/serving/cache.py: asked for so often, and of such a TTL, that it is fetched ahead. */
+enum { HOT_HITS = 3, SHORTEST_PREFETCH = 10 };
 enum { KEY_DNSSEC_OK = 1, KEY_CHECKING_DISABLED = 2 };
 
 typedef struct {
@@ -23,7 +25,7 @@ typedef struct answer {
     uint64_t hash;
     int64_t stored; /* microseconds of the steady clock */
     uint64_t passed[REVIEWS]; /* moments whose review it passed; 0 none */
-    uint32_t ttl;
+    uint32_t ttl, hits;
     uint16_t length, body, body_end, answers, authorities, ttl_count;
     uint8_t rcode, flags, next_pass;
     bool authenticated;

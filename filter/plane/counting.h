@@ -39,7 +39,7 @@ typedef struct {
     int64_t hours[HOURS];     /* since 1970 */
     uint32_t class_count;
     durations_t answers, upstream_answered, upstream_failed;
-    uint64_t hits, misses, no_query, names_dropped, overload;
+    uint64_t hits, misses, prefetches, no_query, names_dropped, overload;
     bool counts_names;
     uint8_t names_key[16];
     name_counts_t *names;

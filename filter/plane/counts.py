@@ -45,6 +45,7 @@ class Drain:
         self.take_durations(counts)
         metrics.cache_lookups.labels("hit").inc(counts["hits"])
         metrics.cache_lookups.labels("miss").inc(counts["misses"])
+        metrics.cache_lookups.labels("prefetch").inc(counts["prefetches"])
         metrics.dropped.labels("no_query").inc(counts["no_query"])
         metrics.dropped.labels("rate").inc(counts["rate"])
         metrics.dropped.labels("slip").inc(counts["slip"])

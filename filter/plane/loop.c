@@ -89,6 +89,23 @@ bool loop_send(const loop_t *loop, const origin_t *origin, const uint8_t *data, 
     return sendmsg(loop->listeners[to.listener], &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
 }
 
+/* The answer that bridges an outage (RFC 8767): Python's to give. */
+static const answer_t *find_stale(const loop_t *loop, const waiter_t *waiter) {
+    query_t query;
+    answers_t *answers = &loop->plane->answers;
+    if (!read_query(waiter->packet, waiter->length, &query)) return NULL;
+    uint8_t flags = key_flags(&query);
+    uint64_t hash = answers_hash(answers, &query.name, query.qtype, flags);
+    return answers_find(answers, hash, &query.name, query.qtype, flags);
+}
+
+static void hand_back(loop_t *loop, const waiter_t *waiter, const landing_t *landing, int reason) {
+    const answer_t *stale = landing->message == NULL ? find_stale(loop, waiter) : NULL;
+    const uint8_t *message = stale ? answer_message(stale) : landing->message;
+    hand_over(loop, &waiter->origin, waiter->packet, waiter->length, reason, message,
+              stale ? stale->length : landing->length, stale ? stale->stored : landing->now);
+}
+
 /* What an upstream said, or that it said nothing, to one who waited: decided anew, by what holds now. */
 static void tell(void *context, const waiter_t *waiter, const landing_t *landing) {
     loop_t *loop = context;
@@ -108,8 +125,7 @@ static void tell(void *context, const waiter_t *waiter, const landing_t *landing
         loop_send(loop, &waiter->origin, out, length);
         count_duration(&loop->plane->counting.answers, now - waiter->arrived);
     } else if (become != DROPPED) {
-        hand_over(loop, &waiter->origin, waiter->packet, waiter->length, become, landing->message, landing->length,
-                  landing->now);
+        hand_back(loop, waiter, landing, become);
     }
 }
 
@@ -131,6 +147,7 @@ static bool answer_one(loop_t *loop, batch_t *batch, int number, size_t *length,
     }
     if (loop->plane->counting.counts_names) origin_text(origin, text);
     int become = plane_answer(loop->plane, &asked, NULL, batch->replies[number], length, &outlook);
+    if (become == ANSWERED && outlook.is_due) upstream_prefetch(&loop->upstream, &outlook, clock);
     if (become == ANSWERED) return true;
     if (become == DROPPED || (become == MISSED && upstream_ask(&loop->upstream, &outlook, &asked, origin))) return false;
     const answer_t *known = outlook.answer;

@@ -95,12 +95,13 @@ static PyObject *plane_take_counts(PlaneObject *self, PyObject *none) {
     END_WORK
     taken.names = NULL; /* they stay */
     PyObject *result = Py_BuildValue(
-        "{s:N,s:N,s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:n,s:n,s:K,s:K}", "classes", list_classes(&taken), "answers",
+        "{s:N,s:N,s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:n,s:n,s:K,s:K,s:K}", "classes", list_classes(&taken), "answers",
         list_durations(&taken.answers), "upstream_answered", list_durations(&taken.upstream_answered),
         "upstream_failed", list_durations(&taken.upstream_failed), "hits", (unsigned long long)taken.hits, "misses",
         (unsigned long long)taken.misses, "no_query", (unsigned long long)taken.no_query, "names_dropped",
         (unsigned long long)taken.names_dropped, "overload", (unsigned long long)taken.overload, "cache_entries",
-        (Py_ssize_t)entries, "cache_bytes", (Py_ssize_t)bytes, "rate", rate, "slip", slip);
+        (Py_ssize_t)entries, "cache_bytes", (Py_ssize_t)bytes, "rate", rate, "slip", slip,
+        "prefetches", (unsigned long long)taken.prefetches);
     counting_free(&taken);
     return result;
 }

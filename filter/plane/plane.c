@@ -107,6 +107,8 @@ static int look_up(const answering_t *a, const outcome_t *outcome, answer_t *fre
         answer_pass(found, a->moment->number);
     }
     *(fresh ? &plane->counting.misses : &plane->counting.hits) += 1;
+    outlook->is_due = !fresh && missed == MISSED && ++found->hits > HOT_HITS && found->ttl >= SHORTEST_PREFETCH &&
+                      10 * (uint64_t)age >= 9 * (uint64_t)found->ttl;
     count_answered(plane, a->asked, a->moment, outcome, query, a->name);
     *a->out_length = answer_reply(found, query, age, most_ttl(a->moment, outcome, a->asked->wall), a->out);
     return ANSWERED;
@@ -127,6 +129,7 @@ int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t 
     tuple_t tuple;
     outcome_t *outcome = NULL;
     outlook->answer = NULL;
+    outlook->is_due = false;
     if (asked->length < HEADER || asked->data[2] & 0x80) {
         plane->counting.no_query++;
         return DROPPED;

@@ -85,6 +85,7 @@ typedef struct {
     query_t query;
     uint64_t hash; /* of the answer's key */
     const answer_t *answer; /* that waits for its review, or is stale */
+    bool is_due; /* what was answered is hot, and soon too old */
 } outlook_t;
 
 plane_t *plane_make(size_t cache_bytes, const uint8_t key[16]);

@@ -197,9 +197,22 @@ static flight_t *begin(upstream_t *upstream, const outlook_t *outlook, int64_t n
     return flight;
 }
 
+static bool failed_lately(const upstream_t *upstream, uint64_t hash, int64_t now) {
+    const failure_t *failure = &upstream->failures[hash % FAILURE_PLACES];
+    return failure->hash == hash && now < failure->until;
+}
+
+void upstream_prefetch(upstream_t *upstream, const outlook_t *outlook, int64_t now) {
+    if (upstream->flight_count >= MOST_FLIGHTS || failed_lately(upstream, outlook->hash, now)) return;
+    if (find_flight(upstream, outlook->hash, &outlook->query) != NULL) return;
+    flight_t *flight = begin(upstream, outlook, now);
+    if (flight == NULL) return;
+    upstream->plane->counting.prefetches++;
+    if (!send_query(upstream, flight)) fail(upstream, flight, now);
+}
+
 bool upstream_ask(upstream_t *upstream, const outlook_t *outlook, const asked_t *asked, const origin_t *origin) {
-    const failure_t *failure = &upstream->failures[outlook->hash % FAILURE_PLACES];
-    if (upstream->server_count == 0 || (failure->hash == outlook->hash && asked->clock < failure->until)) return false;
+    if (upstream->server_count == 0 || failed_lately(upstream, outlook->hash, asked->clock)) return false;
     flight_t *flight = find_flight(upstream, outlook->hash, &outlook->query);
     if (flight != NULL) return add_waiter(upstream, flight, asked, origin);
     if (upstream->flight_count >= MOST_FLIGHTS) return false;

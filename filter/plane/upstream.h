@@ -85,6 +85,8 @@ void upstream_make(upstream_t *upstream, plane_t *plane, int epoll, tell_t tell,
 void upstream_free(upstream_t *upstream);
 /* Sends the query, or lets it wait for the same one; false: Python has to. Expects the lock, as all below do. */
 bool upstream_ask(upstream_t *upstream, const outlook_t *outlook, const asked_t *asked, const origin_t *origin);
+/* Asks for what is about to be too old; nobody waits, and failing changes nothing. */
+void upstream_prefetch(upstream_t *upstream, const outlook_t *outlook, int64_t now);
 /* Reads what came in at a port. */
 void upstream_read(upstream_t *upstream, unsigned port, int64_t now);
 /* Gives up what waited too long. Returns microseconds until the next may be due, -1 for none. */

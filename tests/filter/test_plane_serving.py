@@ -34,7 +34,7 @@ from tests.filter.running import errors_of, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
 
 assert Plane is not None  # skips where nothing was compiled
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 @dataclass
@@ -200,6 +200,43 @@ def test_a_resolver_that_is_gone_is_left_to_python_which_knows_another(tmp_path:
                 assert records_of(await client.ask("journal.example")) == ["A 93.184.216.34"]
                 assert upstream.asked_for("journal.example") == [("udp", "A")]  # Python's answer serves the plane, too
                 assert records_of(await client.ask("presse.example")) == ["A 93.184.216.35"]
+
+    asyncio.run(story())
+
+
+async def ask_until(client: Client, name: str, holds: Callable[[Message], bool]) -> Message:
+    """Ask again and again until a reply is as expected."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds(reply := await client.ask(name)):
+            await asyncio.sleep(0.02)
+    return reply
+
+
+def test_an_old_answer_bridges_an_outage(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 1 IN A 93.184.216.34")
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                await client.ask("journal.example")
+                await asyncio.to_thread(upstream.close)
+                stale = await ask_until(client, "journal.example", lambda reply: bool(errors_of(reply)))
+                assert records_of(stale) == ["A 93.184.216.34"]
+                assert [code for code, _ in errors_of(stale)] == [3]
+
+    asyncio.run(story())
+
+
+def test_a_hot_answer_is_fetched_ahead(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 10 IN A 93.184.216.34")
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                for _ in range(5):
+                    await client.ask("journal.example")
+                aged = await ask_until(client, "journal.example", lambda reply: len(upstream.asked) > 1)
+                assert aged.answer[0].ttl > 0
+                assert client.measure("filter_cache_lookups_total", outcome="prefetch") == 1
+                assert client.measure("filter_cache_lookups_total", outcome="miss") == 1
 
     asyncio.run(story())
 
