@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from filter.endpoints import Endpoint
 from filter.metrics import Metrics
 from filter.plane.counts import Drain, Names
-from filter.plane.teacher import Handed, Reason, Teacher, flags_of, steady
+from filter.plane.handing import Handed, Reason, flags_of, steady
+from filter.plane.teacher import Teacher
 from filter.policy import Policy
 from filter.serving.cache import CacheKey
 from filter.serving.handler import Handler, place_of

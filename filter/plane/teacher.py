@@ -2,18 +2,15 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING
 
-from filter.clients import Networks
 from filter.deciding.decisions import ALLOWED_BY_DEFAULT, Action, Decision, Query
 from filter.deciding.profiles import Moment, Profile
-from filter.layout.addresses import MAPPED, MAPPED_BITS
 from filter.names import longest_suffix
 from filter.plane import outcomes
+from filter.plane.handing import Classes, Handed, Reason, key_of, pack_networks, steady
 from filter.plane.outcomes import Ends, Kind, Variant, micros
 from filter.plane.speaking import Hashes, speaks_of_every_name, spoken_names
 from filter.policy import Policy, decide, judge_lists, make_case, review_answer
@@ -29,57 +26,10 @@ if TYPE_CHECKING:
 LESSON_RUNS, EVERY_NAME_IS_SPOKEN_OF, ADDRESSES_ARE_PYTHONS = 1, 2, 4
 MOST_AT_ONCE = 64
 """Profiles taught when a policy is installed; others when somebody of theirs asks."""
-NETWORK = struct.Struct("<16sII")
-DNSSEC_OK, CHECKING_DISABLED = 1, 2
 UNTIL_DUE = 900_000
 """Microseconds for each second of an answer's TTL: after that Python may fetch it ahead, and has to be asked for it."""
 SETTLED = timedelta(seconds=replies.REWRITTEN_TTL)
 """So long before a moment ends, what leads elsewhere is told for less and less time."""
-
-
-class Reason(IntEnum):
-    """Why a packet was handed over; from HANDED_ODD on as plane.h has it."""
-
-    ANSWERED = 0
-    DROPPED = 1
-    MISSED = 2
-    ODD = 3
-    MOMENT = 4
-    NAME = 5
-    SETS = 6
-    REVIEW = 7
-    PYTHON = 8
-    UPSTREAM = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """A packet that Python answers, and what the plane knew of it."""
-
-    packet: bytes
-    client: str
-    reason: Reason
-    message: bytes = b""
-    """An upstream's whole answer that waits for its review, or is stale."""
-    stored: int = 0
-    """When it came: microseconds of the steady clock."""
-
-
-class Classes:
-    """Numbers for what is counted: (action, rule, category, school). They grow with what was ever counted."""
-
-    def __init__(self, plane: "Plane") -> None:
-        self.plane = plane
-        self.numbers: dict[tuple[str, str, str, str], int] = {}
-        self.keys: list[tuple[str, str, str, str]] = []
-
-    def number(self, decision: Decision, school: str) -> int:
-        key = (str(decision.action), decision.rule, decision.category or "", school)
-        if (known := self.numbers.get(key)) is None:
-            known = self.numbers[key] = len(self.keys)
-            self.keys.append(key)
-            self.plane.grow(len(self.keys))
-        return known
 
 
 class Teacher:
@@ -298,28 +248,3 @@ def check_size(kind: Kind, variants: list[Variant]) -> Kind:
     """What is larger than the plane keeps stays Python's."""
     fits = all(len(each.body) <= outcomes.LARGEST_BODY for each in variants)
     return kind if fits else Kind.PYTHON
-
-
-def steady(seconds: float) -> int:
-    """A time of the steady clock as the plane has it."""
-    return round(seconds * 1_000_000)
-
-
-def key_of(query: ClientQuery) -> CacheKey:
-    return CacheKey(query.question.lowered, query.dnssec_ok, bool(query.flags & wire.CD))
-
-
-def flags_of(key: CacheKey) -> int:
-    """The key's flags as the plane has them."""
-    return (DNSSEC_OK if key.dnssec_ok else 0) | (CHECKING_DISABLED if key.checking_disabled else 0)
-
-
-def pack_networks(networks: Networks[Profile], places: dict[int, int]) -> bytes:
-    """Address, bits and place of each network, growing; IPv4 as IPv6 writes it."""
-    records = []
-    for (version, length, first), profile in networks.known.items():
-        address = MAPPED + first.to_bytes(4) if version == 4 else first.to_bytes(16)
-        bits = MAPPED_BITS + length if version == 4 else length
-        if version == 4 or not (bits >= MAPPED_BITS and address.startswith(MAPPED)):  # an IPv4 client is one
-            records.append((address, bits, places[id(profile)]))
-    return b"".join(NETWORK.pack(*record) for record in sorted(records))

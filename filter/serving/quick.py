@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from filter.metrics import ANSWER_BUCKETS, Metrics
-from filter.plane.teacher import Handed, Reason, Teacher
+from filter.plane.handing import Handed, Reason
+from filter.plane.teacher import Teacher
 from filter.serving import wire
 
 if TYPE_CHECKING:

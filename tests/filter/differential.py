@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from filter.metrics import Metrics
-from filter.plane.teacher import Handed, Reason, Teacher, flags_of, steady
+from filter.plane.handing import Handed, Reason, flags_of, steady
+from filter.plane.teacher import Teacher
 from filter.policy import Policy
 from filter.serving import wire
 from filter.serving.cache import Cache, CacheKey

@@ -9,7 +9,7 @@ import pytest
 from filter.deciding.safesearch import ENGINES
 from filter.lists.entries import AddressEntry, Match, NameEntry, ReplyKind, ReplyRecord, RuleEntry, RuleReply
 from filter.lists.source import ListSource
-from filter.plane.teacher import Reason
+from filter.plane.handing import Reason
 from filter.settings import (
     BlockMode,
     CategoryRule,
