@@ -32,6 +32,8 @@ log = logging.getLogger("filter")
 
 CERTIFICATE_SECONDS = 10.0
 """How often the certificate's files are looked at."""
+PYTHONS_PART = 4
+"""Of the cache's memory a fourth is Python's where the plane keeps answers, too."""
 PER_NETWORK = 10
 """How many clients' worth of connections an address of a known network may hold: a school stands behind it."""
 
@@ -51,7 +53,9 @@ class Answering:
         self.config = config
         self.share = share
         self.metrics = Metrics()
-        self.cache = Cache(config.cache_bytes // share)
+        by_plane = is_wanted(config.plane)
+        self.cache_bytes = config.cache_bytes // share
+        self.cache = Cache(self.cache_bytes // PYTHONS_PART if by_plane else self.cache_bytes)
         self.forwarding = Forwarding(
             self.make_upstreams(config.upstreams),
             {zone: self.make_upstreams(resolvers) for zone, resolvers in config.forwards.items()},
@@ -60,7 +64,7 @@ class Answering:
         self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
         self.handler.loop_token = make_token(config.listen)
         self.certificates = None if config.certificate is None else Certificates(config.certificate)
-        self.plane = self.make_plane() if is_wanted(config.plane) else None
+        self.plane = self.make_plane() if by_plane else None
         self.quick = self.make_quick()
 
     def make_plane(self) -> PlaneUdp:
@@ -68,7 +72,7 @@ class Answering:
         config = self.config
         is_plain = all(each.transport is Transport.UDP for each in config.upstreams) and not config.mixes_case
         upstreams = [each.endpoint for each in config.upstreams] if is_plain else []
-        cache_bytes = config.cache_bytes // self.share
+        cache_bytes = self.cache_bytes - self.cache.most_bytes
         zones, rate = tuple(config.forwards), config.rate_limit
         return PlaneUdp(self.handler, self.metrics, cache_bytes, upstreams, zones, rate, self.find_usable)
 
