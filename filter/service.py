@@ -54,10 +54,21 @@ class FilterService:
         self.metrics.bundle_serial.set(pair.names.serial)
         self.metrics.bundle_names.set(pair.names.names)
         self.metrics.policy_serial.set(pair.settings.serial)
-        if self.supervisor is not None:
-            task = asyncio.create_task(self.supervisor.install(self.files_of(pair)))
+        if self.supervisor is None:
+            self.tell_of(pair)
+        else:
+            task = asyncio.create_task(self.hand_out(self.supervisor, pair))
             self.installing.add(task)
             task.add_done_callback(self.installing.discard)
+
+    async def hand_out(self, supervisor: Supervisor, pair: Pair) -> None:
+        """Have all workers judge by this pair."""
+        await supervisor.install(self.files_of(pair))
+        self.tell_of(pair)
+
+    def tell_of(self, pair: Pair) -> None:
+        names, policy = pair.names, pair.settings
+        log.info("pair in use", extra={"names": names.serial, "policy": policy.serial, "count": names.names})
 
     def files_of(self, pair: Pair) -> Files:
         """Where workers find the pair."""

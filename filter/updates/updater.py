@@ -103,10 +103,9 @@ class Updater:
         return None
 
     def use(self, pair: Pair) -> None:
-        names, settings = self.names, self.settings = pair.names, pair.settings
+        self.names, self.settings = pair.names, pair.settings
         self.pair = pair
         self.install(pair)
-        log.info("pair in use", extra={"names": names.serial, "policy": settings.serial, "count": names.names})
 
     def refuse(self, name: str, etag: str, error: BundleRefused) -> None:
         self.refusals[name] = Refusal(etag, error.reason, self.now())
