@@ -18,6 +18,7 @@ import msgspec
 from filter.config import FilterConfig
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
+from filter.plane.choosing import describe
 from filter.processes.pipe import Message, Pipe
 from filter.processes.sums import Family, add_up, as_families, lasting, render, snapshot
 from filter.processes.tally import Line
@@ -215,6 +216,7 @@ class Supervisor:
         """How caches and resolvers are, in all; and the workers."""
         told = [place.health for place in self.places if place.health]
         return {
+            "plane": describe(self.config.plane),
             "cache_entries": sum(int(str(each["cache_entries"])) for each in told),
             "cache_bytes": sum(int(str(each["cache_bytes"])) for each in told),
             "upstreams": worst([each["upstreams"] for each in told]),

@@ -16,6 +16,7 @@ import dns.rcode
 import pytest
 
 from filter.namecounts import FILE, read_counts
+from filter.plane.choosing import is_compiled
 from filter.processes.sums import Family, add_up, as_families, lasting, render
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair, make_list
@@ -169,6 +170,7 @@ def test_status_tells_of_the_workers(served: EncryptedFilter) -> None:
 
     assert told.count('"pid"') == 2
     assert "processus    : 2 sur 2 répondent, 0 remplacés" in shown.stdout
+    assert ("le module compilé répond" if is_compiled() else "Python répond") in shown.stdout
 
 
 def test_measures_of_several_processes_are_added_up() -> None:
