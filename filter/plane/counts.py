@@ -43,20 +43,25 @@ class Drain:
             began = datetime.fromtimestamp(hour * HOUR, UTC)
             metrics.count_many(queries, began, action, rule, category, school)
         self.take_durations(counts)
-        metrics.cache_lookups.labels("hit").inc(counts["hits"])
-        metrics.cache_lookups.labels("miss").inc(counts["misses"])
-        metrics.cache_lookups.labels("prefetch").inc(counts["prefetches"])
-        metrics.dropped.labels("no_query").inc(counts["no_query"])
-        metrics.dropped.labels("rate").inc(counts["rate"])
-        metrics.dropped.labels("slip").inc(counts["slip"])
-        metrics.dropped.labels("overload").inc(counts["overload"])
+        for metric, label, queries in (
+            (metrics.cache_lookups, "hit", counts["hits"]),
+            (metrics.cache_lookups, "miss", counts["misses"]),
+            (metrics.cache_lookups, "prefetch", counts["prefetches"]),
+            (metrics.dropped, "no_query", counts["no_query"]),
+            (metrics.dropped, "rate", counts["rate"]),
+            (metrics.dropped, "slip", counts["slip"]),
+            (metrics.dropped, "overload", counts["overload"]),
+        ):
+            if queries:  # what never happened has no series
+                metric.labels(label).inc(queries)
         metrics.name_counts_dropped.inc(counts["names_dropped"])
         self.cache_entries, self.cache_bytes = counts["cache_entries"], counts["cache_bytes"]
 
     def take_durations(self, counts: "Counts") -> None:
         self.metrics.answer_seconds.add(*counts["answers"])
-        self.metrics.upstream_seconds.labels("answered").add(*counts["upstream_answered"])
-        self.metrics.upstream_seconds.labels("failed").add(*counts["upstream_failed"])
+        for outcome, durations in (("answered", counts["upstream_answered"]), ("failed", counts["upstream_failed"])):
+            if any(durations[0]):
+                self.metrics.upstream_seconds.labels(outcome).add(*durations)
 
     def take_names(self) -> None:
         """Into the store's memory; a new day's key holds from here on."""

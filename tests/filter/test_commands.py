@@ -13,6 +13,7 @@ import dns.message
 import dns.query
 import pytest
 
+from filter.plane.choosing import is_compiled
 from tests.filter.conftest import policy_of, write_ut1
 from tests.filter.running import ROOT, RunningFilter, records_of
 from tests.filter.scripted import ScriptedUpstream, free_port
@@ -144,7 +145,8 @@ def test_what_cannot_be_done_is_one_sentence(bundle: Path, ut1: Path, arguments:
 
 
 def test_help_and_version() -> None:
-    assert preau_filter("--version").stdout == f"preau-filter {version('preau')}\n"
+    way = "compiled" if is_compiled() else "python"
+    assert preau_filter("--version").stdout == f"preau-filter {version('preau')} ({way})\n"
     told = preau_filter("--help").stdout
     for word in ("compile", "serve", "explain", "status", "PREAU_FILTER_", "exemples"):
         assert word in told
