@@ -1,7 +1,8 @@
 """Profiles: the ready-made ones and what each node says of them, line by line, with who said it above."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -19,9 +20,10 @@ from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
 from fleet.errors import FleetError
 from fleet.filtering import service as filtering
-from fleet.filtering.models import FilterProfile
+from fleet.filtering.models import Publication
 from fleet.filtering.policy import editing, place_names, policies, schedules, standing
-from fleet.filtering.policy.layers import SILENT, merge_lines
+from fleet.filtering.policy.layers import SILENT, LayerSettings, merge_lines
+from fleet.filtering.policy.models import FilterLayer, FilterProfile
 from fleet.filtering.policy.places import OPERATOR_NAME, Found, NodeKind, find_place
 from fleet.paging import Page
 from fleet.schools import service as schools
@@ -84,8 +86,9 @@ def list_profiles(request: Request, session: DbSession, viewer: Staff, now: Now)
 
 
 def profiles_page(
-    request: Request, session: DbSession, viewer: Viewer, profiles: Any, layers: Any, latest: Any,
-    reader: Reader | None = None, refused: FleetError | None = None,
+    request: Request, session: DbSession, viewer: Viewer, profiles: Sequence[FilterProfile],
+    layers: Sequence[FilterLayer], latest: Publication | None, reader: Reader | None = None,
+    refused: FleetError | None = None,
 ) -> Response:  # fmt: skip
     """The list and the form of a new profile, with what was typed when that comes back refused."""
     elsewhere = [layer for layer in layers if layer.collectivity_id or layer.school_id]
@@ -196,7 +199,7 @@ def profile_page(
     )
 
 
-def make_sections(session: DbSession, where: Where, now: Now, says: Any, draft: Draft | None) -> Sections:
+def make_sections(session: DbSession, where: Where, now: Now, says: LayerSettings, draft: Draft | None) -> Sections:
     """The lines of the form, with what stands above each."""
     above = merge_lines(editing.voices_above(session, where.found, where.profile, now))
     stands = standing.what_stands(session, where.found, where.profile, now)

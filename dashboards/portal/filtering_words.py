@@ -1,7 +1,6 @@
 """Words of the filtering pages: how fetches end, what became of contents, what the history calls things."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from dashboards.portal.categories import label
 from dashboards.portal.words import Word
@@ -127,7 +126,7 @@ def source_word(source: FilterSource) -> Word:
     return OUTCOME[source.outcome.value]
 
 
-def refusals_of(health: Mapping[str, Any]) -> list[str]:
+def refusals_of(health: Mapping[str, object]) -> list[str]:
     """Sentences on the files that a filter last refused; what it says in another shape is left out."""
     refused = health.get("refused")
     if not isinstance(refused, dict):
@@ -150,7 +149,7 @@ def said(value: object) -> str:
     return VERDICTS.get(str(value), str(value))
 
 
-def line_said(line: Mapping[str, Any]) -> str:
+def line_said(line: Mapping[str, object]) -> str:
     """One line of a layer: ``Jeux : Bloquer (temps-scolaire)``; any other dictionary by its fields."""
     if "verdict" in line and ("category" in line or "name" in line):
         subject = label(str(line["category"])) if "category" in line else str(line["name"])
@@ -167,12 +166,12 @@ def line_said(line: Mapping[str, Any]) -> str:
     return " ; ".join(f"{name} : {said(value)}" for name, value in told)
 
 
-def locked(line: Mapping[str, Any]) -> str:
+def locked(line: Mapping[str, object]) -> str:
     mark = line.get("mark")
     return ", verrouillé" if isinstance(mark, dict) and mark.get("locked") else ""
 
 
-def changes_of(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+def changes_of(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> list[tuple[str, str, str]]:
     """What differs between the two sides of an event: field, before, after. Lists tell only what left and what came."""
     told = []
     for key in dict.fromkeys([*(before or ()), *(after or ())]):

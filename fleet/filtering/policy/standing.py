@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,7 +23,7 @@ class StandingLine:
 
     part: str
     key: str
-    says: dict[str, Any]
+    says: dict[str, object]
     layer: str
     mark: Mark
 
@@ -48,7 +47,7 @@ def what_stands(session: Session, found: Found, profile: FilterProfile, now: dat
 
 def lines_of(merged: Merged) -> list[StandingLine]:
     """Every line that stands, part by part."""
-    parts: list[tuple[str, list[Said[Any]]]] = [
+    parts: list[tuple[str, list[Said[Line]]]] = [
         ("categories", list(merged.categories.values())),
         ("names", list(merged.names.values())),
         ("engines", list(merged.engines.values())),
@@ -60,7 +59,7 @@ def lines_of(merged: Merged) -> list[StandingLine]:
 
 
 def _standing(part: str, said: Said[Line]) -> StandingLine:
-    says: dict[str, Any] = msgspec.to_builtins(said.line)
+    says: dict[str, object] = msgspec.to_builtins(said.line)
     return StandingLine(part, said.line.key, {k: v for k, v in says.items() if k != "mark"}, said.layer, said.line.mark)
 
 
