@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -12,7 +11,7 @@ from dashboards.portal.forms import FormRefused, Reader
 from dashboards.portal.rendering import render
 from fleet.errors import FleetError
 from fleet.filtering.lists.catalogue import FORMAT_TITLES
-from fleet.filtering.lists.sources import SLUG, Terms
+from fleet.filtering.lists.terms import SLUG, Changes, Terms
 from fleet.filtering.models import FilterSource
 
 UT1_CHOICE = "ut1"
@@ -34,17 +33,20 @@ def read_slug(reader: Reader) -> str:
     return slug
 
 
-def read_changes(reader: Reader, *, is_local: bool = False) -> dict[str, Any]:
+def read_changes(reader: Reader, *, is_local: bool = False) -> Changes:
     """The fields of Terms; problems are noted in the reader. A local folder has no address and no hours."""
-    changes: dict[str, Any] = {
+    changes: Changes = {
         "title": reader.text("title", maximum=120, missing="Donnez un nom."),
         "categories": read_categories(reader),
         "licence": reader.text("licence", maximum=200),
     }
     if is_local:
         return changes
-    changes |= {name: reader.integer(name, minimum=low, maximum=high) for name, (low, high) in NUMBERS.items()}
     changes |= {
+        "every_hours": read_number(reader, "every_hours"),
+        "shrink_percent": read_number(reader, "shrink_percent"),
+        "growth_percent": read_number(reader, "growth_percent"),
+        "popular_limit": read_number(reader, "popular_limit"),
         "url": reader.text("url", maximum=2000, missing="Donnez l’adresse de la liste."),
         "format": reader.text("format", maximum=64),
         "category": reader.text("category", maximum=64),
@@ -56,6 +58,11 @@ def read_changes(reader: Reader, *, is_local: bool = False) -> dict[str, Any]:
     if changes["format"] != UT1_CHOICE and not changes["category"]:
         reader.problems["category"] = "Dites de quelle catégorie sont les noms de cette liste."
     return changes
+
+
+def read_number(reader: Reader, name: str) -> int:
+    low, high = NUMBERS[name]
+    return reader.integer(name, minimum=low, maximum=high)
 
 
 def read_hour(reader: Reader, name: str) -> int | None:

@@ -21,7 +21,7 @@ from fleet.filtering import tasks
 from fleet.filtering.lists import contents, fetching, listing, sources
 from fleet.filtering.lists.downloading import LIMITS
 from fleet.filtering.lists.inspecting import UT1, Description, inspect, open_content, place_of
-from fleet.filtering.lists.sources import UT1_TERMS, Terms
+from fleet.filtering.lists.terms import UT1_TERMS, Terms
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication
 from fleet.filtering.policy.models import FilterEvent
 from fleet.scope import Role, Viewer

@@ -19,8 +19,9 @@ from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.filtering import service as filtering
 from fleet.filtering.lists import sources
+from fleet.filtering.lists.terms import UT1_TERMS, Terms
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication, PublicationState
-from fleet.filtering.policy import editing, events, policies, schedules
+from fleet.filtering.policy import editing, policies, schedules
 from fleet.filtering.policy.layers import SILENT, CategoryLine, LayerSettings, Mark, NameLine, RewriteLine
 from fleet.filtering.policy.models import FilterEvent, FilterProfile, FilterSchedule
 from fleet.filtering.policy.places import find_place
@@ -177,8 +178,8 @@ def test_a_wrong_source_comes_back_with_what_was_typed(api: TestClient, session:
 
 def test_the_ut1_lists_are_ready_to_add(api: TestClient, session: Session, staff: Viewer) -> None:
     page = read(api, "/filtering/sources/new?ready=ut1")
-    assert sources.UT1_TERMS.url is not None
-    assert sources.UT1_TERMS.url in page
+    assert UT1_TERMS.url is not None
+    assert UT1_TERMS.url in page
     assert 'value="19"' in page
 
 
@@ -264,7 +265,7 @@ def test_every_outcome_and_every_verb_of_the_history_has_a_word() -> None:
 def noted_verbs() -> set[str]:
     """What the code writes into the history, read from its calls."""
     found = set()
-    for path in sorted(Path(events.__file__).parent.glob("*.py")):
+    for path in sorted(Path(filtering.__file__).parent.rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in {"note", "_note", "decide"}:
                 words = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
@@ -555,7 +556,7 @@ def test_more_rows_ask_no_more(
             found = find_place(session, staff, school_id=make_school(session).id)
             says = LayerSettings(names=(NameLine("exemple.fr", Verdict.ALLOW),))
             editing.set_layer(session, staff, found, profile, says, clock.now)
-            terms = sources.Terms(title="Jeux", url="https://listes.example/x", category="games")
+            terms = Terms(title="Jeux", url="https://listes.example/x", category="games")
             sources.add_source(session, staff, f"s{uuid4().hex[:12]}", terms, clock.now)
         counts.append([])
         for path in pages:

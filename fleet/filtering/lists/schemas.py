@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.bodies import STRICT
 from fleet.filtering.lists.holds import sentence
+from fleet.filtering.lists.terms import Changes
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, SourceContent
 
 Title = Annotated[str, Field(min_length=1, max_length=120)]
@@ -38,11 +40,12 @@ class SourceChangesIn(BaseModel):
     popular_limit: int | None = None
     is_enabled: bool | None = None
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> Changes:
         """The fields that were sent. ``null`` empties what may be empty."""
         empty = {"checksum_url", "quiet_from", "quiet_until"}
         sent = self.model_dump(exclude_unset=True)
-        return {name: value for name, value in sent.items() if value is not None or name in empty}
+        told = {name: value for name, value in sent.items() if value is not None or name in empty}
+        return msgspec.convert(told, Changes)
 
 
 class SourceIn(SourceChangesIn):
@@ -51,12 +54,6 @@ class SourceIn(SourceChangesIn):
     slug: Word
     title: Title
     url: Address
-
-    def given(self) -> dict[str, Any]:
-        """The fields that were sent, without the slug."""
-        sent = super().given()
-        del sent["slug"]
-        return sent
 
 
 class SourceOut(BaseModel):
