@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from filter.metrics import Metrics
@@ -22,12 +23,21 @@ SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 UNHELD_PAUSE = 5.0
 """Between two questions to a controller that answers at once though nothing changed."""
+SOON = 5.0
+"""From a change of files to the report that tells it, more or less: one change reaches all filters at once."""
 
 
 def back_off(failures: int, first: float) -> float:
     """Seconds before the next try: twice as many each time, never the same for all filters."""
     pause = min(first * (1 << min(failures - 1, 10)), max(first, LONGEST_PAUSE))
     return pause * random.uniform(0.5, 1.5)  # noqa: S311  # spreads load, guards nothing
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for it that long; whether it came."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 @dataclass(slots=True)
@@ -105,12 +115,17 @@ class Conversation:
                 self.updater.look_again()
 
     async def report(self) -> None:
-        """Tell how we are, at irregular intervals; further apart while nobody hears it."""
+        """Tell how we are, at irregular intervals and soon after other files came; less often while nobody hears it."""
         failures = 0
         while True:
+            self.updater.changed.clear()
             outcome = await self.attempt("report", self.send_report)
             failures = 0 if outcome else failures + 1
-            await asyncio.sleep(back_off(max(failures, 1), self.interval))
+            pause = back_off(max(failures, 1), self.interval)
+            if failures:
+                await asyncio.sleep(pause)
+            elif await is_set_within(self.updater.changed, pause):
+                await asyncio.sleep(back_off(1, min(self.interval, SOON)))  # further changes are in the same report
 
     async def send_report(self) -> str:
         await self.reporter.send(self.pair())

@@ -64,13 +64,11 @@ class Updater:
         self.filter_id = filter_id
         self.names: NamesFile | None = None
         self.settings: PolicyFile | None = None
-        self.pair: Pair | None = None
-        """Both as they serve."""
+        self.pair: Pair | None = None  # both as they serve
         self.refusals: dict[str, Refusal] = {}
-        self.announced: str | None = None
-        """ETag of the names that the controller has."""
-        self.news = asyncio.Event()
-        """Set when other names are announced than those in use."""
+        self.announced: str | None = None  # ETag of the names that the controller has
+        self.news = asyncio.Event()  # set when other names are announced than those in use
+        self.changed = asyncio.Event()  # set when a pair is in use or a file refused: the controller is told soon
         self.swapping = asyncio.Lock()
         """Held while a pair is made: two files that arrive at once do not undo each other."""
 
@@ -106,10 +104,12 @@ class Updater:
         names, settings = self.names, self.settings = pair.names, pair.settings
         self.pair = pair
         self.install(pair)
+        self.changed.set()
         log.info("pair in use", extra={"names": names.serial, "policy": settings.serial, "count": names.names})
 
     def refuse(self, name: str, etag: str, error: BundleRefused) -> None:
         self.refusals[name] = Refusal(etag, error.reason, self.now())
+        self.changed.set()
 
     # --- policy: small, and in force within seconds -------------------------------------------------------------------
 
