@@ -97,9 +97,19 @@ def find_layer(session: Session, found: Found, profile: FilterProfile | None) ->
 def set_layer(
     session: Session, viewer: Viewer, found: Found, profile: FilterProfile | None, says: LayerSettings, now: datetime
 ) -> None:
-    """Write what a node says of a profile (None: of all), in place of what it said; nothing at all: it is silent.
+    """Write what a node says of a profile (None: of all), in place of what it said, and publish it.
 
-    Raise NotAllowed, or Invalid for what is wrong or locked above.
+    Nothing at all: it is silent. Raise NotAllowed, or Invalid for what is wrong or locked above.
+    """
+    subject = write_layer(session, viewer, found, profile, says, now)
+    policies.publish(session, viewer.name, f"Réglage : {subject}", now)
+
+
+def write_layer(
+    session: Session, viewer: Viewer, found: Found, profile: FilterProfile | None, says: LayerSettings, now: datetime
+) -> str:
+    """The same without publishing it, for who publishes it or only wants to know what it would change; what people
+    call the layer.
     """
     found.must(viewer, Action.EDIT_FILTER)
     policies.lock_for(session, viewer, found.place)
@@ -118,7 +128,7 @@ def set_layer(
     )  # fmt: skip
     if profile is not None:
         profile.updated_at = now
-    policies.publish(session, viewer.name, f"Réglage : {subject}", now)
+    return subject
 
 
 def _told(says: LayerSettings) -> dict[str, Any]:

@@ -1,11 +1,37 @@
 """What the gateways said of a change, put together: names of all of them, and who did not answer."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.filtering.previews.models import FilterPreview, PreviewOutcome, PreviewState
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fleet.filtering.models import FilterNode
+from fleet.filtering.previews import asking
+from fleet.filtering.previews.models import FilterPreview, PreviewAnswer, PreviewOutcome, PreviewState
+from fleet.filtering.previews.naming import profile_names
+
+MOST_CHANGES = 500
+"""Names that one result tells, of each direction."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A changed name as one filter tells it and as the database keeps it."""
+
+    name: str
+    blocked: bool
+    queries: int
+    clients: int
+    profiles: list[str]
+    """Slugs."""
+    rule: str
+    category: str | None = None
+    lists: list[str] = []
+    suffix: str | None = None
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +67,8 @@ class ChangedName:
     lists: tuple[str, ...]
     suffix: str | None
     """The name that a list or a person wrote, when it is not the very name."""
-    layer: str | None
+    layer: str
+    """Who set it: « Aisne », « École Jean Macé »; "" when nobody in particular did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +84,7 @@ class PreviewResult:
     silent: tuple[str, ...]
     """Those of `awaited` that have not answered."""
     changes: tuple[ChangedName, ...]
-    """The most asked for first, at most MOST_CHANGES."""
+    """The most asked for first, at most MOST_CHANGES in each direction."""
     judged: int
     """Names judged, added up over the filters."""
     withheld: int
@@ -73,3 +100,67 @@ class PreviewResult:
     def newly(self, *, blocked: bool) -> list[ChangedName]:
         """The names that the change blocks, or those that it opens."""
         return [change for change in self.changes if change.blocked is blocked]
+
+
+def put_together(session: Session, preview: FilterPreview, now: datetime) -> PreviewResult:
+    """All that filters answered by now; the question is closed when there is nothing left to wait for."""
+    state = asking.settle(session, preview, now)
+    query = select(PreviewAnswer, FilterNode.name).join(FilterNode, FilterNode.id == PreviewAnswer.filter_id)
+    rows = session.execute(query.where(PreviewAnswer.preview_id == preview.id).order_by(FilterNode.name)).tuples().all()
+    answered = tuple(
+        FilterSaid(name, row.outcome, row.judged, row.withheld, row.truncated, row.answered_at) for row, name in rows
+    )
+    awaited = {node.name for node in asking.list_awaited(session, preview)} | {name for _, name in rows}
+    told = [(name, msgspec.convert(change, Change)) for row, name in rows for change in row.changes]
+    merged = merge(told, profile_names(session, {slug for _, change in told for slug in change.profiles}))
+    kept = keep_most_asked(merged)
+    return PreviewResult(
+        preview=preview,
+        state=state,
+        awaited=tuple(sorted(awaited)),
+        answered=answered,
+        silent=tuple(sorted(awaited - {name for _, name in rows})),
+        changes=tuple(kept),
+        judged=sum(each.judged for each in answered),
+        withheld=sum(each.withheld for each in answered),
+        truncated=len(kept) < len(merged) or any(each.truncated for each in answered),
+    )
+
+
+def merge(told: Iterable[tuple[str, Change]], titles: Mapping[str, str]) -> list[ChangedName]:
+    """Each name once, whatever filters tell it, the most asked for first. ``told``: filter and what it tells; why a
+    name changes is what the filter says where it is asked for most.
+    """
+    known: dict[tuple[str, bool], list[tuple[str, Change]]] = {}
+    for filter_name, change in told:
+        known.setdefault((change.name, change.blocked), []).append((filter_name, change))
+    merged = [merge_one(each, titles) for each in known.values()]
+    return sorted(merged, key=lambda change: (-change.queries, change.name))
+
+
+def merge_one(told: Sequence[tuple[str, Change]], titles: Mapping[str, str]) -> ChangedName:
+    """One name out of what several filters tell of it."""
+    most = max((change for _, change in told), key=lambda change: change.queries)
+    return ChangedName(
+        name=most.name,
+        blocked=most.blocked,
+        queries=sum(change.queries for _, change in told),
+        devices=sum(change.clients for _, change in told),
+        filters=tuple(sorted(filter_name for filter_name, _ in told)),
+        profiles=tuple(sorted({titles.get(slug, slug) for _, change in told for slug in change.profiles})),
+        rule=most.rule,
+        category=most.category,
+        lists=tuple(most.lists),
+        suffix=most.suffix,
+        layer=most.layer,
+    )
+
+
+def keep_most_asked(changes: Sequence[ChangedName]) -> list[ChangedName]:
+    """The first MOST_CHANGES of each direction."""
+    kept = {
+        id(change)
+        for blocked in (True, False)
+        for change in [each for each in changes if each.blocked is blocked][:MOST_CHANGES]
+    }
+    return [change for change in changes if id(change) in kept]

@@ -79,10 +79,15 @@ def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path)
         return report | {REPORTED: check_folder(session, NamesFile.open(out), is_accepted=order.accepts_folder)}
 
 
-def compile_order(order: Order, config: FleetConfig, workspace: Path, out: Path) -> CompileReport:
-    """Write the names file of an order; raise what the readers and the compiler refuse, or NothingToPublish."""
+def compile_order(
+    order: Order, config: FleetConfig, workspace: Path, out: Path, *, accepting: UUID | None = None
+) -> CompileReport:
+    """Write the names file of an order; raise what the readers and the compiler refuse, or NothingToPublish.
+
+    ``accepting``: a held content that is taken as if somebody had accepted it.
+    """
     key = signing_key()
-    with open_lists(config, workspace) as lists:
+    with open_lists(config, workspace, accepting=accepting) as lists:
         report = compile_names(lists, out, serial=order.serial, compiled_at=utc_now(), sign=key.sign)
     if not any(is_from_source(outcome.info) for outcome in report.lists):
         raise NothingToPublish("Les listes ne contiennent aucun nom : rien n’est publié.")
