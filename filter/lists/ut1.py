@@ -1,6 +1,7 @@
 """The UT1 lists of Université Toulouse Capitole in their own layout: one folder a category, its names in one file."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from functools import partial
@@ -8,12 +9,16 @@ from pathlib import Path
 
 from filter.lists.domains import read_plain
 from filter.lists.entries import AddressEntry
-from filter.lists.lines import ListRefused, find_file, read_lines
+from filter.lists.lines import ListRefused, find_file, is_there, read_lines
 from filter.lists.source import ListReport, ListSource
 from filter.lists.titles import TITLES
 
 SOURCE = "https://dsi.ut-capitole.fr/blacklists/"
 LICENCE = "CC BY-SA 4.0"
+CATEGORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+"""A folder with another name is no category: no profile could name it."""
+FILES = frozenset({"domains", "urls", "expressions", "very_restrictive_expression", "usage"})
+"""Of a category: those that are read."""
 NOT_ENFORCEABLE = {"urls": ("urls",), "expressions": ("expressions", "very_restrictive_expression")}
 """What is counted -> files it is counted in: pages and regular expressions on addresses, which DNS never sees."""
 
@@ -28,8 +33,11 @@ def read_ut1(
     """
     if not directory.is_dir():
         raise ListRefused(f"{directory} n’est pas un dossier")
-    aliases = read_aliases(directory)
-    present = sorted(path.name for path in directory.iterdir() if path.is_dir() and is_category(path))
+    try:
+        aliases = read_aliases(directory)
+        present = sorted(path.name for path in directory.iterdir() if path.is_dir() and is_category(path))
+    except OSError as error:  # a link that leads to no possible place, say
+        raise ListRefused(f"{directory} : dossier illisible ({error.strerror})") from error
     if not present:
         raise ListRefused(
             f"{directory} ne contient aucune catégorie UT1 (un dossier par catégorie, un fichier domains)"
@@ -61,22 +69,35 @@ def make_source(
 def is_category(path: Path) -> bool:
     """A folder with one of UT1's files, that is no link to another one (links are aliases)."""
     names = ("domains", "urls", "expressions", "usage")
-    return not path.is_symlink() and any(find_file(path, name) for name in names)
+    if path.is_symlink() or CATEGORY.fullmatch(path.name) is None:
+        return False
+    return any(find_file(path, name) for name in names)
 
 
 def read_aliases(directory: Path) -> dict[str, str]:
     """Other name -> name, of folders and of single files: links of the tree, or what a copy without links noted."""
     aliases: dict[str, str] = {}
     noted = directory / "aliases.json"
-    if noted.is_file():
+    if is_there(noted):
         try:
-            aliases.update(json.loads(noted.read_text("utf-8")))
-        except (ValueError, TypeError) as error:
+            aliases.update(check_aliases(json.loads(noted.read_text("utf-8"))))
+        except (ValueError, TypeError, RecursionError) as error:
             raise ListRefused(f"{noted} : JSON illisible ({error})") from error
     for path in directory.iterdir():
         if path.is_symlink() and path.is_dir():
             aliases[path.name] = path.resolve().name
     return aliases
+
+
+def check_aliases(noted: object) -> dict[str, str]:
+    """What a copy noted: categories, or their files. Raise TypeError or ValueError for anything else."""
+    if not isinstance(noted, dict):
+        raise TypeError("des noms et leurs équivalents sont attendus")
+    for name in noted.values():
+        category, _, file = name.partition("/") if isinstance(name, str) else ("", "", "")
+        if CATEGORY.fullmatch(category) is None or file not in {"", *FILES}:
+            raise ValueError(f"ce n’est pas une catégorie : {name!r:.80}")
+    return noted
 
 
 def pick(categories: Iterable[str], present: list[str], aliases: dict[str, str]) -> list[str]:
@@ -90,7 +111,7 @@ def pick(categories: Iterable[str], present: list[str], aliases: dict[str, str])
 def read_titles(directory: Path) -> dict[str, str]:
     """Category -> the French title that the lists give it, in ``global_usage``."""
     path = directory / "global_usage"
-    if not path.is_file():
+    if not is_there(path):
         return {}
     titles: dict[str, str] = {}
     slug = ""
@@ -106,7 +127,7 @@ def read_titles(directory: Path) -> dict[str, str]:
 def read_usage(category: Path) -> tuple[str, ...]:
     """``black``, ``white`` or both: how the list's authors mean it to be used."""
     path = category / "usage"
-    words = path.read_text("utf-8", errors="replace").split() if path.is_file() else []
+    words = path.read_text("utf-8", errors="replace").split() if is_there(path) else []
     return tuple(word for word in ("black", "white") if word in words)
 
 
