@@ -11,6 +11,7 @@ import msgspec
 
 from dashboards.portal.forms import Reader, host_of
 from fleet.errors import Invalid
+from fleet.filtering.policy.cleaning import clean_names
 from fleet.filtering.policy.layers import (
     BlockModeLine,
     BypassLine,
@@ -96,6 +97,24 @@ def read_draft(reader: Reader) -> Draft:
         denied=reader.text("denied_names", maximum=MAX_NAMES),
         allowed=reader.text("allowed_names", maximum=MAX_NAMES),
     )
+
+
+def note_names(reader: Reader, draft: Draft) -> None:
+    """Problems of own names, beside their field: what is no name, and what stands in both."""
+    denied = clean(reader, "denied_names", draft.denied)
+    allowed = clean(reader, "allowed_names", draft.allowed)
+    if both := sorted(denied & allowed):
+        listed = ", ".join(both[:10])
+        reader.problems["allowed_names"] = f"Aussi dans « Toujours bloquer » : {listed}. Gardez un seul des deux."
+
+
+def clean(reader: Reader, field_name: str, text: str) -> set[str]:
+    """The names of a field as filters compare them; a problem noted: none."""
+    try:
+        return set(clean_names(str(line["name"]) for line in read_names(text, "")))
+    except Invalid as error:
+        reader.problems[field_name] = error.detail
+        return set()
 
 
 def layer_of(draft: Draft, before: LayerSettings) -> LayerSettings:

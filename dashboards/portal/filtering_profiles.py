@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.portal.filtering_layer import Draft, draft_of, layer_of, read_draft
+from dashboards.portal import refusals
+from dashboards.portal.filtering_layer import Draft, draft_of, layer_of, note_names, read_draft
 from dashboards.portal.filtering_lines import Sections, sections_of
 from dashboards.portal.forms import FormRefused, Reader
 from dashboards.portal.listing import Blank, Search
@@ -18,8 +19,9 @@ from dashboards.portal.uncovered import coverage, listed_categories
 from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
-from fleet.errors import FleetError
+from fleet.errors import Conflict, FleetError
 from fleet.filtering import service as filtering
+from fleet.filtering.exceptions import rooms
 from fleet.filtering.models import Publication
 from fleet.filtering.policy import editing, place_names, policies, schedules, standing
 from fleet.filtering.policy.layers import SILENT, LayerSettings, merge_lines
@@ -152,6 +154,7 @@ def change_profile(
     try:
         draft = read_draft(reader)
         name = reader.text("name", maximum=80, missing="Donnez un nom au profil.") if where.is_operators else ""
+        note_names(reader, draft)
         reader.check()
         policies.lock(session)  # what the form does not show stays as it is now
         layer = editing.find_layer(session, where.found, where.profile)
@@ -166,6 +169,18 @@ def change_profile(
             request, session, viewer, now, where, draft=draft, typed_name=reader.raw("name"), refused=refused
         )
     return RedirectResponse(with_query(where.path.partition("?")[0], where.query, done="profile-saved"), 303)
+
+
+@router.post("/{profile_id}/remove")
+def remove_profile(request: Request, session: DbSession, viewer: Person, now: Now, profile_id: UUID) -> Response:
+    """Remove it once nobody has it; else its page says who does."""
+    try:
+        filtering.remove_profile(session, viewer, profile_id, now)
+    except Conflict as refused:
+        session.rollback()
+        where = find_where(session, viewer, profile_id, None, None, None)
+        return profile_page(request, session, viewer, now, where, refused=refused)
+    return RedirectResponse("/filtering/profiles?done=profile-removed", 303)
 
 
 def profile_page(
@@ -190,12 +205,12 @@ def profile_page(
         coverage=coverage([where.profile], latest),
         compiled=listed_categories(latest) if latest else frozenset(),
         elsewhere=other_layers(session, viewer, where),
+        rooms=rooms.list_rooms(session, viewer, school.id) if school else (),
         uses=standing.uses(session, where.found) if where.found.place.school_id else (),
         places=find_places(session, viewer, search) if search else None,
         q=search,
         may_edit=viewer.may(Action.EDIT_FILTER, owner, where.found.place.school_id),
-        refused=refused.detail if refused else None,
-        problems=refused.problems if isinstance(refused, FormRefused) else {},
+        **refusals.explained(refused, {}),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from fleet.filtering.lists.catalogue import SKIPPED_TITLES
-from fleet.filtering.lists.holds import sentence
+from fleet.filtering.lists.holds import reasons
 from fleet.filtering.lists.listing import LOCAL
 from fleet.filtering.models import FilterSource, Publication, SourceContent
 
@@ -59,7 +59,7 @@ class Compared:
 
 def reasons_of(content: SourceContent) -> list[str]:
     """Why it was held, in French."""
-    return [sentence(doubt) for doubt in content.doubts]
+    return reasons(content.doubts)
 
 
 def lists_of(latest: Publication | None, source: FilterSource) -> list[CompiledList]:

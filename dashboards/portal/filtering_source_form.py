@@ -6,8 +6,9 @@ from collections.abc import Callable
 from fastapi import Request
 from fastapi.responses import Response
 
+from dashboards.portal import refusals
 from dashboards.portal.categories import all_choices
-from dashboards.portal.forms import FormRefused, Reader
+from dashboards.portal.forms import Reader
 from dashboards.portal.rendering import render
 from fleet.errors import FleetError
 from fleet.filtering.lists.catalogue import FORMAT_TITLES
@@ -22,6 +23,18 @@ NUMBERS = {
     "growth_percent": (100, 1_000_000),
     "popular_limit": (0, 1_000_000),
 }
+FIELDS = {
+    "filtering.bad_slug": "slug",
+    "filtering.source_taken": "slug",
+    "filtering.bad_source_title": "title",
+    "filtering.url_missing": "url",
+    "filtering.bad_url": "url",
+    "filtering.bad_category": "category",
+    "filtering.category_missing": "category",
+    "filtering.bad_hours": "quiet_from",
+    "filtering.bad_interval": "every_hours",
+}
+"""Which field a refusal is about."""
 Typed = Callable[[str], str]
 
 
@@ -102,14 +115,15 @@ def show_form(
     request: Request, source: FilterSource | None, typed: Typed | Reader, refused: FleetError | None = None
 ) -> Response:
     """The page, with what was typed when it comes back refused. ``source`` None: a new one."""
+    read = typed.raw if isinstance(typed, Reader) else typed
     return render(
         request,
         "filtering_source_form.html",
         refused.status if refused else 200,
         source=source,
-        read=typed.raw if isinstance(typed, Reader) else typed,
+        read=read,
         formats=list(FORMAT_TITLES.items()),
         categories=all_choices(),
-        refused=refused.detail if refused else None,
-        problems=refused.problems if isinstance(refused, FormRefused) else {},
+        offers_ut1=source is None and read("format") != UT1_CHOICE,
+        **refusals.explained(refused, FIELDS),
     )

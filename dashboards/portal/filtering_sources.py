@@ -1,5 +1,6 @@
 """Lists: where they come from, how the last fetch went, what they hold, and what waits for a person."""
 
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -20,7 +21,7 @@ from fleet.filtering.lists import contents, sources
 from fleet.filtering.lists.catalogue import FORMAT_TITLES
 from fleet.filtering.lists.listing import ensure_local_source
 from fleet.filtering.lists.terms import UT1_TERMS, Terms, terms_of
-from fleet.filtering.models import ContentState
+from fleet.filtering.models import ContentState, FilterSource
 from fleet.scope import Action
 
 router = APIRouter(prefix="/sources")
@@ -74,7 +75,9 @@ def add_source(request: Request, session: DbSession, viewer: Person, now: Now, f
 
 
 @router.get("/{source_id}")
-def show_source(request: Request, session: DbSession, viewer: Staff, page: AskedPage, source_id: UUID) -> Response:
+def show_source(
+    request: Request, session: DbSession, viewer: Staff, now: Now, page: AskedPage, source_id: UUID
+) -> Response:
     """One source: what it sent, what was made of it, and what waits."""
     source = sources.get_source(session, source_id)
     history = within(lambda wanted: sources.list_contents(session, source.id, wanted), page)
@@ -86,6 +89,7 @@ def show_source(request: Request, session: DbSession, viewer: Staff, page: Asked
         request,
         "filtering_source.html",
         source=source,
+        is_fetching=is_fetching(source, now),
         chip=source_word(source),
         history=history,
         content_words=CONTENT,
@@ -102,6 +106,11 @@ def show_source(request: Request, session: DbSession, viewer: Staff, page: Asked
         formats=FORMAT_TITLES,
         may_publish=viewer.may(Action.PUBLISH_FILTER),
     )
+
+
+def is_fetching(source: FilterSource, now: datetime) -> bool:
+    """Whether the worker is at it, or about to be."""
+    return source.url is not None and source.is_enabled and source.due_at is not None and source.due_at <= now
 
 
 @router.get("/{source_id}/edit")

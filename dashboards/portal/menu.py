@@ -47,6 +47,8 @@ OPERATORS_TABS = (
     Entry("Vue d’ensemble", "/filtering", "activity"),
     Entry("Profils", "/filtering/profiles", "filter"),
     Entry("Listes", "/filtering/sources", "list"),
+    Entry("Publications", "/filtering/publications", "send"),
+    Entry("Pourquoi ?", "/filtering/why", "question-circle"),
 )
 EVERYBODYS_TABS = (
     Entry("Dérogations", "/filtering/overrides", "key"),

@@ -185,6 +185,19 @@ def set_label(request: Request, session: DbSession, viewer: Person, now: Now, fo
     return change(request, session, viewer, now, Reader(form), do)
 
 
+@router.post("/{room_id}/rename")
+def rename_room(
+    request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, room_id: UUID
+) -> Response:
+    """Call it otherwise; everything else stays."""
+
+    def do(session: DbSession, viewer: Viewer, _school: School, reader: Reader, now: datetime) -> str:
+        rooms.rename_room(session, viewer, room_id, reader.text("new_name", maximum=80), now)
+        return "room-renamed"
+
+    return change(request, session, viewer, now, Reader(form), do)
+
+
 @router.post("/{room_id}/remove")
 def remove_room(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, room_id: UUID

@@ -35,6 +35,7 @@ from fleet.filtering.policy.policies import publish as publish_policy
 from fleet.filtering.policy.profiles import ensure_default_profile as ensure_default_profile
 from fleet.filtering.policy.profiles import get_profile as get_profile
 from fleet.filtering.policy.profiles import list_profiles as list_profiles
+from fleet.filtering.policy.removing import remove_profile as remove_profile
 from fleet.filtering.publishing import publications
 from fleet.filtering.publishing.publications import find_latest as find_latest
 from fleet.filtering.publishing.publications import get_publication as get_publication

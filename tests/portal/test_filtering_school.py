@@ -60,7 +60,7 @@ def refused(api: TestClient, path: str, status: int, **fields: object) -> str:
     form = {name: str(value) for name, value in fields.items()}
     answer = api.post(path, data={**form, "csrf": api.headers["X-CSRF-Token"]}, follow_redirects=False)
     assert answer.status_code == status, answer.text
-    return answer.text
+    return answer.text.replace("\u00a0", " ")
 
 
 @needs("chromium")

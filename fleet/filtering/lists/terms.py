@@ -93,7 +93,9 @@ def check_terms(terms: Terms) -> Terms:
         raise Invalid("filtering.category_missing", "Dites de quelle catégorie sont les noms de cette liste.")
     named = [terms.category, *terms.categories.values()]
     if wrong := [category for category in named if category and not CATEGORY.fullmatch(category)]:
-        raise Invalid("filtering.bad_category", f"Catégories invalides : {', '.join(w[:60] for w in wrong[:10])}.")
+        told = ", ".join(w[:60] for w in wrong[:10])
+        text = f"Catégories invalides : {told}. Minuscules sans accent, chiffres, - et _ seulement, sans espace."
+        raise Invalid("filtering.bad_category", text)
     check_numbers(terms)
     url = check_address(terms.url, is_internal=terms.is_internal)
     checksum_url = check_address(terms.checksum_url, is_internal=terms.is_internal)

@@ -179,6 +179,12 @@ class RoomIn(BaseModel):
     name: Title
 
 
+class RoomNameIn(BaseModel):
+    model_config = STRICT
+
+    name: Title
+
+
 class RoomOut(FromRow):
     id: UUID
     school_id: UUID
