@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import signal
 import sys
-from typing import Any
 
 from filter import log
 from filter.cli import path_option
@@ -52,6 +51,6 @@ async def serve(config: FilterConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reloading: set[asyncio.Task[Any]] = set()
+    reloading: set[asyncio.Task[object]] = set()
     loop.add_signal_handler(signal.SIGHUP, lambda: reloading.add(asyncio.create_task(service.reload_files())))
     await service.run(stop)

@@ -115,7 +115,7 @@ def test_counts_come_back_from_the_database_as_they_were() -> None:
     ],
 )
 def test_a_doubt_is_a_sentence(doubt: Doubt, told: str) -> None:
-    assert told in sentence(doubt.to_json())
+    assert told in sentence(Doubt.from_json(doubt.to_json()))
 
 
 def test_a_category_is_blocked_as_soon_as_somebody_blocks_it() -> None:
@@ -288,7 +288,7 @@ def test_one_line_closes_or_opens_nothing_unseen(
     [doubt] = followed.held().doubts
     assert doubt["kind"] == kind
     assert named in doubt["names"]
-    assert sentence(doubt).endswith(("….", f"{named}."))
+    assert sentence(Doubt.from_json(doubt)).endswith(("….", f"{named}."))
 
 
 @pytest.mark.parametrize(

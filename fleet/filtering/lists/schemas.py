@@ -1,14 +1,14 @@
 """HTTP shapes of sources and of what they sent."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.bodies import STRICT
-from fleet.filtering.lists.holds import sentence
+from fleet.filtering.lists.holds import reasons
 from fleet.filtering.lists.terms import Changes
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, SourceContent
 
@@ -67,7 +67,7 @@ class SourceOut(BaseModel):
     url: str | None
     format: str
     category: str
-    categories: dict[str, Any]
+    categories: dict[str, object]
     licence: str
     is_internal: bool
     checksum_url: str | None
@@ -99,8 +99,8 @@ class ContentOut(BaseModel):
     digest: str | None
     format: str
     names: int
-    report: dict[str, Any]
-    doubts: list[dict[str, Any]]
+    report: dict[str, object]
+    doubts: list[dict[str, object]]
     decided_at: datetime | None
     decided_by: str | None
 
@@ -118,5 +118,5 @@ class HeldOut(BaseModel):
         return cls(
             source=SourceOut.model_validate(source),
             content=ContentOut.model_validate(content),
-            reasons=[sentence(doubt) for doubt in content.doubts],
+            reasons=reasons(content.doubts),
         )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -112,7 +111,7 @@ NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(Publication.__tablename__
 
 
 def publish(
-    session: Session, order: Order, names: Path, digest: str, report: dict[str, Any], now: datetime
+    session: Session, order: Order, names: Path, digest: str, report: dict[str, object], now: datetime
 ) -> Publication | None:
     """Store a names file and make it current, all at once; None when somebody else has taken the order meanwhile.
 
@@ -135,7 +134,7 @@ def publish(
     return publication
 
 
-def leave_unchanged(session: Session, order: Order, digest: str, report: dict[str, Any]) -> None:
+def leave_unchanged(session: Session, order: Order, digest: str, report: dict[str, object]) -> None:
     """Note that the lists hold what is published already: the publication before stays in force."""
     publication = _ours(session, order)
     if publication is not None:
