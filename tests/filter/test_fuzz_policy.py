@@ -98,7 +98,7 @@ def ask_everything(policy: Policy) -> None:
                 query = Query(name)
                 review_answer(query, decide(query, profile, now), profile, ANSWER, now)
             explain(policy, Query(NAMES[0], 65), client, now, "label", ANSWER)
-            find_block(policy, "bloque.example", client, now)
+            find_block(policy, "bloque.example", client, now, lambda _name, _qtype: ANSWER)
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
