@@ -102,7 +102,7 @@ class FilterService:
 
     async def start_web(self, stack: AsyncExitStack) -> None:
         """The block page and the metrics, each on its own address, when they are wanted."""
-        block_page = BlockPage(lambda: self.handler.policy, utc_now, self.desk)
+        block_page = BlockPage(lambda: self.handler.policy, utc_now, self.desk, self.handler.lookup.recall)
         pages: tuple[tuple[Endpoint | None, Respond], ...] = (
             (self.config.block_page, block_page),
             (self.config.metrics, self.watch),
