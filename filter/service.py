@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from filter import namecounts
 from filter.bundle import BundleRefused
@@ -26,6 +27,7 @@ from filter.signing import trust
 from filter.updates.controller import make_client
 from filter.updates.conversation import Conversation
 from filter.updates.pair import Pair, open_pair
+from filter.updates.previews import Previewer
 from filter.updates.reporter import Reporter
 from filter.updates.updater import Refusal, Updater
 
@@ -144,7 +146,16 @@ class FilterService:
         courier = Courier(client, Box(controller.data_dir / "requests"))
         courier.start()
         self.desk = Desk(courier.box, utc_now, courier.news.set)
-        return Conversation(updater, reporter, courier, self.metrics, lambda: self.pair, controller.interval)
+        previewer = Previewer(
+            client, updater.previews, controller, self.counts_path(), lambda: self.pair is not None, utc_now
+        )
+        previewer.start()
+        return Conversation(updater, reporter, courier, previewer, self.metrics, lambda: self.pair, controller.interval)
+
+    def counts_path(self) -> Path | None:
+        """Where names are counted; None when they are not."""
+        folder = self.config.data_dir
+        return folder / namecounts.FILE if folder is not None and self.config.name_counts_days else None
 
     def health(self) -> dict[str, object]:
         """How this filter is, for the controller, `preau-filter status` and load balancers."""

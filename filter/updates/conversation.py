@@ -1,4 +1,6 @@
-"""The talks with the controller that go on side by side: policy, names, reports, requests. Answers wait for none."""
+"""The talks with the controller that go on side by side: policy, names, reports, requests, previews. Answers wait for
+none.
+"""
 
 import asyncio
 import logging
@@ -12,6 +14,7 @@ from filter.metrics import Metrics
 from filter.serving.requests import Courier
 from filter.updates.controller import TalkFailed
 from filter.updates.pair import Pair
+from filter.updates.previews import Previewer
 from filter.updates.reporter import Reporter
 from filter.updates.updater import Updater
 
@@ -42,11 +45,12 @@ async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
 
 @dataclass(slots=True)
 class Conversation:
-    """Four talks, each at its own pace; none of them ends, whatever the others meet."""
+    """Five talks, each at its own pace; none of them ends, whatever the others meet."""
 
     updater: Updater
     reporter: Reporter
     courier: Courier
+    previewer: Previewer
     metrics: Metrics
     pair: Callable[[], Pair | None]
     interval: float
@@ -54,7 +58,7 @@ class Conversation:
 
     async def go_on(self) -> None:
         """Talk for ever."""
-        talks = (self.follow_policy, self.follow_names, self.report, self.hand_requests_over)
+        talks = (self.follow_policy, self.follow_names, self.report, self.hand_requests_over, self.answer_previews)
         tasks = [asyncio.create_task(self.keep_on(talk)) for talk in talks]
         try:
             await asyncio.gather(*tasks)
@@ -78,7 +82,7 @@ class Conversation:
         try:
             outcome = await send()
         except TalkFailed as error:
-            log.warning(f"{what} failed", extra={"outcome": error.outcome, "error": str(error)})  # noqa: G004  # four fixed words
+            log.warning(f"{what} failed", extra={"outcome": error.outcome, "error": str(error)})  # noqa: G004  # five fixed words
             self.metrics.talks.labels(what, error.outcome).inc()
             return None
         self.metrics.talks.labels(what, outcome).inc()
@@ -92,15 +96,19 @@ class Conversation:
         """Ask again as soon as an answer came: the controller holds it until something changes."""
         failures, hold = 0, 0  # the first answer is wanted at once, whatever it is
         while True:
-            asked_at, names = time.monotonic(), self.updater.announced
+            asked_at, heard = time.monotonic(), self.heard()
             outcome = await self.attempt("policy", lambda wait=hold: self.updater.poll_policy(wait))  # type: ignore[misc]  # mypy guesses no default
             failures = failures + 1 if outcome is None else 0
-            was_held = time.monotonic() - asked_at >= hold / 2 or names != self.updater.announced
+            was_held = time.monotonic() - asked_at >= hold / 2 or heard != self.heard()
             if failures:
                 await asyncio.sleep(back_off(failures, self.first_pause))
             elif outcome != "installed" and not was_held:
                 await asyncio.sleep(back_off(1, min(self.interval, UNHELD_PAUSE)))
             hold = 0 if failures else HOLD_SECONDS
+
+    def heard(self) -> tuple[str | None, str | None]:
+        """What the controller spoke of last, besides the policy."""
+        return self.updater.announced, self.updater.previews.announced
 
     async def follow_names(self) -> None:
         """Fetch names when others are announced; not all filters in the same second, unless there are none yet."""
@@ -139,4 +147,14 @@ class Conversation:
             if failures:
                 await asyncio.sleep(back_off(failures, self.first_pause))
             outcome = await self.attempt("request", self.courier.send_all)
+            failures = 0 if outcome else failures + 1
+
+    async def answer_previews(self) -> None:
+        """Say what a change would do here, each time the controller asks."""
+        failures = 0
+        while True:
+            await self.previewer.news.arrived.wait()
+            if failures:
+                await asyncio.sleep(back_off(failures, self.first_pause))
+            outcome = await self.attempt("preview", self.previewer.answer_next)
             failures = 0 if outcome else failures + 1

@@ -14,8 +14,9 @@ from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
 from filter.layout.delta import DeltaRefused
 from filter.updates.controller import TalkFailed, check_status, make_timeout, unreachable
 from filter.updates.downloads import ETAG, Download, read_etag, serial_of, settle
-from filter.updates.pair import File, Pair, check_serial, make_pair, open_newer
+from filter.updates.pair import File, Pair, check_serial, make_pair, open_kept, open_newer
 from filter.updates.patching import apply_aside
+from filter.updates.previews import PreviewNews
 from filter.updates.unpacking import read_body
 
 log = logging.getLogger("filter")
@@ -65,6 +66,7 @@ class Updater:
         self.names: NamesFile | None = None
         self.settings: PolicyFile | None = None
         self.pair: Pair | None = None  # both as they serve
+        self.previews = PreviewNews()
         self.refusals: dict[str, Refusal] = {}
         self.announced: str | None = None  # ETag of the names that the controller has
         self.news = asyncio.Event()  # set when other names are announced than those in use
@@ -93,7 +95,7 @@ class Updater:
     async def reopen(self, name: str, kind: type[File]) -> File | None:
         """A file of the last run, verified anew; None when it is not there or not good."""
         try:
-            return await asyncio.to_thread(kind.open, self.data_dir / name, self.verify)
+            return await asyncio.to_thread(open_kept, kind, self.data_dir / name, self.verify)
         except FileNotFoundError:
             log.warning("queries fail until the controller sends what is missing", extra={"missing": name})
         except (BundleRefused, OSError) as error:
@@ -124,10 +126,11 @@ class Updater:
                 "GET",
                 POLICY_PATH,
                 params={"wait": wait},
-                headers=self.known() | {"Accept-Encoding": "gzip"},
+                headers=self.known() | self.previews.known() | {"Accept-Encoding": "gzip"},
                 timeout=make_timeout(wait),
             ) as response:
                 self.hear_of_names(response)
+                self.previews.hear(response)
                 check_status(response, 200, 304, 404)
                 if response.status_code == httpx2.codes.NOT_FOUND:
                     return "none_published"

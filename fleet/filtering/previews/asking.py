@@ -49,7 +49,7 @@ def get_open(session: Session, preview_id: UUID, now: datetime) -> FilterPreview
 
 
 def read_policy(session: Session, preview_id: UUID, now: datetime) -> tuple[bytes, str]:
-    """The candidate policy and its tag; raise NotFound when there is none."""
+    """The candidate policy, compressed (gzip), and its tag; raise NotFound when there is none."""
     query = select(FilterPreview).where(FilterPreview.id == preview_id, is_asking(now))
     preview = session.scalar(query.options(undefer(FilterPreview.policy)))
     if preview is None or preview.policy is None or preview.policy_tag is None:

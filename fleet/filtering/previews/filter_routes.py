@@ -51,9 +51,10 @@ def get_question(preview_id: UUID, _node: CallingFilter, session: DbSession, now
 
 @router.get("/{preview_id}/policy", response_class=Response)
 def get_policy(preview_id: UUID, _node: CallingFilter, session: DbSession, now: Now) -> Response:
-    """The candidate policy: signed, and with serial 0, so that it is never installed."""
+    """The candidate policy, always as gzip: signed, and with serial 0, so that it is never installed."""
     content, tag = asking.read_policy(session, preview_id, now)
-    return Response(content, headers={"ETag": f'"{tag}"', "Cache-Control": "no-store"}, media_type=BYTES)
+    headers = {"ETag": f'W/"{tag}"', "Content-Encoding": "gzip", "Cache-Control": "no-store"}
+    return Response(content, headers=headers, media_type=BYTES)
 
 
 @router.get("/{preview_id}/names", response_class=Response)

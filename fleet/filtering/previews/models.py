@@ -106,7 +106,7 @@ class FilterPreview(HasId, Base):
     base_policy: Mapped[str | None]
     names_tag: Mapped[str | None]  # of the candidates; None: that file stays as it is
     policy_tag: Mapped[str | None]
-    policy: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    policy: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # as gzip, which is how it travels
     delta_size: Mapped[int | None] = mapped_column(BigInteger)
 
     @property

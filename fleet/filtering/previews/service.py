@@ -2,6 +2,7 @@
 change. For whoever may publish: names that schools ask for are shown to nobody else.
 """
 
+import gzip
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -73,7 +74,8 @@ def ask_for_layer(
         asking.close(session, preview, PreviewState.DONE, NOTHING)
         return preview
     written = policies.write_file(session, settings, preparing.CANDIDATE, now)
-    preview.policy, preview.policy_tag = written.content, f"{written.digest}.{preparing.CANDIDATE}"
+    preview.policy = gzip.compress(written.content, mtime=0)
+    preview.policy_tag = f"{written.digest}.{preparing.CANDIDATE}"
     preparing.begin_asking(session, preview, now)
     return preview
 
