@@ -48,6 +48,13 @@ def get_open(session: Session, preview_id: UUID, now: datetime) -> FilterPreview
     return preview
 
 
+def must_exist(preview: FilterPreview | None) -> FilterPreview:
+    """The preview that was looked for; raise NotFound."""
+    if preview is None:
+        raise NotFound("filtering.preview_not_found", "Cet essai n’existe pas, ou n’est plus gardé.")
+    return preview
+
+
 def read_policy(session: Session, preview_id: UUID, now: datetime) -> tuple[bytes, str]:
     """The candidate policy, compressed (gzip), and its tag; raise NotFound when there is none."""
     query = select(FilterPreview).where(FilterPreview.id == preview_id, is_asking(now))

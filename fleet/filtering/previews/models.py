@@ -114,6 +114,11 @@ class FilterPreview(HasId, Base):
         """The edit of a layer that is asked about, as the form may publish it later; None for other kinds."""
         return msgspec.convert(self.about["says"], LayerSettings) if "says" in self.about else None
 
+    @property
+    def published_by(self) -> str | None:
+        """Who made it count; None: nobody did yet."""
+        return self.about["published"]["by"] if "published" in self.about else None
+
     def state_at(self, now: datetime) -> PreviewState:
         """The state, in which a question whose time is over is done though nobody noted it yet."""
         is_over = self.state is PreviewState.ASKING and self.ends_at is not None and self.ends_at <= now

@@ -50,6 +50,12 @@ def get_result(preview_id: UUID, session: DbSession, viewer: PublishingViewer, n
     return service.result_of(session, viewer, preview_id, now)
 
 
+@router.post("/{preview_id}/publish", response_model=PreviewOut)
+def publish(preview_id: UUID, session: DbSession, viewer: PublishingViewer, now: Now) -> FilterPreview:
+    """Do what was asked about, unless it means something else by now."""
+    return service.publish(session, viewer, preview_id, now)
+
+
 @router.post("/{preview_id}/abandon", status_code=204)
 def abandon(preview_id: UUID, session: DbSession, viewer: PublishingViewer, now: Now) -> None:
     """Ask no further gateway."""

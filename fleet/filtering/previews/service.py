@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from filter.settings import PolicySettings
 from fleet.db import after_commit
-from fleet.errors import Conflict, NotFound
+from fleet.errors import Conflict
 from fleet.filtering import tasks
 from fleet.filtering.lists import contents
 from fleet.filtering.lists.listing import find_folder
@@ -22,7 +21,8 @@ from fleet.filtering.policy import editing, events, policies, profiles
 from fleet.filtering.policy.layers import LayerSettings
 from fleet.filtering.policy.models import FilterPolicy, FilterProfile
 from fleet.filtering.policy.places import Found
-from fleet.filtering.previews import asking, preparing, results
+from fleet.filtering.previews import applying, asking, preparing, results
+from fleet.filtering.previews.applying import publish as publish
 from fleet.filtering.previews.models import OPEN_STATES, FilterPreview, PreviewKind, PreviewState
 from fleet.filtering.previews.moments import moment_of
 from fleet.filtering.previews.results import PreviewResult
@@ -61,7 +61,7 @@ def ask_for_layer(
     preview = FilterPreview(
         kind=PreviewKind.LAYER,
         subject=subject,
-        about={"says": msgspec.to_builtins(says)},
+        about=applying.about_layer(session, profile, found, says),
         profile_id=profile.id if profile else None,
         collectivity_id=found.place.collectivity_id,
         school_id=found.place.school_id,
@@ -168,10 +168,7 @@ def _note(session: Session, viewer: Viewer, verb: str, preview: FilterPreview, n
 def get_preview(session: Session, viewer: Viewer, preview_id: UUID) -> FilterPreview:
     """The preview; raise NotAllowed, NotFound."""
     viewer.must(Action.PUBLISH_FILTER)
-    preview = session.get(FilterPreview, preview_id)
-    if preview is None:
-        raise NotFound("filtering.preview_not_found", "Cet essai n’existe pas, ou n’est plus gardé.")
-    return preview
+    return asking.must_exist(session.get(FilterPreview, preview_id))
 
 
 def list_previews(session: Session, viewer: Viewer, page: Page = Page()) -> Listing[FilterPreview]:  # noqa: B008
