@@ -45,8 +45,8 @@ SCHEDULE = {
     },
     "tell filters of devices and schools that moved": {
         "task": "fleet.filtering.tasks.sweep_policy",
-        "schedule": 300.0,
-        "options": {"expires": 300},
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "compile the lists at night": {
         "task": "fleet.filtering.tasks.publish_nightly",

@@ -519,3 +519,14 @@ def test_a_page_beyond_the_last_shows_the_last(
     assert page.count('<tr role="row">') == 3
     assert 'rel="prev"' in page
     assert "site-9.example" in api.get(f"{REQUESTS}?sort=-name").text
+
+
+def test_a_device_that_is_retired_on_its_page_leaves_the_policy_at_once(
+    api: TestClient, session: Session, staff: Viewer, school: School, room: FilterRoom
+) -> None:
+    device = make_device(session, school=school)
+    rooms.set_label(session, staff, device.id, profile_named(session, "ecrans"), room.id, NOON)
+    assert len(current_settings(session).labels) == 1
+    signed_in(api, make_user(session))
+    send(api, f"/devices/{device.id}/status", status="retired")
+    assert current_settings(session).labels == ()

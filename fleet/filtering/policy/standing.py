@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from filter.settings import OverrideSettings
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceStatus
 from fleet.filtering.policy import decisions
 from fleet.filtering.policy.layers import Line, Mark, Merged, Said
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterProfile
@@ -78,7 +78,7 @@ def uses(session: Session, found: Found) -> list[Use]:
     school_id = found.place.school_id
     networks = session.scalars(select(FilterNetwork).where(FilterNetwork.school_id == school_id)).all()
     query = select(FilterLabel).join(Device, Device.id == FilterLabel.device_id)
-    labels = session.scalars(query.where(Device.school_id == school_id)).all()
+    labels = session.scalars(query.where(Device.school_id == school_id, Device.status != DeviceStatus.RETIRED)).all()
     keys = {(n.profile_id, n.room_id) for n in networks} | {(label.profile_id, label.room_id) for label in labels}
     default = ensure_default_profile(session)
     keys |= set() if any(profile_id == default.id for profile_id, _ in keys) else {(default.id, None)}
