@@ -19,7 +19,6 @@ from filter.serving.blockpage import BlockPage
 from filter.serving.cache import Cache
 from filter.serving.handler import Handler
 from filter.serving.lookup import Lookup
-from filter.serving.requests import Box, Courier
 from filter.serving.server import DnsServer
 from filter.serving.upstream import Server, Upstreams
 from filter.serving.webserver import Request, Respond, Response, WebServer
@@ -29,6 +28,7 @@ from filter.updates.conversation import Conversation
 from filter.updates.pair import Pair, open_pair
 from filter.updates.previews import Previewer
 from filter.updates.reporter import Reporter
+from filter.updates.requests import Box, Courier
 from filter.updates.updater import Refusal, Updater
 
 log = logging.getLogger("filter")

@@ -20,9 +20,9 @@ from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import FleetError
 from fleet.filtering.exceptions import lessons, rooms
-from fleet.filtering.gateways.networks import doubt_about
 from fleet.filtering.policy import profiles
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterRoom
+from fleet.filtering.policy.networks import doubt_about
 from fleet.filtering.policy.places import find_place
 from fleet.paging import MAX_SIZE, Page
 from fleet.schools import service as schools

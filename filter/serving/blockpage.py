@@ -17,8 +17,8 @@ from filter.policy import Action, AnswerRecord, Decision, Policy, Profile, Query
 from filter.schedules import next_change
 from filter.serving import blockpage_html as html
 from filter.serving.asking import AskingRefused, Desk
-from filter.serving.requests import BoxFull
 from filter.serving.webserver import Request, Response
+from filter.updates.requests import BoxFull
 
 log = logging.getLogger("filter")
 

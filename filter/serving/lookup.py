@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from itertools import product
 
 from filter.deciding.decisions import AnswerRecord
+from filter.lists.rdata import pack_name
 from filter.serving import wire
 from filter.serving.cache import Cache, CacheKey, Found, KeptAnswer, keep
-from filter.serving.rdata import pack_name
 from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer, WireError
 

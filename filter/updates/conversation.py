@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from filter.metrics import Metrics
-from filter.serving.requests import Courier
 from filter.updates.controller import TalkFailed
 from filter.updates.pair import Pair
 from filter.updates.previews import Previewer
 from filter.updates.reporter import Reporter
+from filter.updates.requests import Courier
 from filter.updates.updater import Updater
 
 log = logging.getLogger("filter")

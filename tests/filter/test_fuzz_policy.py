@@ -19,7 +19,7 @@ import pytest
 from filter.bundle import BundleRefused, NamesFile, PolicyFile
 from filter.compiler import compile_names, compile_policy
 from filter.deciding.decisions import AnswerRecord, Query
-from filter.deciding.explaining import explain
+from filter.explaining import explain
 from filter.layout.writer import write_policy
 from filter.normalising import normalise
 from filter.policy import Policy, decide, review_answer

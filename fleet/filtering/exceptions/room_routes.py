@@ -10,8 +10,7 @@ from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.filtering.access import OperatorViewer
 from fleet.filtering.exceptions import rooms
-from fleet.filtering.gateways import networks
-from fleet.filtering.policy import profiles, schedules
+from fleet.filtering.policy import networks, profiles, schedules
 from fleet.filtering.policy.models import FilterNetwork, FilterRoom
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.policy.schedule_schemas import ScheduleIn, ScheduleOut

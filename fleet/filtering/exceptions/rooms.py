@@ -12,8 +12,7 @@ from filter.clients import NetworkInvalid, parse_network
 from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering.gateways import networks
-from fleet.filtering.policy import cleaning, events, policies
+from fleet.filtering.policy import cleaning, events, networks, policies
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterProfile, FilterRoom
 from fleet.filtering.policy.places import Found, find_place, get_room
 from fleet.schools.models import School

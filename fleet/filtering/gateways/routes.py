@@ -23,12 +23,12 @@ from fleet.filtering.gateways.ranges import Span, Unsatisfiable, is_known, wante
 from fleet.filtering.gateways.reports import Count
 from fleet.filtering.gateways.schemas import ReportIn, RequestIn
 from fleet.filtering.gateways.serials import Held
-from fleet.filtering.gateways.waiting import bell_of, listening
 from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.policy import policies
 from fleet.filtering.previews import asking
 from fleet.filtering.publishing import deltas, publications
 from fleet.filtering.publishing.publications import CHUNK
+from fleet.filtering.waiting import bell_of, listening
 from fleet.metrics import note_held
 
 router = APIRouter(prefix="/filter/v1", tags=["filters"], lifespan=listening)

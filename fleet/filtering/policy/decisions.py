@@ -23,7 +23,6 @@ from filter.settings import (
 )
 from fleet.collectivities.models import Collectivity
 from fleet.devices.models import Device, DeviceStatus
-from fleet.filtering.gateways.networks import NetworkRow, heeded
 from fleet.filtering.policy.layers import LayerSettings
 from fleet.filtering.policy.models import (
     FilterLabel,
@@ -34,6 +33,7 @@ from fleet.filtering.policy.models import (
     FilterSchedule,
     Lesson,
 )
+from fleet.filtering.policy.networks import NetworkRow, heeded
 from fleet.filtering.policy.places import OPERATOR, Found, Place
 from fleet.filtering.policy.resolving import Key, ProfileNode, RoomNode, SchoolNode, Spoken, Tree, distinct
 from fleet.schools.models import School

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, undefer
 from filter.compiler import compile_policy
 from filter.settings import PolicySettings, SettingsInvalid
 from fleet.errors import Invalid, NotFound
-from fleet.filtering.gateways import waiting
+from fleet.filtering import waiting
 from fleet.filtering.policy import events, profiles, snapshots
 from fleet.filtering.policy.models import FilterPolicy
 from fleet.filtering.policy.places import Place, get_room

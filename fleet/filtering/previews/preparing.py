@@ -22,7 +22,7 @@ from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering.gateways import waiting
+from fleet.filtering import waiting
 from fleet.filtering.previews import asking
 from fleet.filtering.previews.models import FilterPreview, PreviewChunk, PreviewKind, PreviewState
 from fleet.filtering.publishing import compiling, publications

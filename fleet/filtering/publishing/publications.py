@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering.gateways.waiting import announce
 from fleet.filtering.models import Publication, PublicationChunk, PublicationState
+from fleet.filtering.waiting import announce
 from fleet.paging import Listing, Page, paginate
 
 CHUNK = 1024 * 1024
