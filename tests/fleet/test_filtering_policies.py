@@ -50,11 +50,6 @@ LOCK = Mark(locked=True)
 
 
 @pytest.fixture
-def staff(session: Session) -> Viewer:
-    return viewer_of(session)
-
-
-@pytest.fixture
 def school(session: Session) -> School:
     return make_school(session, name="École Jean Macé")
 

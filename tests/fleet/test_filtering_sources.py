@@ -39,11 +39,6 @@ def server() -> Iterator[ListServer]:
         yield served
 
 
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return accounts.get_viewer(session, make_user(session).id)
-
-
 def tree(files: dict[str, str], root: str = "blacklists/") -> bytes:
     """A tarball of the UT1 lists."""
     out = io.BytesIO()

@@ -138,11 +138,6 @@ def server() -> Iterator[ListServer]:
         yield served
 
 
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return accounts.get_viewer(session, make_user(session).id)
-
-
 def plain(number: int, *others: str) -> bytes:
     return "".join(f"{name}\n" for name in (*(f"n{n}.example" for n in range(number)), *others)).encode()
 

@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.filtering import service as filtering
 from fleet.filtering.exceptions import lessons, rooms
@@ -18,25 +17,11 @@ from fleet.filtering.publishing import publications
 from fleet.schools.models import School
 from fleet.scope import Viewer
 from tests.conftest import Clock
-from tests.factories import make_school, make_user
+from tests.factories import make_school
 from tests.fleet.deciding import make_room
-from tests.portal.test_filtering import SOURCE, read, refuse
+from tests.portal.filtering_pages import SOURCE, read, refuse
 from tests.portal.test_forms import send
 from tests.portal.test_uncovered import publish_small_set
-from tests.sign_in import signed_in
-
-
-@pytest.fixture
-def staff(api: TestClient, session: Session) -> Viewer:
-    """A technician who is signed in."""
-    user = make_user(session)
-    signed_in(api, user)
-    return accounts.get_viewer(session, user.id)
-
-
-@pytest.fixture
-def profile(session: Session) -> FilterProfile:
-    return filtering.ensure_default_profile(session)
 
 
 @pytest.fixture
