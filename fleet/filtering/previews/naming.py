@@ -14,7 +14,7 @@ from fleet.schools.models import School
 
 def profile_names(session: Session, slugs: Collection[str]) -> Mapping[str, str]:
     """Slug -> « Élémentaire, École Jean Macé »; a part that is gone since stays as the slug has it."""
-    profiles = dict(session.execute(select(FilterProfile.slug, FilterProfile.name)).tuples().all())
+    profiles = dict(session.execute(select(FilterProfile.slug, FilterProfile.name)).all())
     nodes = {node for slug in slugs for node in slug.partition("@")[2].split("/", 1) if node}
     places = _names_of(session, nodes)
     return {
@@ -28,10 +28,10 @@ def profile_names(session: Session, slugs: Collection[str]) -> Mapping[str, str]
 
 def _names_of(session: Session, nodes: Collection[str]) -> dict[str, str]:
     """What stands behind the ``@`` of a slug (see resolving.Tree) -> what people call it."""
-    found = dict(session.execute(select(School.uai, School.name).where(School.uai.in_(nodes))).tuples().all())
+    found = dict(session.execute(select(School.uai, School.name).where(School.uai.in_(nodes))).all())
     for ids, names in ((Collectivity.id, Collectivity.name), (FilterRoom.id, FilterRoom.name)):
         short = _short(ids)
-        found |= dict(session.execute(select(short, names).where(short.in_(nodes))).tuples().all())
+        found |= dict(session.execute(select(short, names).where(short.in_(nodes))).all())
     return found
 
 

@@ -106,7 +106,7 @@ def put_together(session: Session, preview: FilterPreview, now: datetime) -> Pre
     """All that filters answered by now; the question is closed when there is nothing left to wait for."""
     state = asking.settle(session, preview, now)
     query = select(PreviewAnswer, FilterNode.name).join(FilterNode, FilterNode.id == PreviewAnswer.filter_id)
-    rows = session.execute(query.where(PreviewAnswer.preview_id == preview.id).order_by(FilterNode.name)).tuples().all()
+    rows = session.execute(query.where(PreviewAnswer.preview_id == preview.id).order_by(FilterNode.name)).all()
     answered = tuple(
         FilterSaid(name, row.outcome, row.judged, row.withheld, row.truncated, row.answered_at) for row, name in rows
     )
