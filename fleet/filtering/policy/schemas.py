@@ -125,6 +125,14 @@ class LayerOut(FromRow):
     updated_by: str
 
 
+class SaysOut(BaseModel):
+    """What a node says now; who said it last, and when: nobody while it is silent."""
+
+    content: dict[str, Any]
+    updated_at: datetime | None
+    updated_by: str
+
+
 class SaidOut(BaseModel):
     """One line that stands: what it says, which layer said it, and who wrote it."""
 
