@@ -10,8 +10,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.db import Base, HasId
-from fleet.filtering.policy.models import FilterNetwork as FilterNetwork
-from fleet.filtering.policy.models import FilterProfile as FilterProfile
 
 
 class PublicationState(StrEnum):

@@ -15,8 +15,9 @@ from fleet.filtering.exceptions import routes as exception_routes
 from fleet.filtering.gateways import routes as filter_routes
 from fleet.filtering.gateways.reports import Total
 from fleet.filtering.lists import routes as source_routes
-from fleet.filtering.models import FilterNode, FilterProfile, Publication
+from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.policy import routes as layer_routes
+from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.previews import filter_routes as preview_filter_routes
 from fleet.filtering.previews import routes as preview_routes
 from fleet.filtering.schemas import (

@@ -21,14 +21,14 @@ from fleet.filtering.gateways.nodes import list_filters as list_filters
 from fleet.filtering.gateways.nodes import register_filter as register_filter
 from fleet.filtering.gateways.nodes import revoke_filter as revoke_filter
 from fleet.filtering.gateways.reports import totals as totals
-from fleet.filtering.models import FilterProfile, Publication
+from fleet.filtering.models import Publication
 from fleet.filtering.policy import editing, policies, profiles
 from fleet.filtering.policy.editing import OPERATOR_FOUND
 from fleet.filtering.policy.editing import add_profile as add_profile
 from fleet.filtering.policy.explaining import Explained as Explained
 from fleet.filtering.policy.explaining import explain as explain
 from fleet.filtering.policy.layers import SILENT, CategoryLine, LayerSettings, NameLine
-from fleet.filtering.policy.models import FilterNetwork
+from fleet.filtering.policy.models import FilterNetwork, FilterProfile
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.policy.policies import find_current as find_current_policy
 from fleet.filtering.policy.policies import publish as publish_policy

@@ -17,13 +17,9 @@ from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, Invalid, NotAllowed
 from fleet.filtering import service, tasks
-from fleet.filtering.models import (
-    FilterProfile,
-    Publication,
-    PublicationChunk,
-    PublicationState,
-)
+from fleet.filtering.models import Publication, PublicationChunk, PublicationState
 from fleet.filtering.policy import profiles
+from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.publishing import publications
 from fleet.filtering.publishing.nights import night_of
 from fleet.filtering.publishing.publications import CHUNK, KEPT, MOST_ATTEMPTS

@@ -16,8 +16,8 @@ from fleet.errors import Conflict, Invalid
 from fleet.filtering import service
 from fleet.filtering.exceptions import rooms
 from fleet.filtering.gateways import nodes
-from fleet.filtering.models import FilterNetwork
 from fleet.filtering.policy import networks, policies
+from fleet.filtering.policy.models import FilterNetwork
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.publishing import publications
 from fleet.schools.models import School

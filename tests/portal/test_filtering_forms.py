@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from fleet.config import FleetConfig
 from fleet.filtering import service as filtering
 from fleet.filtering.exceptions import lessons, rooms
-from fleet.filtering.models import FilterProfile, FilterSource
+from fleet.filtering.models import FilterSource
+from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.publishing import publications
 from fleet.schools.models import School
