@@ -16,7 +16,7 @@ import dns.rrset
 
 from filter.serving.wire import Question
 from filter.settings import PolicySettings
-from tests.conformance.cases import Case, Json, Outcome, compare, first_of, guarded, mapping, texts
+from tests.conformance.cases import CRASHED, Case, Json, Outcome, compare, first_of, guarded, mapping, texts
 from tests.conformance.engine import Engine, ListText, Script, one_profile, start
 from tests.conformance.upstream import absolute, parse_records, question_message, respond
 
@@ -42,7 +42,7 @@ def run_scenarios(cases: Sequence[Case]) -> Iterator[Outcome]:
             engine, step, scenario = open_scenario(own[0], name)
         except Exception as error:  # noqa: BLE001  # a scenario that cannot be built fails its own cases only
             for case in own:
-                yield Outcome(case, f"{type(error).__name__}: {error}")
+                yield Outcome(case, f"{CRASHED}: {type(error).__name__}: {error}")
             continue
         past = 0
         for case in own:
