@@ -67,7 +67,7 @@ class SourceOut(BaseModel):
     url: str | None
     format: str
     category: str
-    categories: dict[str, object]
+    categories: dict[str, str]
     licence: str
     is_internal: bool
     checksum_url: str | None

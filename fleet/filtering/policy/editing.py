@@ -4,7 +4,6 @@ behind the lock of policies: of two at once, the second builds on the first.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -136,9 +135,9 @@ def write_layer(
     return subject
 
 
-def _told(says: LayerSettings) -> dict[str, Any]:
+def _told(says: LayerSettings) -> dict[str, object]:
     """A layer as JSON, without the parts that say nothing."""
-    plain: dict[str, Any] = msgspec.to_builtins(says)
+    plain: dict[str, object] = msgspec.to_builtins(says)
     return {part: value for part, value in plain.items() if value}
 
 

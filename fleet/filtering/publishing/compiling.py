@@ -4,7 +4,6 @@ import logging
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -72,7 +71,7 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
         give_up(order, f"Erreur imprévue ({type(error).__name__}) : {error}. Voyez le journal de l’ouvrier.")
 
 
-def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, Any]:
+def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, object]:
     """Compile, and tell what people read of it; raise FolderHeld for what no person should miss."""
     report = summary(compile_order(order, config, workspace, out))
     with SessionFactory() as session:
@@ -99,7 +98,7 @@ def is_from_source(info: ListInfo) -> bool:
     return bool(info.entries or info.rules or info.addresses) and not info.category.startswith(SERVICE_PREFIX)
 
 
-def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, Any]:
+def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, object]:
     """The content of an earlier publication under this order's serial; raise NotFound when it was pruned."""
     key = signing_key()
     with SessionFactory() as session:
@@ -116,7 +115,7 @@ def signing_key() -> SigningKey:
         return signing.signing_key(session)
 
 
-def finish(order: Order, out: Path, report: dict[str, Any], workspace: Path) -> None:
+def finish(order: Order, out: Path, report: dict[str, object], workspace: Path) -> None:
     """Publish what differs from what is published, with the deltas that lead to it."""
     digest = NamesFile.open(out).digest  # what does not open here would be refused everywhere
     with SessionFactory() as session:
@@ -148,7 +147,7 @@ def give_up(order: Order, reason: str) -> None:
     log.error("compile failed", extra={"serial": order.serial, "reason": reason})
 
 
-def summary(report: CompileReport) -> dict[str, Any]:
+def summary(report: CompileReport) -> dict[str, object]:
     """What people read of a compile, as JSON."""
     with SessionFactory.begin() as session:
         settings = profiles.policy_settings(session, utc_now())
