@@ -148,7 +148,8 @@ class FilterSource(HasId, Base):
     url: Mapped[str | None]  # None: the controller's own folder (PREAU_UT1_DIR, or the small set that ships)
     format: Mapped[str] = mapped_column(default="")  # "": recognised by its content
     category: Mapped[str] = mapped_column(default="")  # of a source of one list
-    categories: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict)  # of a tree: its name -> ours, or "": left out
+    categories: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict)
+    """Of a tree: its name -> ours; "" leaves it out."""
     licence: Mapped[str] = mapped_column(default="")
     is_internal: Mapped[bool] = mapped_column(default=False)  # lives on a private network: its addresses may be private
     checksum_url: Mapped[str | None]  # MD5 of the file, alone or among others' (md5sum's format)
