@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import (
     filtering_history,
+    filtering_previews,
     filtering_profiles,
     filtering_publications,
     filtering_schedules,
@@ -40,6 +41,7 @@ for pages in (
     filtering_profiles,
     filtering_schedules,
     filtering_publications,
+    filtering_previews,
     filtering_history,
 ):
     router.include_router(pages.router)

@@ -43,8 +43,8 @@ EVENTS: Mapping[str, str] = {
     "override.revoke": "Dérogation levée",
     "policy.overtake": "Numéros de politiques relevés",
     "policy.return": "Retour à une politique",
-    "preview.abandon": "Prévisualisation abandonnée",
-    "preview.ask": "Prévisualisation demandée",
+    "preview.abandon": "Essai abandonné",
+    "preview.ask": "Essai demandé",
     "profile.add": "Nouveau profil",
     "profile.remove": "Profil supprimé",
     "profile.rename": "Profil renommé",
@@ -72,7 +72,7 @@ KINDS: Mapping[str, str] = {
     "source.": "Listes",
     "publication.": "Publications",
     "policy.": "Politiques",
-    "preview.": "Prévisualisations",
+    "preview.": "Essais",
     "override.": "Dérogations",
     "unblock.": "Demandes",
     "lesson.": "Leçons",
@@ -117,6 +117,21 @@ REFUSALS: Mapping[str, str] = {
     "wrong_kind": "ce n’est pas le fichier attendu",
 }
 """Why a filter keeps its last good file, by filter.bundle's stable reasons."""
+PREVIEW_STATE: Mapping[str, Word] = {
+    "preparing": Word("En préparation", "hourglass-split", "info"),
+    "asking": Word("En cours", "arrow-repeat", "info"),
+    "done": Word("Terminé", "check-circle", "good"),
+    "abandoned": Word("Abandonné", "slash-circle"),
+    "failed": Word("Échoué", "x-circle", "bad"),
+}
+PREVIEW_ANSWER: Mapping[str, Word] = {
+    "judged": Word("A répondu", "check-circle", "good"),
+    "no_counts": Word("Ne compte pas les noms demandés", "question-circle", "warn"),
+    "other_names": Word("N’a pas les listes du moment", "arrow-repeat", "warn"),
+    "refused": Word("A refusé les fichiers de l’essai", "shield-exclamation", "bad"),
+    "failed": Word("N’a pas pu juger", "x-circle", "bad"),
+}
+"""What a filter made of a preview, by its stable outcome."""
 FILES: Mapping[str, str] = {"names": "les listes", "policy": "la politique"}
 
 

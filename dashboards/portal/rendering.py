@@ -40,6 +40,8 @@ DONE = {
     "return-requested": "Le retour est demandé : la publication arrive, puis tous les filtres la reçoivent.",
     "policy-returned": "Les réglages d’alors sont de nouveau en vigueur : les filtres suivent en quelques secondes.",
     "profile-added": "Le profil est ajouté. Réglez-le, puis donnez-le à des réseaux ou à des appareils.",
+    "preview-asked": "L’essai est demandé : rien n’est encore publié. Les passerelles répondent en quelques minutes.",
+    "preview-abandoned": "L’essai est abandonné. Rien n’a été publié.",
     "profile-removed": "Le profil est supprimé : les filtres suivent en quelques secondes.",
     "schedule-added": "La plage horaire est ajoutée : les profils peuvent s’en servir.",
     "schedule-changed": "La plage horaire est enregistrée et publiée : les filtres suivent en quelques secondes.",

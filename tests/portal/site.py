@@ -45,6 +45,7 @@ from fleet.tickets import service as tickets
 from fleet.worker import make_celery
 from tests.portal.lesson_data import add_filtering_of_schools
 from tests.portal.list_data import add_held_source, add_unreachable_source
+from tests.portal.preview_data import add_previews
 
 SCHOOL = "0021089Y"
 """A school of Guise, which the officer's commune runs."""
@@ -178,6 +179,8 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
     far.silent_since = now - timedelta(days=1)
     publish(session, config, directory, now)
     in_schools = add_filtering_of_schools(session, school, neighbours, now)
+    nodes = [node for node in filtering.list_filters(session) if node.school_id is None or node.last_seen_at]
+    previewed = add_previews(session, technician, filtering.ensure_default_profile(session), school, nodes, now)
     source, _ = add_held_source(session, technician, now)
     failing_source = add_unreachable_source(session, technician, now)
     session.flush()
@@ -201,6 +204,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "failing_source": failing_source.id,
         "schedule": schedules.list_schedules(session)[0].id,
         **in_schools,
+        **previewed,
     }
     return {account.email: account.password for account in accounts}, {name: str(row) for name, row in ids.items()}
 
