@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import refusals
+from dashboards.portal.filtering_conflict import Difference, differences
 from dashboards.portal.filtering_layer import Draft, draft_of, layer_of, note_names, read_draft
 from dashboards.portal.filtering_lines import Sections, sections_of
 from dashboards.portal.forms import FormRefused, Reader
@@ -19,7 +20,7 @@ from dashboards.portal.uncovered import coverage, listed_categories
 from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
-from fleet.errors import Conflict, FleetError
+from fleet.errors import Conflict, FleetError, Outdated
 from fleet.filtering import service as filtering
 from fleet.filtering.exceptions import rooms
 from fleet.filtering.models import Publication
@@ -27,6 +28,7 @@ from fleet.filtering.policy import editing, place_names, policies, schedules, st
 from fleet.filtering.policy.layers import SILENT, LayerSettings, merge_lines
 from fleet.filtering.policy.models import FilterLayer, FilterProfile
 from fleet.filtering.policy.places import OPERATOR_NAME, Found, NodeKind, find_place
+from fleet.filtering.policy.revisions import check_revision, revision_at
 from fleet.paging import Page
 from fleet.schools import service as schools
 from fleet.schools.names import labelled
@@ -158,16 +160,16 @@ def change_profile(
         reader.check()
         policies.lock(session)  # what the form does not show stays as it is now
         layer = editing.find_layer(session, where.found, where.profile)
+        check_revision(layer, reader.raw("revision") or None)
         says = layer_of(draft, layer.says if layer else SILENT)
-        if where.is_operators and name != where.profile.name:
+        if where.is_operators and name not in {where.profile.name, reader.raw("shown_name")}:
             editing.rename_profile(session, viewer, where.profile, name, now)
         editing.set_layer(session, viewer, where.found, where.profile, says, now)
     except FleetError as refused:
         session.rollback()
         where = find_where(session, viewer, profile_id, collectivity, school, room)
-        return profile_page(
-            request, session, viewer, now, where, draft=draft, typed_name=reader.raw("name"), refused=refused
-        )
+        typed = reader.raw("name") if reader.raw("name") != reader.raw("shown_name") else None
+        return profile_page(request, session, viewer, now, where, draft=draft, typed_name=typed, refused=refused)
     return RedirectResponse(with_query(where.path.partition("?")[0], where.query, done="profile-saved"), 303)
 
 
@@ -201,6 +203,8 @@ def profile_page(
         sections=make_sections(session, where, now, layer.says if layer else SILENT, draft),
         draft=draft or draft_of(layer.says if layer else SILENT),
         layer=layer,
+        revision=revision_at(layer),
+        conflict=find_conflict(session, where, now, layer, draft) if isinstance(refused, Outdated) and draft else (),
         shown_name=where.profile.name if typed_name is None else typed_name,
         coverage=coverage([where.profile], latest),
         compiled=listed_categories(latest) if latest else frozenset(),
@@ -223,6 +227,15 @@ def make_sections(session: DbSession, where: Where, now: Now, says: LayerSetting
     return sections_of(
         above, stands, says, draft or draft_of(says), known, schedules.list_schedules(session), where.is_operators
     )
+
+
+def find_conflict(
+    session: DbSession, where: Where, now: Now, layer: FilterLayer | None, draft: Draft
+) -> tuple[Difference, ...]:
+    """What was typed against what somebody saved meanwhile."""
+    says = layer.says if layer else SILENT
+    saved, typed = (make_sections(session, where, now, says, each) for each in (None, draft))
+    return differences(saved, typed, draft_of(says), draft)
 
 
 def other_layers(session: DbSession, viewer: Viewer, where: Where) -> list[tuple[str, str]]:
