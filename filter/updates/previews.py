@@ -44,7 +44,6 @@ class NamesAsked(msgspec.Struct, frozen=True, rename={"from_etag": "from", "to_e
 class Question(msgspec.Struct, frozen=True):
     """What the controller asks; a file that is not named stays as it is. Unknown fields are ignored."""
 
-    id: str
     judged_at: datetime
     threshold: int
     days: int
@@ -123,7 +122,7 @@ class Previewer:
         self.start()
         self.folder.mkdir(parents=True)
         try:
-            answer = await self.judge(question)
+            answer = await self.judge(identifier, question)
         finally:
             self.start()
         return await self.tell(identifier, answer)
@@ -139,7 +138,7 @@ class Previewer:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise TalkFailed("controller", f"no question: {error}") from error
 
-    async def judge(self, question: Question) -> Answer:
+    async def judge(self, identifier: str, question: Question) -> Answer:
         """What the names counted here would meet."""
         if self.counts is None or not self.counts.exists():
             return {"outcome": "no_counts"}
@@ -155,8 +154,8 @@ class Previewer:
             threshold=question.threshold,
             filter_id=self.controller.filter_id,
             trusted_keys=self.controller.trusted_keys,
-            new_names=await self.fetch_names(question.id, question.names) if question.names else None,
-            new_policy=await self.fetch_policy(question.id, question.policy) if question.policy else None,
+            new_names=await self.fetch_names(identifier, question.names) if question.names else None,
+            new_policy=await self.fetch_policy(identifier, question.policy) if question.policy else None,
         )
         return await judge_aside(task)
 

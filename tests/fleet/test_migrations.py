@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from alembic import command
@@ -9,25 +10,44 @@ from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from fleet.embedded.postgres import Postgres
-from fleet.filtering.models import Publication, PublicationState
+from fleet.filtering.models import FilterNode, FilterSource, Publication, PublicationState
+from fleet.filtering.policy import policies
+from fleet.filtering.policy.models import FilterEvent, FilterLayer, FilterPolicy
+from fleet.filtering.previews import asking, preparing
+from fleet.filtering.previews.models import FilterPreview, PreviewAnswer, PreviewKind, PreviewOutcome, PreviewState
 from fleet.filtering.publishing import publications
 from fleet.migrate import alembic_config, migrate
 from tests.conftest import run_outside_transaction
+from tests.factories import NOON, make_school
+from tests.fleet.deciding import make_room, viewer_of
+from tests.fleet.publishing import store
 
 
 def test_migrations_and_models_agree(database_url: str) -> None:
     command.check(alembic_config(database_url))
 
 
-@pytest.fixture
-def first_url(postgres: Postgres) -> Iterator[str]:
-    """A database as the first version left it."""
-    name = f"first_{uuid.uuid4().hex}"
+@contextmanager
+def database_at(postgres: Postgres, revision: str) -> Iterator[str]:
+    """A database as that version left it."""
+    name = f"at_{uuid.uuid4().hex}"
     run_outside_transaction(postgres, f"CREATE DATABASE {name}")
     url = postgres.url(name)
-    migrate(url, "0001")
+    migrate(url, revision)
     yield url
     run_outside_transaction(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def first_url(postgres: Postgres) -> Iterator[str]:
+    with database_at(postgres, "0001") as url:
+        yield url
+
+
+@pytest.fixture
+def third_url(postgres: Postgres) -> Iterator[str]:
+    with database_at(postgres, "0003") as url:
+        yield url
 
 
 PUBLICATION = text(
@@ -104,4 +124,44 @@ def test_the_way_back_to_the_first_version(first_url: str) -> None:
         states = connection.scalars(text("SELECT DISTINCT state FROM filter_publications")).all()
     assert set(states) <= {"failed", "requested"}
     migrate(first_url)
+    engine.dispose()
+
+
+def test_what_the_third_version_decided_stays_and_may_be_previewed(third_url: str) -> None:
+    """Layers, policies, names, filters and history; then the fourth version's tables take a question about them."""
+    engine = create_engine(third_url)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        staff = viewer_of(session)
+        make_room(session, staff, make_school(session))
+        names = store(session, b"names")
+        policy = policies.publish(session, None, "essai", NOON)
+        session.add(FilterNode(name="passerelle", secret_hash="x", registered_at=NOON, last_seen_at=NOON, health={}))
+        session.add(FilterSource(slug="jeux", title="Jeux", url="https://jeux.example", added_at=NOON))
+    tables = (FilterLayer, FilterPolicy, Publication, FilterNode, FilterSource, FilterEvent)
+    with Session(engine) as session:
+        before = [session.scalar(select(func.count()).select_from(table)) for table in tables]
+    migrate(third_url)
+    with Session(engine) as session, session.begin():
+        assert [session.scalar(select(func.count()).select_from(table)) for table in tables] == before
+        assert policies.current_etag(session) == policy.etag
+        assert publications.find_latest(session) is not None
+        preview = FilterPreview(
+            kind=PreviewKind.RETURN, subject="Publication", asked_by="Alix", asked_at=NOON, judged_at=NOON,
+            threshold=3, days=7, publication_id=names.id,
+        )  # fmt: skip
+        session.add(preview)
+        session.flush()
+        preparing.ask(session, preview, "x.0", b"delta")
+        preview.ends_at = NOON + asking.LASTS
+        node = session.scalars(select(FilterNode)).one()
+        asking.record_answer(
+            session, node, preview.id, outcome=PreviewOutcome.JUDGED, judged=1, withheld=0, truncated=False, changes=[],
+            now=NOON,
+        )  # fmt: skip
+        assert preview.state is PreviewState.DONE
+    command.downgrade(alembic_config(third_url), "0003")
+    migrate(third_url)
+    with Session(engine) as session:
+        assert session.scalars(select(PreviewAnswer)).all() == []
+        assert policies.current_etag(session) == policy.etag
     engine.dispose()
