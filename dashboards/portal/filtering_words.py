@@ -111,6 +111,7 @@ REFUSALS: Mapping[str, str] = {
     "altered": "le fichier a été abîmé ou modifié en route",
     "invalid": "le fichier est mal formé",
     "older_serial": "le fichier est plus ancien que celui qu’il sert",
+    "candidate": "c’est un fichier d’essai, qui ne sert qu’à comparer",
     "unsigned": "le fichier n’est pas signé",
     "foreign_signature": "la signature n’est pas celle de ce contrôleur",
     "wrong_digest": "le fichier n’est pas celui qui était annoncé",

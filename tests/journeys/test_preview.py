@@ -212,7 +212,7 @@ def fill(store: Path) -> None:
     """Names that no list knows, asked for by many devices of the school."""
     with closing(sqlite3.connect(store)) as counts, counts:
         [(day, profile)] = counts.execute("SELECT DISTINCT day, profile FROM counts").fetchall()
-        rows = ((day, f"n{n}.fill.example", "address", profile, 20, -1 >> 4, 0, 0, 0) for n in range(MANY))
+        rows = ((day, f"n{n}.fill.example", "address", profile, 20, (1 << 60) - 1, 0, 0, 0) for n in range(MANY))
         counts.executemany("INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
