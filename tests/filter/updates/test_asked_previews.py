@@ -14,18 +14,10 @@ from filter.namecounts import NameCounts
 from filter.signing import SigningKey
 from tests.filter.conftest import NOON, SCHOOL, compile_pair, make_list, policy_of
 from tests.filter.controller import PREVIEWS, Served, SmallController
-from tests.filter.publishing import Publisher, blocking, filter_options, installed, wait_for_line
+from tests.filter.publishing import Publisher, blocking, installed, wait_for_line
 from tests.filter.running import PATIENCE, RunningFilter
-from tests.filter.scripted import ScriptedUpstream
 
 FIRST, SECOND = str(UUID(int=1)), str(UUID(int=2))
-
-
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as scripted:
-        scripted.add("neuf.example. 60 IN A 93.184.216.34")
-        yield scripted
 
 
 @pytest.fixture
@@ -33,16 +25,6 @@ def controller(tmp_path: Path, publisher: Publisher) -> Iterator[SmallController
     with SmallController(tmp_path) as small:
         small.publish(publisher.pair(5, jeux=["jeu.example"]))
         yield small
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    return Publisher(tmp_path)
-
-
-@pytest.fixture
-def options(tmp_path: Path, controller: SmallController, upstream: ScriptedUpstream) -> list[str]:
-    return filter_options(tmp_path, controller, upstream.address)
 
 
 @pytest.fixture

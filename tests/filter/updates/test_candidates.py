@@ -1,39 +1,13 @@
 """Candidate files: a filter judges by them and never serves by them, even when they are handed over as current."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import dns.rcode
-import pytest
 
 from tests.filter.conftest import policy_of
 from tests.filter.controller import POLICY, SmallController
-from tests.filter.publishing import Publisher, blocking, filter_options, installed, refused
+from tests.filter.publishing import Publisher, blocking, installed, refused
 from tests.filter.running import RunningFilter
-from tests.filter.scripted import ScriptedUpstream
-
-
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as scripted:
-        scripted.add("neuf.example. 60 IN A 93.184.216.34")
-        yield scripted
-
-
-@pytest.fixture
-def controller(tmp_path: Path) -> Iterator[SmallController]:
-    with SmallController(tmp_path) as small:
-        yield small
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    return Publisher(tmp_path)
-
-
-@pytest.fixture
-def options(tmp_path: Path, controller: SmallController, upstream: ScriptedUpstream) -> list[str]:
-    return filter_options(tmp_path, controller, upstream.address)
 
 
 def test_candidates_are_refused_in_place_of_what_serves(
