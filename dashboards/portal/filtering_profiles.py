@@ -29,6 +29,8 @@ from fleet.filtering.policy.layers import SILENT, LayerSettings, merge_lines
 from fleet.filtering.policy.models import FilterLayer, FilterProfile
 from fleet.filtering.policy.places import OPERATOR_NAME, Found, NodeKind, find_place
 from fleet.filtering.policy.revisions import check_revision, revision_at
+from fleet.filtering.previews import service as previews
+from fleet.filtering.previews.models import FilterPreview
 from fleet.paging import Page
 from fleet.schools import service as schools
 from fleet.schools.names import labelled
@@ -137,11 +139,14 @@ def add_profile(request: Request, session: DbSession, viewer: Person, now: Now, 
 @router.get("/{profile_id}")
 def show_profile(
     request: Request, session: DbSession, viewer: Staff, now: Now, profile_id: UUID,
-    collectivity: Id = None, school: Id = None, room: Id = None, q: Search = "",
+    collectivity: Id = None, school: Id = None, room: Id = None, q: Search = "", preview: Id = None,
 ) -> Response:  # fmt: skip
-    """What one node says of one profile, to read or to change."""
+    """What one node says of one profile, to read or to change; or what a preview of it asked about."""
     where = find_where(session, viewer, profile_id, collectivity, school, room)
-    return profile_page(request, session, viewer, now, where, search=q)
+    asked = previews.get_preview(session, viewer, preview) if preview else None
+    if asked is None or asked.says is None:
+        return profile_page(request, session, viewer, now, where, search=q)
+    return profile_page(request, session, viewer, now, where, draft=draft_of(asked.says), preview=asked)
 
 
 @router.post("/{profile_id}")
@@ -157,11 +162,16 @@ def change_profile(
         draft = read_draft(reader)
         name = reader.text("name", maximum=80, missing="Donnez un nom au profil.") if where.is_operators else ""
         note_names(reader, draft)
+        if reader.raw("do") == "preview" and name not in {"", where.profile.name}:
+            reader.problems["name"] = "Un essai ne porte pas sur le nom : enregistrez-le d’abord, ou remettez l’ancien."
         reader.check()
         policies.lock(session)  # what the form does not show stays as it is now
         layer = editing.find_layer(session, where.found, where.profile)
         check_revision(layer, reader.raw("revision") or None)
         says = layer_of(draft, layer.says if layer else SILENT)
+        if reader.raw("do") == "preview":
+            asked = previews.ask_for_layer(session, viewer, where.profile, where.found, says, now=now)
+            return RedirectResponse(f"/filtering/previews/{asked.id}?done=preview-asked", 303)
         if where.is_operators and name not in {where.profile.name, reader.raw("shown_name")}:
             editing.rename_profile(session, viewer, where.profile, name, now)
         editing.set_layer(session, viewer, where.found, where.profile, says, now)
@@ -188,8 +198,9 @@ def remove_profile(request: Request, session: DbSession, viewer: Person, now: No
 def profile_page(
     request: Request, session: DbSession, viewer: Viewer, now: Now, where: Where, *, search: str = "",
     draft: Draft | None = None, typed_name: str | None = None, refused: FleetError | None = None,
+    preview: FilterPreview | None = None,
 ) -> Response:  # fmt: skip
-    """The form; ``draft`` is what was typed when it comes back refused."""
+    """The form; ``draft`` is what was typed when it comes back refused, or what ``preview`` asked about."""
     latest = filtering.find_latest(session)
     layer = editing.find_layer(session, where.found, where.profile)
     school = where.found.school
@@ -203,7 +214,7 @@ def profile_page(
         sections=make_sections(session, where, now, layer.says if layer else SILENT, draft),
         draft=draft or draft_of(layer.says if layer else SILENT),
         layer=layer,
-        revision=revision_at(layer),
+        revision=(preview and preview.revision) or revision_at(layer),
         conflict=find_conflict(session, where, now, layer, draft) if isinstance(refused, Outdated) and draft else (),
         shown_name=where.profile.name if typed_name is None else typed_name,
         coverage=coverage([where.profile], latest),
@@ -214,6 +225,8 @@ def profile_page(
         places=find_places(session, viewer, search) if search else None,
         q=search,
         may_edit=viewer.may(Action.EDIT_FILTER, owner, where.found.place.school_id),
+        may_preview=viewer.may(Action.PUBLISH_FILTER),
+        preview=preview,
         **refusals.explained(refused, {}),
     )
 

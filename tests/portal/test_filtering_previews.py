@@ -113,6 +113,7 @@ def test_an_edit_is_previewed_from_its_form_and_published_from_the_answer(
     for told in (
         "1 passerelle a répondu sur 2", "Ont répondu : Guise", "Attendues : Vervins", ">320<",
         "À cause de <code>jeux-du-preau.example</code>", "3 noms seraient bloqués, 1 serait ouvert",
+        "Jusqu’ici : Une catégorie",
         "2 noms changent aussi, sans être nommés : moins de 3 appareils",
     ):  # fmt: skip
         assert told in page, told
@@ -147,7 +148,7 @@ def test_who_stays_silent_is_named_when_the_time_is_over(
     page = read(api, page_of(preview))
     for told in ("1 passerelle est restée muette", "Ne compte pas les noms demandés", "Sans réponse"):
         assert told in page, told
-    assert "PREAU_FILTER_NAME_COUNTS_DAYS" in page
+    assert "n’ont encore compté aucun nom" in page
 
 
 def test_refreshing_can_be_suspended(api: TestClient, preview: FilterPreview) -> None:
@@ -176,6 +177,18 @@ def test_the_form_is_taken_up_again_as_it_was_asked_about(
     page = read(api, again.replace("&amp;", "&"))
     assert "club-echecs.example # essai" in page
     assert "Rien n’en est encore enregistré" in page
+
+
+def test_a_form_taken_up_again_overwrites_nothing_of_meanwhile(
+    api: TestClient, profile: FilterProfile, school: School, preview: FilterPreview
+) -> None:
+    path = f"/filtering/profiles/{profile.id}?school={school.id}"
+    send(api, path, denied_names="entre-temps.example")
+    page = read(api, f"{path}&preview={preview.id}")
+    revision = re.search(r'name="revision" value="([^"]+)"', page)
+    assert revision is not None
+    page = refuse(api, path, 412, denied_names="club-echecs.example", revision=revision[1])
+    assert "Ce qui diffère" in page
 
 
 def test_abandoned_nobody_is_asked_any_more(api: TestClient, preview: FilterPreview) -> None:

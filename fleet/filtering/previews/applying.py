@@ -1,6 +1,5 @@
 """What was previewed is made to count: exactly that, and only while it still means what was asked about."""
 
-import hashlib
 from datetime import datetime
 from uuid import UUID
 
@@ -12,9 +11,10 @@ from fleet.filtering import service as filtering
 from fleet.filtering.lists import sources
 from fleet.filtering.lists.listing import find_folder
 from fleet.filtering.policy import editing, policies, profiles
-from fleet.filtering.policy.layers import SILENT, LayerSettings
+from fleet.filtering.policy.layers import LayerSettings
 from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.policy.places import Found, find_place
+from fleet.filtering.policy.revisions import revision_at
 from fleet.filtering.previews import asking
 from fleet.filtering.previews.models import OPEN_STATES, FilterPreview, PreviewKind, PreviewState
 from fleet.filtering.publishing import publications, returning
@@ -36,14 +36,9 @@ def about_layer(
     ids = (profile.id if profile else None, place.collectivity_id, place.school_id, place.room_id)
     return {
         "says": msgspec.to_builtins(says),
-        "before": digest_of(layer.says if layer else SILENT),
+        "before": revision_at(layer),
         "ids": [str(each or "") for each in ids],
     }
-
-
-def digest_of(says: LayerSettings) -> str:
-    """The same for the same lines: SHA-256, hex."""
-    return hashlib.sha256(msgspec.json.encode(says, order="sorted")).hexdigest()
 
 
 def publish(session: Session, viewer: Viewer, preview_id: UUID, now: datetime) -> FilterPreview:
@@ -84,7 +79,7 @@ def _set_layer(session: Session, viewer: Viewer, preview: FilterPreview, now: da
     found = find_place(session, viewer, *ids[1:])
     profile = profiles.get_profile(session, preview.profile_id) if preview.profile_id else None
     layer = editing.find_layer(session, found, profile)
-    if digest_of(layer.says if layer else SILENT) != preview.about.get("before"):
+    if revision_at(layer) != preview.about.get("before"):
         raise Conflict("filtering.layer_changed", CHANGED)
     editing.set_layer(session, viewer, found, profile, preview.says, now)
 

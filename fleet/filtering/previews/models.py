@@ -115,6 +115,11 @@ class FilterPreview(HasId, Base):
         return msgspec.convert(self.about["says"], LayerSettings) if "says" in self.about else None
 
     @property
+    def revision(self) -> str | None:
+        """Of the layer that the edit would replace (see policy.revisions); None for other kinds."""
+        return self.about.get("before")
+
+    @property
     def published_by(self) -> str | None:
         """Who made it count; None: nobody did yet."""
         return self.about["published"]["by"] if "published" in self.about else None
