@@ -451,13 +451,15 @@ def test_lists_that_are_the_same_are_asked_of_nobody(
     staff: TestClient, session: Session, published: Path, clock: Clock
 ) -> None:
     clock.now = utc_now()
+    register(staff, session, "passerelle", clock.now)
     latest = publications.find_latest(session)
     assert latest is not None
     preview = ask(staff, {"kind": "return", "publication_id": str(latest.id)})
     tasks.prepare_preview(preview["id"])
     told = result(staff, preview)
     assert told["state"] == "done"
-    assert told["preview"]["reason"].startswith("Les filtres recevraient les mêmes listes")
+    assert told["preview"]["reason"] == preparing.SAME
+    assert (told["awaited"], told["silent"]) == ([], [])
 
 
 def test_a_return_is_asked_about(staff: TestClient, session: Session, published: Path, clock: Clock) -> None:

@@ -38,7 +38,7 @@ from tests.installation import CONTROLLER, WORKER, Installation, ask_from
 
 CLASS = [f"127.3.0.{number}" for number in range(1, 9)]
 """Devices of the school."""
-PLAYED, RARE, LISTED = "jeu.example", "rare.example", "n7.example"
+PLAYED, RARE, LISTED, STILL_LISTED = "jeu.example", "rare.example", "n7.example", "n1.example"
 MANY = 150_000
 """Names that take a filter some seconds to judge."""
 
@@ -69,7 +69,7 @@ BLOCKING = [{"name": name, "verdict": "block"} for name in (PLAYED, RARE)]
 @pytest.fixture
 def scene(tmp_path: Path, own_database_url: str) -> Iterator[Scene]:
     with own_broker(tmp_path / "valkey") as broker, ScriptedUpstream() as upstream:
-        for name in (PLAYED, RARE, LISTED):
+        for name in (PLAYED, RARE, LISTED, STILL_LISTED):
             upstream.add(f"{name}. 1 IN A 192.0.2.80")
         installation = Installation(tmp_path, own_database_url, write_lists(tmp_path), broker.url)
         email, school_id, profile_id = furnish(own_database_url)
@@ -168,7 +168,7 @@ def test_a_held_list_is_judged_as_if_it_were_accepted(scene: Scene, server: List
     with scene.installation.signed_in(scene.email) as staff:
         path = f"/api/v1/filtering/sources/{staff.post('/api/v1/filtering/sources', json=source).json()['id']}"
         until(lambda: staff.get(path).json()["outcome"] == "accepted", "the list came", 60)
-        count_names(scene, {LISTED: 8})
+        count_names(scene, {LISTED: 8, STILL_LISTED: 8})
         with RunningFilter(*scene.options) as running:
             until(lambda: ask_from(CLASS[0], running, LISTED).rcode() == dns.rcode.NXDOMAIN, "the list blocks", 60)
             server.pages["/jeux"] = Page(b"n1.example\n", etag='"v2"')

@@ -104,7 +104,11 @@ def record_answer(
 
 
 def list_awaited(session: Session, preview: FilterPreview) -> list[FilterNode]:
-    """The filters that are asked, by name: not revoked, and heard of in the hour before the question or since."""
+    """The filters that are asked, by name: not revoked, and heard of in the hour before the question or since. Nobody,
+    when it never came to asking.
+    """
+    if preview.ends_at is None:
+        return []
     heard = FilterNode.last_seen_at > preview.asked_at - HEARD_WITHIN
     query = select(FilterNode).where(FilterNode.revoked_at.is_(None), heard)
     return list(session.scalars(query.order_by(FilterNode.name)))
