@@ -189,7 +189,7 @@ async def get_policy(
         ring = bell.next_ring()
         tags = await run_in_threadpool(look, node_id, now)
     return await run_in_threadpool(
-        answer, shelf_of(request.app), request.method, if_none_match, accepts_gzip(accept_encoding), tags.preview
+        answer, shelf_of(request.app), request.method, if_none_match, accepts_gzip(accept_encoding), tags
     )
 
 
@@ -204,26 +204,23 @@ def greet(authorization: str | None, now: datetime) -> tuple[UUID, Tags]:
 def look(node_id: UUID, now: datetime) -> Tags:
     """What is current now for this filter; raise NotFound while there is no policy."""
     with SessionFactory.begin() as session:
-        policy, latest = policies.current_etag(session), publications.find_latest(session)
+        policy, names = policies.current_etag(session), publications.latest_etag(session)
         preview = asking.newest_for(session, node_id, now)
     if policy is None:
         raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
-    return Tags(f'"{policy}"', f'"{latest.etag}"' if latest else "", str(preview or ""))
+    return Tags(f'"{policy}"', f'"{names}"' if names else "", str(preview or ""))
 
 
-def answer(shelf: Shelf, method: str, if_none_match: str | None, packs: bool, preview: str) -> Response:
-    """The policy, or that it is the one the filter has, and what else there is; raise NotFound."""
-    with SessionFactory.begin() as session:
-        current, latest = shelf.current(session), publications.find_latest(session)
-    if current is None:
-        raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
+def answer(shelf: Shelf, method: str, if_none_match: str | None, packs: bool, tags: Tags) -> Response:
+    """The policy, or that it is the one the filter has, and what else there is, as it was just looked up."""
+    current = shelf.find(tags.policy.strip('"'))
     content = current.compressed if packs else current.content
     headers = {"ETag": f'{"W/" if packs else ""}"{current.tag}"', "Vary": "Accept-Encoding"}
     headers["Cache-Control"] = "private, no-cache"
-    if latest is not None:
-        headers["X-Preau-Names"] = f'"{latest.etag}"'
-    if preview:
-        headers[PREVIEW_HEADER] = preview
+    if tags.names:
+        headers["X-Preau-Names"] = tags.names
+    if tags.preview:
+        headers[PREVIEW_HEADER] = tags.preview
     if is_known(if_none_match, f'"{current.tag}"'):
         return Response(status_code=304, headers=headers)
     if packs:
