@@ -270,6 +270,7 @@ def test_the_list_says_where_to_begin_then_what_was_asked(
     assert f'href="{page_of(asked)}"' in page
     assert "École Jean Macé" in page
     assert 'href="/filtering/previews"' in read(api, "/filtering/publications")
+    assert 'href="/filtering/publications" aria-current="page"' in page
 
 
 def test_nobody_else_reads_what_schools_ask_for(
@@ -310,6 +311,34 @@ def test_a_preview_by_keyboard_alone(browser: Browser, site: Site) -> None:
     tab_to(page, "Reprendre le formulaire")
     page.keyboard.press("Enter")
     expect(page.get_by_label("Toujours autoriser")).to_have_value("au-clavier-essai.example")
+    assert visitor.complaints == []
+    visitor.context.close()
+
+
+@needs("chromium")
+@pytest.mark.browser
+def test_a_return_by_keyboard_alone(browser: Browser, site: Site) -> None:
+    visitor = Visitor.open(browser, site).sign_in(site.technician)
+    page = visitor.page
+    page.goto("/filtering/publications")
+    tab_to(page, "Revenir à ce contenu")
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()").startswith("Prévisualiser")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()").startswith("Confirmer le retour à la publication")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**done=preview-asked")
+    expect(page.locator("#answers")).to_contain_text("se préparent")
+    tab_to(page, "Abandonner")
+    page.keyboard.press("Enter")
+    tab_to(page, "Confirmer\u00a0: abandonner l’essai")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**done=preview-abandoned")
+    tab_to(page, "Revenir à la page d’origine")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/filtering/publications")
     assert visitor.complaints == []
     visitor.context.close()
 
