@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.filtering import service as filtering
+from fleet.filtering.lists.listing import find_folder
 from fleet.filtering.models import ContentState, FilterNode
 from fleet.filtering.policy import editing
 from fleet.filtering.policy.models import FilterProfile
@@ -241,6 +242,16 @@ def test_a_held_list_is_previewed_from_both_pages(
     session.refresh(held)
     assert held.state is ContentState.GOOD
     assert "n’attend plus de décision" in refuse(api, "/filtering/previews/content", 409, content=held.id)
+
+
+def test_the_folder_of_the_controller_is_previewed_as_it_is(api: TestClient, session: Session, staff: Viewer) -> None:
+    folder = find_folder(session)
+    assert folder is not None
+    assert f'name="content" value="{folder.id}"' in read(api, f"/filtering/sources/{folder.id}")
+    address = send(api, "/filtering/previews/content", content=folder.id).partition("?")[0]
+    where = send(api, f"{address}/publish")
+    assert where == f"/filtering/sources/{folder.id}?done=publication-requested"
+    assert "Ce changement est publié" in read(api, address)
 
 
 def test_a_return_is_previewed(api: TestClient, session: Session, staff: Viewer) -> None:
