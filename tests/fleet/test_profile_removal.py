@@ -8,13 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
+from fleet.devices.models import DeviceStatus
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
 from fleet.filtering import service
 from fleet.filtering.exceptions import overrides, rooms
 from fleet.filtering.exceptions.overrides import Wish
 from fleet.filtering.policy import editing, events
 from fleet.filtering.policy.layers import LayerSettings, NameLine
-from fleet.filtering.policy.models import FilterLayer, FilterProfile
+from fleet.filtering.policy.models import FilterLabel, FilterLayer, FilterProfile
 from fleet.filtering.policy.places import find_place
 from fleet.schools.models import School
 from fleet.scope import Role, Viewer
@@ -82,6 +83,17 @@ def test_a_profile_in_use_stays_and_who_uses_it_is_said(
     rooms.remove_label(session, staff, device.id, NOON)
     service.remove_profile(session, staff, profile.id, NOON + timedelta(days=3))  # the override is over
     assert "mediatheque" not in slugs(session)
+
+
+def test_a_retired_device_keeps_no_profile_alive(
+    session: Session, staff: Viewer, school: School, profile: FilterProfile
+) -> None:
+    device = make_device(session, school=school)
+    rooms.set_label(session, staff, device.id, profile, None, NOON)
+    device.status = DeviceStatus.RETIRED
+    session.flush()
+    service.remove_profile(session, staff, profile.id, NOON)
+    assert session.scalars(select(FilterLabel)).all() == []
 
 
 def test_of_many_users_the_first_are_named(session: Session, staff: Viewer, profile: FilterProfile) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceStatus
 from fleet.errors import Conflict
 from fleet.filtering.policy import events, policies, profiles
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterOverride, FilterProfile
@@ -35,17 +35,21 @@ def remove_profile(session: Session, viewer: Viewer, profile_id: UUID, now: date
         raise Conflict("filtering.profile_used", text)
     before = {"slug": profile.slug, "name": profile.name}
     events.note(session, viewer.name, "profile.remove", profile.name, now, subject_id=profile.id, before=before)
+    session.execute(delete(FilterLabel).where(FilterLabel.profile_id == profile.id))  # of retired devices
     session.delete(profile)
     session.flush()
     policies.publish(session, viewer.name, f"Profil supprimé : {profile.name}", now)
 
 
 def users_of(session: Session, profile: FilterProfile, now: datetime) -> list[str]:
-    """Who has the profile, in words: networks with their schools, devices, overrides that are not over."""
+    """Who has the profile, in words: networks with their schools, devices that are not retired, overrides that are not
+    over.
+    """
     placed = select(FilterNetwork.cidr, School.name).outerjoin(School, School.id == FilterNetwork.school_id)
     networks = session.execute(placed.where(FilterNetwork.profile_id == profile.id).order_by(FilterNetwork.cidr)).all()
     tags = select(Device.asset_tag).join(FilterLabel, FilterLabel.device_id == Device.id)
-    devices = session.scalars(tags.where(FilterLabel.profile_id == profile.id).order_by(Device.asset_tag)).all()
+    tags = tags.where(FilterLabel.profile_id == profile.id, Device.status != DeviceStatus.RETIRED)
+    devices = session.scalars(tags.order_by(Device.asset_tag)).all()
     override = FilterOverride
     lasting = select(override.reason).where(
         override.profile_id == profile.id, override.ends > now, override.revoked_at.is_(None)
