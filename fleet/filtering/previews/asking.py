@@ -40,9 +40,15 @@ def newest_for(session: Session, filter_id: UUID, now: datetime) -> UUID | None:
     return session.scalar(query.order_by(FilterPreview.asked_at.desc(), FilterPreview.id).limit(1))
 
 
-def get_open(session: Session, preview_id: UUID, now: datetime) -> FilterPreview:
-    """A question that is open; raise NotFound for one that is over, abandoned or was never asked."""
-    preview = session.scalar(select(FilterPreview).where(FilterPreview.id == preview_id, is_asking(now)))
+def get_open(session: Session, preview_id: UUID, now: datetime, *, to_answer: bool = False) -> FilterPreview:
+    """A question that is open; raise NotFound for one that is over, abandoned or was never asked.
+
+    ``to_answer``: it stays open until the commit, and others who answer it wait for that.
+    """
+    query = select(FilterPreview).where(FilterPreview.id == preview_id, is_asking(now))
+    if to_answer:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    preview = session.scalar(query)
     if preview is None:
         raise NotFound("filtering.preview_over", "Cet essai n’existe pas, ou il est terminé.")
     return preview
@@ -92,7 +98,7 @@ def record_answer(
     """Keep a filter's answer; one that comes twice is one. Raise NotFound when the question is over, Invalid for a name
     that fewer devices asked for than the threshold: nobody is to read it here.
     """
-    preview = get_open(session, preview_id, now)
+    preview = get_open(session, preview_id, now, to_answer=True)
     if any(change["clients"] < preview.threshold for change in changes):  # type: ignore[operator]
         raise Invalid("filtering.below_threshold", "Des noms sont demandés par trop peu d’appareils pour être dits.")
     row = insert(PreviewAnswer).values(
@@ -104,23 +110,29 @@ def record_answer(
 
 
 def list_awaited(session: Session, preview: FilterPreview) -> list[FilterNode]:
-    """The filters that are asked, by name: not revoked, and heard of in the hour before the question or since. Nobody,
-    when it never came to asking.
+    """The filters that are asked, by name: not revoked, there before its end, and heard of in the hour before the
+    question or since. Nobody, when it never came to asking.
     """
     if preview.ends_at is None:
         return []
     heard = FilterNode.last_seen_at > preview.asked_at - HEARD_WITHIN
-    query = select(FilterNode).where(FilterNode.revoked_at.is_(None), heard)
+    query = select(FilterNode).where(FilterNode.revoked_at.is_(None), heard, FilterNode.registered_at < preview.ends_at)
     return list(session.scalars(query.order_by(FilterNode.name)))
 
 
 def settle(session: Session, preview: FilterPreview, now: datetime) -> PreviewState:
     """Note that a question is done: its time is over, or whoever is asked has answered. The state, by then."""
-    if preview.state is PreviewState.ASKING and (
-        preview.state_at(now) is PreviewState.DONE or _is_answered(session, preview)
-    ):
-        close(session, preview, PreviewState.DONE)
+    if _is_done(session, preview, now):
+        session.refresh(preview, with_for_update={"key_share": True})  # somebody may have ended it otherwise meanwhile
+        if preview.state is PreviewState.ASKING:
+            close(session, preview, PreviewState.DONE)
     return preview.state
+
+
+def _is_done(session: Session, preview: FilterPreview, now: datetime) -> bool:
+    if preview.state is not PreviewState.ASKING:
+        return False
+    return preview.state_at(now) is PreviewState.DONE or _is_answered(session, preview)
 
 
 def _is_answered(session: Session, preview: FilterPreview) -> bool:

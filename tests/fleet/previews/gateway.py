@@ -17,10 +17,6 @@ BASE = "/api/v1/filtering/previews"
 FILTER = "/filter/v1/previews"
 POLICY = "/filter/v1/policy"
 
-BASE = "/api/v1/filtering/previews"
-FILTER = "/filter/v1/previews"
-POLICY = "/filter/v1/policy"
-
 
 @dataclass(frozen=True)
 class Gateway:

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from fleet.filtering.gateways import nodes
 from fleet.filtering.models import FilterNode
 from fleet.filtering.policy.models import FilterEvent
-from fleet.filtering.previews.models import FilterPreview, PreviewAnswer
+from fleet.filtering.previews import results
+from fleet.filtering.previews.models import FilterPreview, PreviewAnswer, PreviewOutcome, PreviewState
 from fleet.schools.models import School
 from tests.conftest import Clock
 from tests.factories import NOON
@@ -121,3 +123,33 @@ def test_strangers_learn_nothing(staff: TestClient, session: Session, school: Sc
     session.scalars(select(FilterNode)).one().revoked_at = NOON
     session.flush()
     assert gateway.get(f"{FILTER}/{preview['id']}").status_code == 401
+
+
+@pytest.mark.parametrize("who", ["a person", "a filter"])
+def test_what_somebody_abandons_meanwhile_stays_abandoned(
+    staff: TestClient, session: Session, school: School, gateway: Gateway, clock: Clock, who: str
+) -> None:
+    """Another transaction ends it between our look and our own end of it."""
+    preview = session.get_one(FilterPreview, UUID(ask(staff, edit(session, school))["id"]))
+    session.add(PreviewAnswer(preview_id=preview.id, filter_id=session.scalars(select(FilterNode.id)).one(),
+                              outcome=PreviewOutcome.JUDGED, answered_at=NOON))  # fmt: skip
+    session.flush()
+    ended = update(FilterPreview).values(state=PreviewState.ABANDONED)
+    session.execute(ended, execution_options={"synchronize_session": False})
+    if who == "a person":
+        assert results.put_together(session, preview, NOON).state is PreviewState.ABANDONED
+    else:
+        assert gateway.answer(str(preview.id), changes=[change()]).status_code == 404
+    session.refresh(preview)
+    assert preview.state is PreviewState.ABANDONED
+
+
+def test_a_filter_that_came_later_was_never_awaited(
+    staff: TestClient, session: Session, school: School, gateway: Gateway, clock: Clock
+) -> None:
+    preview = ask(staff, edit(session, school))
+    clock.advance(minutes=11)
+    node, _ = nodes.register_filter(session, "nouvelle", None, clock.now)
+    node.last_seen_at = clock.now
+    session.flush()
+    assert result(staff, preview)["silent"] == ["passerelle"]
