@@ -23,6 +23,8 @@ from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
 from fleet.filtering import waiting
+from fleet.filtering.lists.listing import find_folder
+from fleet.filtering.models import ContentState, SourceContent
 from fleet.filtering.previews import asking
 from fleet.filtering.previews.models import FilterPreview, PreviewChunk, PreviewKind, PreviewState
 from fleet.filtering.publishing import compiling, publications
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 CANDIDATE = 0
 """The serial of candidates: filters install only what is above it."""
 MOST_ATTEMPTS = 3
+DECIDED = "Ce contenu n’attend plus de décision : voyez la page de sa source."
 SAME = "Les filtres recevraient les mêmes listes qu’aujourd’hui : rien ne changerait."
 REFUSALS = (ListRefused, BundleRefused, DeltaRefused, NotFound, NothingToPublish)
 
@@ -82,6 +85,9 @@ def start(session: Session, preview_id: UUID) -> Errand | None:
     if preview is None or preview.state is not PreviewState.PREPARING:
         return None
     latest = publications.find_latest(session)
+    if is_decided(session, preview):
+        asking.close(session, preview, PreviewState.FAILED, DECIDED)
+        return None
     if preview.attempts >= MOST_ATTEMPTS:
         reason = f"La préparation a été interrompue {MOST_ATTEMPTS} fois. Voyez le journal de l’ouvrier."
         asking.close(session, preview, PreviewState.FAILED, reason)
@@ -95,6 +101,16 @@ def start(session: Session, preview_id: UUID) -> Errand | None:
         preview.id, preview.attempts, preview.kind, preview.content_id, preview.publication_id,
         latest.id, latest.etag, latest.digest,
     )  # fmt: skip
+
+
+def is_decided(session: Session, preview: FilterPreview) -> bool:
+    """Whether the content that is asked about is no longer held. Without one it is the controller's folder."""
+    if preview.kind is not PreviewKind.CONTENT:
+        return False
+    if preview.content_id is None:
+        folder = find_folder(session)
+        return folder is None or folder.id != preview.source_id
+    return session.get_one(SourceContent, preview.content_id, populate_existing=True).state is not ContentState.HELD
 
 
 def carry_out(errand: Errand, config: FleetConfig, workspace: Path) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from filter.bundle import NamesFile
@@ -12,12 +13,16 @@ from filter.layout.delta import apply_delta
 from filter.signing import trust
 from fleet.clock import utc_now
 from fleet.filtering import tasks
-from fleet.filtering.previews import preparing
+from fleet.filtering.lists import contents, sources
+from fleet.filtering.models import ContentState, SourceContent
+from fleet.filtering.previews import preparing, service
 from fleet.filtering.previews.models import FilterPreview, PreviewChunk, PreviewKind, PreviewState
 from fleet.filtering.publishing import publications, signing
 from tests.conftest import Clock
+from tests.fleet.deciding import viewer_of
 from tests.fleet.previews.gateway import BASE, FILTER, ask, register, result
 from tests.fleet.publishing import publish
+from tests.portal.list_data import add_held_source
 
 
 def add_name(lists: Path, name: str) -> None:
@@ -122,3 +127,22 @@ def test_a_publication_without_a_file_fails_with_a_reason(
     tasks.prepare_preview(str(preview.id))
     session.refresh(preview)
     assert (preview.state, preview.reason) == (PreviewState.FAILED, "Le contenu de cette publication n’est plus là.")
+
+
+@pytest.mark.parametrize("meanwhile", ["rejected", "gone"])
+def test_a_content_that_waits_no_more_is_not_taken_for_the_folder(
+    session: Session, staff: TestClient, published: Path, clock: Clock, meanwhile: str
+) -> None:
+    clock.now = utc_now()
+    viewer = viewer_of(session)
+    source, held = add_held_source(session, viewer, clock.now)
+    session.execute(delete(SourceContent).where(SourceContent.state == ContentState.GOOD))
+    add_name(published, "neuf.example")
+    preview = service.ask_for_content(session, viewer, held.id, now=clock.now)
+    if meanwhile == "rejected":
+        sources.reject(session, viewer, held.id, clock.now)
+    else:
+        contents.drop(session, source.id, ContentState.HELD)
+    tasks.prepare_preview(str(preview.id))
+    session.refresh(preview)
+    assert (preview.state, preview.reason) == (PreviewState.FAILED, preparing.DECIDED)
