@@ -3,6 +3,7 @@ change. For whoever may publish: names that schools ask for are shown to nobody 
 """
 
 import gzip
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -57,11 +58,11 @@ def ask_for_layer(
     viewer.must(Action.PUBLISH_FILTER)
     current = _current_policy(session)
     latest = publications.find_latest(session)
-    subject, settings = settings_with(session, viewer, profile, found, says, now)
+    tried = try_layer(session, viewer, profile, found, says, now)
     preview = FilterPreview(
         kind=PreviewKind.LAYER,
-        subject=subject,
-        about=applying.about_layer(session, profile, found, says),
+        subject=tried.subject,
+        about=tried.about,
         profile_id=profile.id if profile else None,
         collectivity_id=found.place.collectivity_id,
         school_id=found.place.school_id,
@@ -70,24 +71,38 @@ def ask_for_layer(
         base_policy=current.etag,
     )
     _add(session, viewer, preview, judged_at, now)
-    if policies.digest_of(settings) == current.settings_digest:
+    if policies.digest_of(tried.settings) == current.settings_digest:
         asking.close(session, preview, PreviewState.DONE, NOTHING)
         return preview
-    written = policies.write_file(session, settings, preparing.CANDIDATE, now)
+    written = policies.write_file(session, tried.settings, preparing.CANDIDATE, now)
     preview.policy = gzip.compress(written.content, mtime=0)
     preview.policy_tag = f"{written.digest}.{preparing.CANDIDATE}"
     preparing.begin_asking(session, preview, now)
     return preview
 
 
-def settings_with(
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An edit of a layer that was made and taken back."""
+
+    subject: str
+    """What people call the layer."""
+    about: dict[str, object]
+    """The edit, and what the layer said before."""
+    settings: PolicySettings
+    """All that would be decided with it."""
+
+
+def try_layer(
     session: Session, viewer: Viewer, profile: FilterProfile | None, found: Found, says: LayerSettings, now: datetime
-) -> tuple[str, PolicySettings]:
-    """What people call a layer, and all that would be decided with this edit of it; the edit itself is taken back."""
+) -> Tried:
+    """Make an edit and take it back, and with it the lock of policies: all that is told of it is read before that."""
     attempt = session.begin_nested()
     try:
+        policies.lock_for(session, viewer, found.place)
+        about = applying.about_layer(session, profile, found, says)
         subject = editing.write_layer(session, viewer, found, profile, says, now)
-        return subject, profiles.policy_settings(session, now)
+        return Tried(subject, about, profiles.policy_settings(session, now))
     finally:
         attempt.rollback()
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy.orm import Session
+from sqlalchemy import event
+from sqlalchemy.orm import Session, SessionTransaction
 
 from filter.settings import Verdict
 from fleet.config import FleetConfig
@@ -107,6 +108,22 @@ def test_the_same_said_again_is_no_change(
     editing.set_layer(session, staff, found, profile, OTHER, NOON + timedelta(minutes=1))
     service.publish(session, staff, preview.id, NOON)
     assert said(session, found, profile) == ["exemple.fr"]
+
+
+def test_who_writes_while_it_is_asked_is_not_overwritten(
+    session: Session, staff: Viewer, found: Found, profile: FilterProfile
+) -> None:
+    """The candidate is built on what was there; what came as soon as its lock was free is none of it."""
+
+    @event.listens_for(session, "after_soft_rollback", once=True)
+    def write(session: Session, _previous: SessionTransaction) -> None:
+        editing.set_layer(session, staff, found, profile, OTHER, NOON)
+
+    preview = asked(session, staff, found, profile)
+    with pytest.raises(Conflict) as refused:
+        service.publish(session, staff, preview.id, NOON)
+    assert refused.value.code == "filtering.layer_changed"
+    assert said(session, found, profile) == ["autre.fr"]
 
 
 def test_what_is_gone_is_not_taken_for_everything(
