@@ -1,25 +1,22 @@
-"""A preview judged in a process of its own: here it would keep queries waiting, and its tables in memory."""
+"""A preview judged beside the filter (see aside)."""
 
-import asyncio
 import heapq
 import json
-import os
-from collections.abc import Iterable, Iterator
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from filter.bundle import BundleRefused, NamesFile, PolicyFile
 from filter.layout.delta import DeltaRefused, apply_delta
-from filter.namecounts import NameCount, read_counts
+from filter.namecounts import read_counts
 from filter.names import NameRefused, clean_name
 from filter.policy import Policy
 from filter.preview import Change, Preview, preview
 from filter.signing import trust
+from filter.updates.aside import CutOff, limit_memory, run_aside
 from filter.updates.pair import open_candidate
-from filter.updates.patching import NICENESS, limit_memory
 
 LONGEST_SECONDS = 300.0
 """Beyond this the filter says that it could not."""
@@ -27,8 +24,7 @@ MOST_COUNTS = 200_000
 """Lines that are judged, the most asked for."""
 MOST_CHANGES = 500
 MOST_LISTS, MOST_PROFILES, LONGEST_TEXT = 20, 50, 200
-WATCHED_EVERY = 1_000
-"""Lines between two looks whether the filter is still there."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ANSWER = "answer.json"
 
 
@@ -74,30 +70,19 @@ Answer = dict[str, object]
 
 async def judge_aside(task: Task) -> Answer:
     """What the names of this filter would meet; never raises for what the files hold."""
-    process = get_context("spawn").Process(target=judge_politely, args=(task, os.getpid()), daemon=True)
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    await asyncio.to_thread(process.start)  # a spawn: a fork would take the filter's sockets with it
-    loop.add_reader(process.sentinel, ended.set)
     try:
-        async with asyncio.timeout(LONGEST_SECONDS):
-            await ended.wait()
+        await run_aside(LONGEST_SECONDS, judge_or_refuse, task)
         answer: Answer = json.loads((task.folder / ANSWER).read_bytes())
-    except (TimeoutError, OSError, ValueError) as error:
-        return {"outcome": "failed", "detail": f"the process that judged was cut off ({type(error).__name__})"}
-    finally:
-        loop.remove_reader(process.sentinel)
-        process.kill()
-        process.join()
+    except (CutOff, OSError, ValueError) as error:
+        return {"outcome": "failed", "detail": str(error)}
     return answer
 
 
-def judge_politely(task: Task, parent: int) -> None:
-    """In the other process: leave the answer in the folder. Those who ask names go first."""
-    os.nice(NICENESS)
+def judge_or_refuse(task: Task) -> None:
+    """In the other process: leave the answer in the folder."""
     try:
         limit_memory(task.names.stat().st_size)
-        answer = judge(task, parent)
+        answer = judge(task)
     except (BundleRefused, DeltaRefused) as error:
         answer = {"outcome": "refused", "detail": str(error)}
     except MemoryError:
@@ -105,7 +90,7 @@ def judge_politely(task: Task, parent: int) -> None:
     (task.folder / ANSWER).write_text(json.dumps(answer), "utf-8")
 
 
-def judge(task: Task, parent: int) -> Answer:
+def judge(task: Task) -> Answer:
     """Judge by the files that serve and by the candidates; raise BundleRefused or DeltaRefused."""
     names, settings = NamesFile.open(task.names), PolicyFile.open(task.policy)
     if task.new_names is not None and names.digest != task.new_names.from_etag.partition(".")[0]:
@@ -119,16 +104,8 @@ def judge(task: Task, parent: int) -> Answer:
         names = open_candidate(NamesFile, task.folder / "names.made", task.new_names.to_etag, verify)
     new = Policy(names, settings, task.filter_id, old.index if names is old.names else None)
     counts = heapq.nlargest(MOST_COUNTS + 1, read_counts(task.counts, task.since), key=lambda each: each.queries)
-    watched = while_there(islice(counts, MOST_COUNTS), parent)
-    return as_answer(preview(old, new, watched, task.judged_at, task.threshold), is_cut=len(counts) > MOST_COUNTS)
-
-
-def while_there(counts: Iterable[NameCount], parent: int) -> Iterator[NameCount]:
-    """The counts, as long as the filter lives: what it cannot hear any more is not worth the work."""
-    for number, count in enumerate(counts):
-        if number % WATCHED_EVERY == 0 and os.getppid() != parent:
-            raise SystemExit
-        yield count
+    found = preview(old, new, islice(counts, MOST_COUNTS), task.judged_at, task.threshold)
+    return as_answer(found, is_cut=len(counts) > MOST_COUNTS)
 
 
 def as_answer(found: Preview, *, is_cut: bool) -> Answer:
@@ -162,7 +139,12 @@ def as_values(change: Change) -> dict[str, object]:
         "profiles": list(change.profiles[:MOST_PROFILES]),
         "rule": decision.rule,
         "category": decision.category,
-        "lists": [title[:LONGEST_TEXT] for title in decision.lists[:MOST_LISTS]],
+        "lists": [as_text(title) for title in decision.lists[:MOST_LISTS]],
         "suffix": decision.suffix,
-        "layer": decision.layer[:LONGEST_TEXT],
+        "layer": as_text(decision.layer),
     }
+
+
+def as_text(title: str) -> str:
+    """A title without control characters, so long at most: lists call themselves what they like."""
+    return " ".join(CONTROL.sub(" ", title).split())[:LONGEST_TEXT]

@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 
 from filter.config import Controller
-from filter.updates.controller import TalkFailed, check_status, unreachable
+from filter.updates.controller import TalkFailed, check_status, translated
 from filter.updates.downloads import Download, read_etag
 from filter.updates.judging import Answer, Names, Settings, Task, judge_aside
 from filter.updates.unpacking import read_body
@@ -105,13 +105,10 @@ class Previewer:
         if wanted is None:
             return "over"
         try:
-            return await self.answer(wanted)
-        except (TalkFailed, httpx2.HTTPError, OSError) as error:
+            async with translated():
+                return await self.answer(wanted)
+        except TalkFailed:
             self.news.arrived.set()
-            if isinstance(error, httpx2.HTTPError):
-                raise unreachable(error) from error
-            if isinstance(error, OSError):
-                raise TalkFailed("disk", str(error)) from error
             raise
 
     async def answer(self, identifier: str) -> str:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +11,10 @@ import httpx2
 
 from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
 from filter.layout.delta import DeltaRefused
-from filter.updates.controller import TalkFailed, check_status, make_timeout, unreachable
+from filter.updates.controller import TalkFailed, check_status, make_timeout, translated
 from filter.updates.downloads import ETAG, Download, read_etag, serial_of, settle
 from filter.updates.pair import File, Pair, check_serial, make_pair, open_kept, open_newer
-from filter.updates.patching import apply_aside
+from filter.updates.patching import apply_aside, forget_aside
 from filter.updates.previews import PreviewNews
 from filter.updates.unpacking import read_body
 
@@ -25,7 +24,9 @@ NAMES, POLICY = "names", "policy"
 NAMES_PATH, DELTA_PATH, POLICY_PATH = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
 LARGEST_POLICY = 32 << 20
 """Bytes, unpacked."""
-UNFINISHED = (f"{POLICY}.part", f"{NAMES}.made", f"{NAMES}.delta", f"{NAMES}.delta.etag")
+MADE = f"{NAMES}.made"
+"""Names that a delta makes."""
+UNFINISHED = (f"{POLICY}.part", MADE, f"{NAMES}.delta", f"{NAMES}.delta.etag")
 """What a crash may leave and nobody goes on with; a cut ``names.part`` is resumed."""
 
 Install = Callable[[Pair], None]
@@ -79,6 +80,7 @@ class Updater:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         for left in UNFINISHED:
             (self.data_dir / left).unlink(missing_ok=True)
+        forget_aside(self.data_dir / MADE)
         self.names = await self.reopen(NAMES, NamesFile)
         self.settings = await self.reopen(POLICY, PolicyFile)
         if self.names is None or self.settings is None:
@@ -222,7 +224,7 @@ class Updater:
             check_status(response, 200)
             etag = read_etag(response)
             await delta.receive(response, self.names.size)
-        made = self.data_dir / f"{NAMES}.made"
+        made = self.data_dir / MADE
         try:
             await apply_aside(self.data_dir / NAMES, delta.path, made)
             await self.take_names(made, etag)
@@ -287,16 +289,3 @@ class Updater:
             self.refuse(POLICY, self.settings.etag, error)
             self.settings = None
             return None
-
-
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Whatever goes wrong in a talk, as TalkFailed with a stable outcome."""
-    try:
-        yield
-    except httpx2.HTTPError as error:
-        raise unreachable(error) from error
-    except BundleRefused as error:
-        raise TalkFailed(error.reason, str(error)) from error
-    except OSError as error:
-        raise TalkFailed("disk", str(error)) from error

@@ -139,6 +139,8 @@ def as_compared(name: str) -> str:
 Name = Annotated[str, Field(max_length=253), AfterValidator(as_compared)]
 Slug = Annotated[str, Field(pattern=r"^[0-9A-Za-z@/_-]{1,120}$")]
 Amount = Annotated[int, Field(ge=0, le=2**53)]
+Suffix = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A name, or its pattern ``*.name``."""
 Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -155,7 +157,7 @@ class ChangeIn(BaseModel):
     rule: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
     category: Annotated[str, Field(pattern=r"^[a-z0-9_:-]{1,80}$")] | None = None
     lists: Annotated[list[Text], Field(max_length=20)] = []
-    suffix: Text | None = None
+    suffix: Suffix | None = None
     layer: Text = ""
 
 

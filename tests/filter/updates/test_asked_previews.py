@@ -1,7 +1,6 @@
 """Previews that a controller asks for, over real HTTPS: judged aside, answered once, nothing left behind."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -11,9 +10,8 @@ import pytest
 
 from filter.bundle import NamesFile, PolicyFile
 from filter.layout.delta import make_delta
-from filter.namecounts import NameCount, NameCounts
+from filter.namecounts import NameCounts
 from filter.signing import SigningKey
-from filter.updates.judging import while_there
 from tests.filter.conftest import NOON, SCHOOL, compile_pair, make_list, policy_of
 from tests.filter.controller import PREVIEWS, Served, SmallController
 from tests.filter.publishing import Publisher, blocking, installed, wait_for_line
@@ -181,14 +179,6 @@ def test_what_a_crash_left_is_removed_at_the_start(options: list[str], controlle
     with RunningFilter(*options) as running:
         installed(running, 5)
         assert is_tidy(data)
-
-
-def test_who_judges_ends_with_its_filter() -> None:
-    """Nobody is left who would hear it."""
-    count = NameCount("jeu.example", "address", "ecole", 3, 3)
-    assert list(while_there([count], os.getppid())) == [count]
-    with pytest.raises(SystemExit):
-        list(while_there([count], os.getpid()))
 
 
 def test_only_days_that_are_asked_for_are_judged(options: list[str], controller: SmallController, data: Path) -> None:

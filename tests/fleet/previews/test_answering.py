@@ -9,15 +9,21 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from filter.deciding.decisions import Action, Decision
+from filter.preview import Change
+from filter.updates.judging import as_values
 from fleet.filtering.gateways import nodes
 from fleet.filtering.models import FilterNode
 from fleet.filtering.policy.models import FilterEvent
 from fleet.filtering.previews import results
 from fleet.filtering.previews.models import FilterPreview, PreviewAnswer, PreviewOutcome, PreviewState
+from fleet.filtering.previews.schemas import AnswerIn
 from fleet.schools.models import School
 from tests.conftest import Clock
 from tests.factories import NOON
 from tests.fleet.previews.gateway import BASE, FILTER, Gateway, ask, change, edit, register, result
+
+LONG = ".".join(["a" * 60] * 4)
 
 
 def test_answers_of_several_filters_are_put_together(
@@ -153,3 +159,12 @@ def test_a_filter_that_came_later_was_never_awaited(
     node.last_seen_at = clock.now
     session.flush()
     assert result(staff, preview)["silent"] == ["passerelle"]
+
+
+def test_what_is_told_keeps_to_the_contract() -> None:
+    """Titles come from lists that anybody may write: one odd character must not cost the whole answer."""
+    lists = ("Jeux\x07 d’\targent", "x" * 300)
+    decision = Decision(Action.BLOCKED, "category", lists=lists, suffix=LONG, layer="A\x00")
+    change = Change(f"www.{LONG}", True, ("college",), 3, 3, decision)
+    told = AnswerIn.model_validate({"outcome": "judged", "changes": [as_values(change)]}, by_name=True).changes[0]
+    assert (told.lists[0], told.suffix) == ("Jeux d’ argent", LONG)
