@@ -1,12 +1,12 @@
 """What the gateways said of a change, put together: names of all of them, and who did not answer."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from fleet.filtering.models import FilterNode
@@ -16,6 +16,8 @@ from fleet.filtering.previews.naming import profile_names
 
 MOST_CHANGES = 500
 """Names that one result tells, of each direction."""
+AT_A_TIME = 10
+"""Answers that are read at once."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -32,6 +34,9 @@ class Change(msgspec.Struct, frozen=True):
     lists: list[str] = []
     suffix: str | None = None
     layer: str = ""
+
+
+CHANGES = msgspec.json.Decoder(list[Change])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +110,10 @@ class PreviewResult:
 def put_together(session: Session, preview: FilterPreview, now: datetime) -> PreviewResult:
     """All that filters answered by now; the question is closed when there is nothing left to wait for."""
     state = asking.settle(session, preview, now)
-    query = select(PreviewAnswer, FilterNode.name).join(FilterNode, FilterNode.id == PreviewAnswer.filter_id)
-    rows = session.execute(query.where(PreviewAnswer.preview_id == preview.id).order_by(FilterNode.name)).all()
-    answered = tuple(
-        FilterSaid(name, row.outcome, row.judged, row.withheld, row.truncated, row.answered_at) for row, name in rows
-    )
-    awaited = {node.name for node in asking.list_awaited(session, preview)} | {name for _, name in rows}
-    told = [(name, msgspec.convert(change, Change)) for row, name in rows for change in row.changes]
+    answered = list_answers(session, preview)
+    names = {each.name for each in answered}
+    awaited = {node.name for node in asking.list_awaited(session, preview)} | names
+    told = list(read_changes(session, preview))
     merged = merge(told, profile_names(session, {slug for _, change in told for slug in change.profiles}))
     kept = keep_most_asked(merged)
     return PreviewResult(
@@ -119,12 +121,29 @@ def put_together(session: Session, preview: FilterPreview, now: datetime) -> Pre
         state=state,
         awaited=tuple(sorted(awaited)),
         answered=answered,
-        silent=tuple(sorted(awaited - {name for _, name in rows})),
+        silent=tuple(sorted(awaited - names)),
         changes=tuple(kept),
         judged=sum(each.judged for each in answered),
         withheld=sum(each.withheld for each in answered),
         truncated=len(kept) < len(merged) or any(each.truncated for each in answered),
     )
+
+
+def list_answers(session: Session, preview: FilterPreview) -> tuple[FilterSaid, ...]:
+    """Who answered, by name, without the names that change."""
+    said = PreviewAnswer
+    columns = (FilterNode.name, said.outcome, said.judged, said.withheld, said.truncated, said.answered_at)
+    query = select(*columns).join(FilterNode, FilterNode.id == said.filter_id).where(said.preview_id == preview.id)
+    return tuple(FilterSaid(*row) for row in session.execute(query.order_by(FilterNode.name)))
+
+
+def read_changes(session: Session, preview: FilterPreview) -> Iterator[tuple[str, Change]]:
+    """Every filter and what it tells. Of hundreds that tell hundreds of names each, a few are read at a time."""
+    changes = cast(PreviewAnswer.changes, Text)
+    query = select(FilterNode.name, changes).join(FilterNode, FilterNode.id == PreviewAnswer.filter_id)
+    query = query.where(PreviewAnswer.preview_id == preview.id).order_by(FilterNode.name)
+    for name, told in session.execute(query, execution_options={"yield_per": AT_A_TIME}):
+        yield from ((name, change) for change in CHANGES.decode(told))
 
 
 def merge(told: Iterable[tuple[str, Change]], titles: Mapping[str, str]) -> list[ChangedName]:
