@@ -17,7 +17,7 @@ from dashboards.portal.rendering import render, with_query
 from dashboards.portal.words import RULE
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.errors import Conflict, Invalid
+from fleet.errors import Conflict, FleetError, Invalid, NotFound
 from fleet.filtering.previews import applying
 from fleet.filtering.previews import service as previews
 from fleet.filtering.previews.models import OPEN_STATES, FilterPreview, PreviewKind
@@ -100,7 +100,7 @@ def show_preview(
 
 def preview_page(
     request: Request, session: DbSession, viewer: Viewer, now: datetime, preview_id: UUID, page: Page,
-    q: str = "", change: str = "", *, is_live: bool = True, refused: Conflict | None = None,
+    q: str = "", change: str = "", *, is_live: bool = True, refused: FleetError | None = None,
 ) -> Response:  # fmt: skip
     """The page of one preview, with why nothing was published when that was refused."""
     result = previews.result_of(session, viewer, preview_id, now)
@@ -174,7 +174,7 @@ def publish(request: Request, session: DbSession, viewer: Person, now: Now, prev
     """Do exactly what was asked about, or say why not."""
     try:
         preview = previews.publish(session, viewer, preview_id, now)
-    except Conflict as refused:
+    except (Conflict, Invalid, NotFound) as refused:
         session.rollback()
         return preview_page(request, session, viewer, now, preview_id, Page(size=SIZE), refused=refused)
     is_folder = preview.kind is PreviewKind.CONTENT and preview.content_id is None

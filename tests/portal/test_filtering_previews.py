@@ -10,12 +10,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from filter.settings import Verdict
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.filtering import service as filtering
 from fleet.filtering.lists.listing import find_folder
 from fleet.filtering.models import ContentState, FilterNode
 from fleet.filtering.policy import editing
+from fleet.filtering.policy.layers import LayerSettings, Mark, NameLine
 from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.policy.places import Found, find_place
 from fleet.filtering.previews import service
@@ -163,6 +165,19 @@ def test_a_layer_that_changed_since_is_refused_in_clear_words(
     assert "Quelqu’un a changé ce réglage depuis l’essai : rien n’est publié." in page
     found = find_place(session, staff, school_id=school.id)
     assert layer_names(session, found, profile) == ["entre-temps.example"]
+
+
+def test_what_was_locked_above_since_is_refused_on_the_page_of_the_preview(
+    api: TestClient, session: Session, staff: Viewer, profile: FilterProfile, school: School, preview: FilterPreview,
+    clock: Clock,
+) -> None:  # fmt: skip
+    locked = LayerSettings(names=(NameLine("club-echecs.example", Verdict.ALLOW, mark=Mark(locked=True)),))
+    editing.set_layer(session, staff, editing.OPERATOR_FOUND, profile, locked, clock.now)
+    session.commit()
+    page = refuse(api, f"{page_of(preview)}/publish", 422)
+    assert "Essai : " in page
+    assert "Verrouillé plus haut, donc sans effet ici : club-echecs.example." in page
+    assert layer_names(session, find_place(session, staff, school_id=school.id), profile) == []
 
 
 def test_the_form_is_taken_up_again_as_it_was_asked_about(
