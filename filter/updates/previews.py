@@ -30,8 +30,14 @@ LARGEST_POLICY = 32 << 20
 """Bytes, unpacked."""
 LARGEST_DELTA = 80 << 20
 """Bytes; filter.layout.delta makes none larger than 64 MiB."""
+LARGEST_QUESTION = 64 << 10
+"""Bytes: a question is ids, tags and numbers."""
+LONGEST = 365
+"""Days of counts that a question may be about."""
 OVER = (httpx2.codes.NOT_FOUND,)
-NEVER_TAKEN = (httpx2.codes.NOT_FOUND, httpx2.codes.REQUEST_ENTITY_TOO_LARGE, httpx2.codes.UNPROCESSABLE_ENTITY)
+NEVER_TAKEN = (httpx2.codes.REQUEST_ENTITY_TOO_LARGE, httpx2.codes.UNPROCESSABLE_ENTITY)
+
+FAILED: Answer = {"outcome": "failed"}
 
 
 class NamesAsked(msgspec.Struct, frozen=True, rename={"from_etag": "from", "to_etag": "to"}):
@@ -182,11 +188,16 @@ class Previewer:
         return Names(download.path, names.from_etag, names.to_etag)
 
     async def tell(self, identifier: str, answer: Answer) -> str:
-        """Post an answer, and hear of the next question; return the outcome."""
+        """Post an answer, and hear of the next question; return the outcome. One that the controller will never take
+        is told as ``failed``: who says nothing is waited for, and hears of no older question.
+        """
         if detail := answer.pop("detail", None):
             log.warning("preview not judged", extra={"outcome": answer["outcome"], "error": detail})
         response = await self.client.post(f"{PATH}/{identifier}/answer", json=answer)
-        if response.status_code in NEVER_TAKEN:
+        if response.status_code in NEVER_TAKEN and answer != FAILED:
+            log.error("answer to a preview refused", extra={"status": response.status_code})
+            return await self.tell(identifier, dict(FAILED))
+        if response.status_code in (*OVER, *NEVER_TAKEN):
             return "over"
         check_status(response, 200, 204)
         self.news.hear(response)

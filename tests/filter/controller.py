@@ -94,6 +94,8 @@ class SmallController:
         """What else is served, by path: of previews."""
         self.answers: list[dict[str, object]] = []
         """Of previews."""
+        self.answer_refused: int | None = None
+        """The status of every answer to a preview that says more than that it failed."""
         self.changed = threading.Condition()
         controller = self
 
@@ -268,6 +270,8 @@ class SmallController:
         status = 204 if self.knows(request) else 401
         if status == 204 and request.path.endswith("/reports"):
             self.reports.append(body)
+        elif status == 204 and request.path.startswith(PREVIEWS) and self.answer_refused and len(body) > 1:
+            status = self.answer_refused
         elif status == 204 and request.path.startswith(PREVIEWS):
             self.answers.append(body)
         elif status == 204:

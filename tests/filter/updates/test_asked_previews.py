@@ -186,3 +186,15 @@ def test_only_days_that_are_asked_for_are_judged(options: list[str], controller:
         installed(running, 5)
         controller.ask(FIRST, question=question(days=1))
         assert answered(controller)["judged"] == 0
+
+
+@pytest.mark.parametrize("status", [413, 422])
+def test_an_answer_that_is_never_taken_is_told_as_failed(
+    options: list[str], controller: SmallController, data: Path, status: int
+) -> None:
+    controller.answer_refused = status
+    with RunningFilter(*options) as running:
+        installed(running, 5)
+        controller.ask(FIRST, question=question())
+        assert answered(controller) == {"outcome": "failed"}
+        wait_for_line(running, "answer to a preview refused", status=status)
