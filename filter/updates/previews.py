@@ -35,7 +35,7 @@ LARGEST_QUESTION = 64 << 10
 LONGEST = 365
 """Days of counts that a question may be about."""
 OVER = (httpx2.codes.NOT_FOUND,)
-NEVER_TAKEN = (httpx2.codes.REQUEST_ENTITY_TOO_LARGE, httpx2.codes.UNPROCESSABLE_ENTITY)
+NEVER_TAKEN = (httpx2.codes.CONTENT_TOO_LARGE, httpx2.codes.UNPROCESSABLE_CONTENT)
 
 FAILED: Answer = {"outcome": "failed"}
 
@@ -132,12 +132,13 @@ class Previewer:
 
     async def fetch_question(self, identifier: str) -> Question | None:
         """What is asked; None when it is over."""
-        response = await self.client.get(f"{PATH}/{identifier}")
-        check_status(response, 200, *OVER)
-        if response.status_code in OVER:
-            return None
+        async with self.client.stream("GET", f"{PATH}/{identifier}", headers={"Accept-Encoding": "gzip"}) as response:
+            check_status(response, 200, *OVER)
+            if response.status_code in OVER:
+                return None
+            content = await read_body(response, LARGEST_QUESTION)
         try:
-            return msgspec.json.decode(response.content, type=Question)
+            return msgspec.json.decode(content, type=Question)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise TalkFailed("controller", f"no question: {error}") from error
 
@@ -152,7 +153,7 @@ class Previewer:
             names=self.keep("names"),
             policy=self.keep("policy"),
             counts=self.counts,
-            since=(self.now() - timedelta(days=question.days - 1)).date(),
+            since=(self.now() - timedelta(days=min(max(question.days, 1), LONGEST) - 1)).date(),
             judged_at=question.judged_at,
             threshold=question.threshold,
             filter_id=self.controller.filter_id,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from filter.bundle import NamesFile, PolicyFile
 from filter.layout.delta import make_delta
 from filter.namecounts import NameCounts
 from filter.signing import SigningKey
+from filter.updates.previews import LARGEST_QUESTION
 from tests.filter.conftest import NOON, SCHOOL, compile_pair, make_list, policy_of
 from tests.filter.controller import PREVIEWS, Served, SmallController
 from tests.filter.publishing import Publisher, blocking, installed, wait_for_line
@@ -32,7 +34,8 @@ def data(tmp_path: Path) -> Path:
     """The filter's folder, with what its clients asked for on the day before."""
     folder = tmp_path / "data"
     folder.mkdir()
-    counts = NameCounts(folder, 7, lambda: NOON, lambda: None)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    counts = NameCounts(folder, 7, lambda: yesterday, lambda: None)
     counts.key = bytes(16)
     counts.start()
     for client in range(5):
@@ -43,8 +46,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def question(**facts: object) -> Served:
-    """Judged at noon of a day of the counts, whatever the day is now."""
-    asked = {"judged_at": NOON.isoformat(), "ends_at": None, "threshold": 3, "days": 36_500, "policy": None} | facts
+    """Judged at one noon, whatever the day is now."""
+    asked = {"judged_at": NOON.isoformat(), "ends_at": None, "threshold": 3, "days": 7, "policy": None} | facts
     return Served(json.dumps({"id": FIRST, **asked}).encode(), "")
 
 
@@ -198,3 +201,21 @@ def test_an_answer_that_is_never_taken_is_told_as_failed(
         controller.ask(FIRST, question=question())
         assert answered(controller) == {"outcome": "failed"}
         wait_for_line(running, "answer to a preview refused", status=status)
+
+
+@pytest.mark.parametrize(("days", "judged"), [(10**12, 3), (0, 0), (-(10**12), 0)])
+def test_days_beyond_reason_are_a_year_or_one_day(
+    options: list[str], controller: SmallController, data: Path, days: int, judged: int
+) -> None:
+    with RunningFilter(*options) as running:
+        installed(running, 5)
+        controller.ask(FIRST, question=question(days=days))
+        assert answered(controller)["judged"] == judged
+
+
+def test_a_question_beyond_reason_is_not_read(options: list[str], controller: SmallController, data: Path) -> None:
+    with RunningFilter(*options) as running:
+        installed(running, 5)
+        controller.ask(FIRST, question=question(padding="x" * LARGEST_QUESTION))
+        wait_for_line(running, "preview failed", outcome="too_large")
+        assert controller.answers == []
