@@ -18,7 +18,6 @@ from dashboards.portal.words import RULE
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import Conflict, FleetError, Invalid, NotFound
-from fleet.filtering.previews import applying
 from fleet.filtering.previews import service as previews
 from fleet.filtering.previews.models import OPEN_STATES, FilterPreview, PreviewKind
 from fleet.filtering.previews.results import ChangedName, PreviewResult
@@ -115,7 +114,6 @@ def preview_page(
         answers=[(each, PREVIEW_ANSWER[each.outcome.value]) for each in result.answered],
         listing=within(lambda wanted: changes_in(result, q, change, wanted), page),
         origin=origin_of(result.preview, preview=preview_id if result.preview.kind is PreviewKind.LAYER else None),
-        lists_changed=applying.lists_changed(session, result.preview),
         is_open=is_open,
         is_live=is_open and is_live,
         asked={"q": q, "change": change},

@@ -160,7 +160,10 @@ def test_refreshing_can_be_suspended(api: TestClient, preview: FilterPreview) ->
 def test_a_layer_that_changed_since_is_refused_in_clear_words(
     api: TestClient, session: Session, staff: Viewer, profile: FilterProfile, school: School, preview: FilterPreview
 ) -> None:
+    warning = "Un autre réglage a été publié depuis : refaites l’essai."
+    assert warning not in read(api, page_of(preview))
     send(api, f"/filtering/profiles/{profile.id}?school={school.id}", denied_names="entre-temps.example")
+    assert warning in read(api, page_of(preview))
     page = refuse(api, f"{page_of(preview)}/publish", 409)
     assert "Quelqu’un a changé ce réglage depuis l’essai : rien n’est publié." in page
     found = find_place(session, staff, school_id=school.id)

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from fleet.errors import Conflict
@@ -12,7 +13,7 @@ from fleet.filtering.lists import sources
 from fleet.filtering.lists.listing import find_folder
 from fleet.filtering.policy import editing, policies, profiles
 from fleet.filtering.policy.layers import LayerSettings
-from fleet.filtering.policy.models import FilterProfile
+from fleet.filtering.policy.models import FilterEvent, FilterPolicy, FilterProfile
 from fleet.filtering.policy.places import Found, find_place
 from fleet.filtering.policy.revisions import revision_at
 from fleet.filtering.previews import asking
@@ -101,4 +102,16 @@ def _there(row_id: UUID | None) -> UUID:
 def lists_changed(session: Session, preview: FilterPreview) -> bool:
     """Whether other lists are in force than those that the filters compared with."""
     latest = publications.find_latest(session)
-    return preview.base_names is not None and latest is not None and latest.etag != preview.base_names
+    known = preview.published_by is None and preview.base_names is not None
+    return known and latest is not None and latest.etag != preview.base_names
+
+
+def settings_changed(session: Session, preview: FilterPreview) -> bool:
+    """Whether people decided otherwise since it was asked: then some filters may have compared with what was there
+    before, others with what came since. Lessons, which begin and end all day, do not count.
+    """
+    if preview.decisions is None or preview.published_by is not None:
+        return False
+    latest = select(FilterPolicy.decisions_digest).order_by(FilterPolicy.serial.desc()).limit(1)
+    excepted = exists().where(FilterEvent.verb.startswith("override."), FilterEvent.at > preview.asked_at)
+    return session.scalar(latest) != preview.decisions or bool(session.scalar(select(excepted)))

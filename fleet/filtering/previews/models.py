@@ -120,6 +120,11 @@ class FilterPreview(HasId, Base):
         return self.about.get("before")
 
     @property
+    def decisions(self) -> str | None:
+        """Digest of all that people had decided when it was asked (see FilterPolicy); None: nobody noted it."""
+        return self.about.get("decisions")
+
+    @property
     def published_by(self) -> str | None:
         """Who made it count; None: nobody did yet."""
         return self.about["published"]["by"] if "published" in self.about else None

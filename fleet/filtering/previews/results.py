@@ -10,7 +10,7 @@ from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from fleet.filtering.models import FilterNode
-from fleet.filtering.previews import asking
+from fleet.filtering.previews import applying, asking
 from fleet.filtering.previews.models import FilterPreview, PreviewAnswer, PreviewOutcome, PreviewState
 from fleet.filtering.previews.naming import profile_names
 
@@ -96,6 +96,10 @@ class PreviewResult:
     """Names that change and are not told because too few devices asked for them, added up."""
     truncated: bool
     """Whether there is more than is told."""
+    lists_changed: bool
+    """Whether other lists were published since, so that the answers compare with those before."""
+    settings_changed: bool
+    """Whether other settings were published since, lessons apart: answers may not compare with the same."""
 
     @property
     def outcomes(self) -> Mapping[PreviewOutcome, int]:
@@ -126,6 +130,8 @@ def put_together(session: Session, preview: FilterPreview, now: datetime) -> Pre
         judged=sum(each.judged for each in answered),
         withheld=sum(each.withheld for each in answered),
         truncated=len(kept) < len(merged) or any(each.truncated for each in answered),
+        lists_changed=applying.lists_changed(session, preview),
+        settings_changed=applying.settings_changed(session, preview),
     )
 
 

@@ -102,6 +102,8 @@ class PreviewResultOut(FromRow):
     judged: int
     withheld: int
     truncated: bool
+    lists_changed: bool
+    settings_changed: bool
 
 
 class NamesToJudge(BaseModel):

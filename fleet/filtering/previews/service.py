@@ -62,7 +62,7 @@ def ask_for_layer(
     preview = FilterPreview(
         kind=PreviewKind.LAYER,
         subject=tried.subject,
-        about=tried.about,
+        about={**tried.about, "decisions": current.decisions_digest},
         profile_id=profile.id if profile else None,
         collectivity_id=found.place.collectivity_id,
         school_id=found.place.school_id,
@@ -145,7 +145,8 @@ def _prepare_later(
     session: Session, viewer: Viewer, preview: FilterPreview, judged_at: datetime | None, now: datetime
 ) -> FilterPreview:
     """The worker makes the candidate names."""
-    preview.base_policy = _current_policy(session).etag
+    current = _current_policy(session)
+    preview.base_policy, preview.about = current.etag, {"decisions": current.decisions_digest}
     _add(session, viewer, preview, judged_at, now)
     after_commit(session, tasks.prepare_preview.delay, str(preview.id))
     return preview

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session, SessionTransaction
 from filter.settings import Verdict
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, NotAllowed
-from fleet.filtering.exceptions import rooms
+from fleet.filtering.exceptions import lessons, rooms
+from fleet.filtering.exceptions.overrides import Wish, add_override
 from fleet.filtering.models import ContentState
-from fleet.filtering.policy import editing
+from fleet.filtering.policy import editing, policies
 from fleet.filtering.policy.layers import SILENT, LayerSettings, NameLine
 from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.policy.places import Found, find_place
@@ -124,6 +125,36 @@ def test_who_writes_while_it_is_asked_is_not_overwritten(
         service.publish(session, staff, preview.id, NOON)
     assert refused.value.code == "filtering.layer_changed"
     assert said(session, found, profile) == ["autre.fr"]
+
+
+def test_settings_published_since_are_told_but_no_lesson(
+    api: TestClient, session: Session, staff: Viewer, found: Found, profile: FilterProfile, school: School
+) -> None:
+    """What filters compare with is what they have at the time, not what was there when it was asked."""
+    signed_in(api, make_user(session))
+    room = make_room(session, staff, school)
+    preview = asked(session, staff, found, profile)
+
+    def is_told() -> bool:
+        return bool(api.get(f"/api/v1/filtering/previews/{preview.id}").json()["settings_changed"])
+
+    assert not is_told()
+    before = policies.current_etag(session)
+    lessons.start_lesson(session, staff, room.id, minutes=30, names=["lecon.example"], now=NOON)
+    assert policies.current_etag(session) != before
+    assert not is_told()
+    editing.set_layer(session, staff, editing.OPERATOR_FOUND, profile, OTHER, NOON)
+    assert is_told()
+    service.publish(session, staff, preview.id, NOON)
+    assert not is_told(), "what is published is no question any more"
+
+
+def test_an_exception_made_since_is_told(session: Session, staff: Viewer, found: Found, profile: FilterProfile) -> None:
+    preview = asked(session, staff, found, profile)
+    later = NOON + timedelta(minutes=1)
+    wish = Wish(Verdict.ALLOW, "essai", later, later + timedelta(hours=1), ["exception.example"])
+    add_override(session, staff, found, profile, wish, later)
+    assert service.result_of(session, staff, preview.id, later).settings_changed
 
 
 def test_what_is_gone_is_not_taken_for_everything(
