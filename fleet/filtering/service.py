@@ -49,13 +49,14 @@ SERVICE_TITLES = {service.category: service.title for service in SERVICES.values
 """Category of a service of the catalogue -> what people call it."""
 
 
-def request_publication(session: Session, by: str | None, now: datetime) -> Publication:
+def request_publication(session: Session, by: str | None, now: datetime, *, expects: str | None = None) -> Publication:
     """Ask for a names file of what the lists hold now. Callers check the right; ``by`` is the name that the history
     shows, None when no person asks. A person answers for the controller's own folder, whatever changed there.
 
-    What was asked for and not started yet serves both: the row returned is then that one.
+    What was asked for and not started yet serves both: the row returned is then that one. ``expects``: the digest of
+    the only content that may come of it, or it fails.
     """
-    publication = publications.add_request(session, by, now, accepts_folder=by is not None)
+    publication = publications.add_request(session, by, now, accepts_folder=by is not None, expects=expects)
     after_commit(session, tasks.compile_publication.delay, str(publication.id))
     return publication
 

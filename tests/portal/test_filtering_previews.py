@@ -264,7 +264,7 @@ def test_the_folder_of_the_controller_is_previewed_as_it_is(api: TestClient, ses
     address = send(api, "/filtering/previews/content", content=folder.id).partition("?")[0]
     where = send(api, f"{address}/publish")
     assert where == f"/filtering/sources/{folder.id}?done=publication-requested"
-    assert "Ce changement est publié" in read(api, address)
+    assert "La publication de ce changement est demandée" in read(api, address)
 
 
 def test_a_return_is_previewed(api: TestClient, session: Session, staff: Viewer) -> None:

@@ -88,9 +88,17 @@ def _set_layer(session: Session, viewer: Viewer, preview: FilterPreview, now: da
 def _accept(session: Session, viewer: Viewer, preview: FilterPreview, now: datetime) -> None:
     folder = find_folder(session)
     if folder is not None and preview.source_id == folder.id:
-        filtering.request_publication(session, viewer.name, now)
+        filtering.request_publication(session, viewer.name, now, expects=_judged(preview))
     else:
         sources.approve(session, viewer, _there(preview.content_id), now)
+
+
+def _judged(preview: FilterPreview) -> str | None:
+    """Digest of the lists that filters were asked about; None: they were not compiled yet. When there was nothing to
+    ask, they are those in force.
+    """
+    tag = preview.names_tag or (preview.base_names if preview.state is PreviewState.DONE else None)
+    return tag.partition(".")[0] if tag else None
 
 
 def _there(row_id: UUID | None) -> UUID:

@@ -30,6 +30,14 @@ from fleet.filtering.publishing.turns import COMPILE_LOCK, turn
 
 log = logging.getLogger(__name__)
 REFUSALS = (ListRefused, BundleRefused, NotFound)
+OTHER = (
+    "Les listes ne sont plus celles que l’essai a jugées : rien n’est publié. Demandez un nouvel essai, ou publiez-les "
+    "telles qu’elles sont."
+)
+
+
+class OtherThanJudged(Exception):
+    """The lists hold something else than the preview of which somebody published the content."""
 
 
 class NothingToPublish(Exception):
@@ -60,7 +68,7 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
     try:
         report = write_anew(order, workspace, out) if order.returns_to else compile_lists(order, config, workspace, out)
         finish(order, out, report, workspace)
-    except (*REFUSALS, NothingToPublish, FolderHeld) as error:
+    except (*REFUSALS, NothingToPublish, FolderHeld, OtherThanJudged) as error:
         give_up(order, str(error))
     except OSError as error:
         give_up(order, f"Fichier illisible ou disque plein : {error}")
@@ -72,8 +80,12 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
 
 
 def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, object]:
-    """Compile, and tell what people read of it; raise FolderHeld for what no person should miss."""
+    """Compile, and tell what people read of it; raise FolderHeld for what no person should miss, and
+    OtherThanJudged.
+    """
     report = summary(compile_order(order, config, workspace, out))
+    if order.expects is not None and NamesFile.open(out).digest != order.expects:
+        raise OtherThanJudged(OTHER)
     with SessionFactory() as session:
         return report | {REPORTED: check_folder(session, NamesFile.open(out), is_accepted=order.accepts_folder)}
 

@@ -25,6 +25,7 @@ WAITING = (PublicationState.REQUESTED, PublicationState.COMPILING)
 DONE = (PublicationState.PUBLISHED, PublicationState.UNCHANGED, PublicationState.FAILED)
 PAUSED = "Un retour à une publication antérieure est en place : publiez pour reprendre les listes du moment."
 ACCEPTS = "accepts_folder"
+EXPECTS = "expects"
 """In the report of a request, until it is compiled."""
 SORTABLE = {"id": Publication.id, "serial": Publication.serial, "requested_at": Publication.requested_at}
 
@@ -40,23 +41,34 @@ class Order:
     """The publication whose content is published anew; None: what the lists hold."""
     accepts_folder: bool = False
     """A person asked, and so takes the controller's own folder as it is."""
+    expects: str | None = None
+    """Digest of the only content that is wanted: that of a preview."""
 
 
-def add_request(session: Session, by: str | None, now: datetime, *, accepts_folder: bool = False) -> Publication:
+def add_request(
+    session: Session, by: str | None, now: datetime, *, accepts_folder: bool = False, expects: str | None = None
+) -> Publication:
     """A row that asks for a compile. One that nobody started yet serves both: it reads the sources when it starts.
 
-    ``accepts_folder``: a person asks for the very lists, and so answers for the controller's own folder.
+    ``accepts_folder``: a person asks for the very lists, and so answers for the controller's own folder. ``expects``:
+    digest of the only content that is wanted; such a request serves nobody else, who wants whatever the lists hold.
     """
-    query = select(Publication).where(
-        Publication.state == PublicationState.REQUESTED, Publication.returns_to.is_(None), Publication.night.is_(None)
-    )
-    waiting = session.scalar(query.order_by(Publication.serial).limit(1).with_for_update(skip_locked=True))
+    waiting = None if expects else _find_request(session)
     publication = waiting or Publication(requested_at=now, requested_by=by)
     if accepts_folder:
-        publication.report = {ACCEPTS: True}
+        publication.report = {ACCEPTS: True} | ({EXPECTS: expects} if expects else {})
     session.add(publication)
     session.flush()
     return publication
+
+
+def _find_request(session: Session) -> Publication | None:
+    """What was asked for and not started, of whatever the lists hold."""
+    query = select(Publication).where(
+        Publication.state == PublicationState.REQUESTED, Publication.returns_to.is_(None),
+        Publication.night.is_(None), ~Publication.report.has_key(EXPECTS),
+    )  # fmt: skip
+    return session.scalar(query.order_by(Publication.serial).limit(1).with_for_update(skip_locked=True))
 
 
 def add_nightly_request(session: Session, night: date, now: datetime) -> UUID | None:
@@ -103,8 +115,11 @@ def start(session: Session, publication_id: UUID, now: datetime) -> Order | None
     if publication.attempts > 1 or (latest is not None and latest.serial > publication.serial):
         # Serials follow the order of compiling, not of asking: what is compiled last is what filters must keep.
         publication.serial = session.scalars(select(NEXT_SERIAL)).one()
-    accepts = publication.report.get(ACCEPTS, False) if publication.report else False
-    return Order(publication.id, publication.serial, publication.attempts, publication.returns_to, accepts)
+    asked = publication.report or {}
+    return Order(
+        publication.id, publication.serial, publication.attempts, publication.returns_to,
+        asked.get(ACCEPTS, False), asked.get(EXPECTS),
+    )  # fmt: skip
 
 
 NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(Publication.__tablename__, "serial"))

@@ -12,12 +12,13 @@ from filter.bundle import NamesFile
 from filter.layout.delta import apply_delta
 from filter.signing import trust
 from fleet.clock import utc_now
+from fleet.filtering import service as filtering
 from fleet.filtering import tasks
 from fleet.filtering.lists import contents, sources
-from fleet.filtering.models import ContentState, SourceContent
+from fleet.filtering.models import ContentState, Publication, PublicationState, SourceContent
 from fleet.filtering.previews import preparing, service
 from fleet.filtering.previews.models import FilterPreview, PreviewChunk, PreviewKind, PreviewState
-from fleet.filtering.publishing import publications, signing
+from fleet.filtering.publishing import compiling, publications, signing
 from tests.conftest import Clock
 from tests.fleet.deciding import viewer_of
 from tests.fleet.previews.gateway import BASE, FILTER, ask, register, result
@@ -57,6 +58,46 @@ def test_the_folder_as_it_is_now(
     assert gateway.answer(preview["id"]).status_code == 204
     assert result(staff, preview)["state"] == "done"
     assert session.scalars(select(PreviewChunk)).all() == []
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_the_folder_is_published_from_its_preview_only_as_it_was_judged(
+    staff: TestClient, session: Session, published: Path, clock: Clock, is_same: bool
+) -> None:
+    clock.now = utc_now()
+    register(staff, session, "passerelle", clock.now)
+    if not is_same:
+        add_name(published, "neuf.example")
+    [folder] = staff.get("/api/v1/filtering/sources").json()["rows"]
+    preview = ask(staff, {"kind": "content", "content_id": folder["id"]})
+    tasks.prepare_preview(preview["id"])
+    add_name(published, "encore.example")
+    assert staff.post(f"{BASE}/{preview['id']}/publish").status_code == 200
+    [asked] = publications.list_waiting(session)
+    plain = filtering.request_publication(session, "Une personne", clock.now)
+    assert plain.id != asked, "whoever wants the lists as they are does not share its fate"
+    tasks.compile_publication(str(asked))
+    session.expire_all()
+    failed = session.get_one(Publication, asked)
+    assert (failed.state, failed.error) == (PublicationState.FAILED, compiling.OTHER)
+    tasks.compile_publication(str(plain.id))
+    session.refresh(plain)
+    assert plain.state is PublicationState.PUBLISHED
+
+
+def test_the_folder_that_was_judged_is_published(
+    staff: TestClient, session: Session, published: Path, clock: Clock
+) -> None:
+    clock.now = utc_now()
+    add_name(published, "neuf.example")
+    [folder] = staff.get("/api/v1/filtering/sources").json()["rows"]
+    preview = ask(staff, {"kind": "content", "content_id": folder["id"]})
+    tasks.prepare_preview(preview["id"])
+    assert staff.post(f"{BASE}/{preview['id']}/publish").status_code == 200
+    [asked] = publications.list_waiting(session)
+    tasks.compile_publication(str(asked))
+    session.expire_all()
+    assert session.get_one(Publication, asked).state is PublicationState.PUBLISHED
 
 
 def test_lists_that_are_the_same_are_asked_of_nobody(
