@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Engine, insert, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from filter.bundle import BundleRefused, NamesFile
@@ -123,13 +124,17 @@ def carry_out(errand: Errand, config: FleetConfig, workspace: Path) -> None:
             return
         publications.copy_names(errand.base_id, workspace / "base")
         delta = make_delta(workspace / "base", out)
+        settle(errand, lambda session, preview: ask(session, preview, candidate.etag, delta))
+        log.info("preview prepared", extra={"preview": str(errand.preview_id), "delta": len(delta)})
     except REFUSALS as error:
         give_up(errand, str(error))
     except OSError as error:
         give_up(errand, f"Fichier illisible ou disque plein : {error}")
-    else:
-        settle(errand, lambda session, preview: ask(session, preview, candidate.etag, delta))
-        log.info("preview prepared", extra={"preview": str(errand.preview_id), "delta": len(delta)})
+    except OperationalError:
+        raise  # the database went away: there is nowhere to note it, and the sweep tries again
+    except Exception as error:  # whatever one preview stumbles over, who asked is told now, not after some attempts
+        log.exception("preview broke", extra={"preview": str(errand.preview_id)})
+        give_up(errand, f"Erreur imprévue ({type(error).__name__}) : {error}. Voyez le journal de l’ouvrier.")
 
 
 def make_candidate(errand: Errand, config: FleetConfig, workspace: Path) -> Path:

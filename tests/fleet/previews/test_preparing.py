@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from filter.bundle import NamesFile
@@ -15,7 +15,7 @@ from fleet.clock import utc_now
 from fleet.filtering import service as filtering
 from fleet.filtering import tasks
 from fleet.filtering.lists import contents, sources
-from fleet.filtering.models import ContentState, Publication, PublicationState, SourceContent
+from fleet.filtering.models import ContentState, Publication, PublicationState, SigningKey, SourceContent
 from fleet.filtering.previews import preparing, service
 from fleet.filtering.previews.models import FilterPreview, PreviewChunk, PreviewKind, PreviewState
 from fleet.filtering.publishing import compiling, publications, signing
@@ -139,6 +139,21 @@ def test_what_kills_its_worker_is_given_up(session: Session, staff: TestClient, 
         assert preparing.start(session, UUID(preview["id"])) is not None
     assert preparing.start(session, UUID(preview["id"])) is None
     assert result(staff, preview)["state"] == "failed"
+
+
+def test_what_nobody_expected_is_told_at_once(
+    session: Session, staff: TestClient, published: Path, clock: Clock
+) -> None:
+    clock.now = utc_now()
+    latest = publications.find_latest(session)
+    assert latest is not None
+    preview = ask(staff, {"kind": "return", "publication_id": str(latest.id)})
+    session.execute(update(SigningKey).values(private_pem=b"no key"))
+    session.commit()
+    tasks.prepare_preview(preview["id"])
+    told = result(staff, preview)
+    assert told["state"] == "failed"
+    assert told["preview"]["reason"].startswith("Erreur imprévue (KeyInvalid)")
 
 
 def test_an_abandoned_preparation_asks_nobody(
