@@ -63,6 +63,16 @@ def test_a_layer_that_somebody_changed_meanwhile_is_not_replaced(
     assert api.get(LAYER, params=where).headers["ETag"] == silent.headers["ETag"]
 
 
+@pytest.mark.parametrize("form", ['W/"{}"', '"x", "{}"', 'W/"x" ,W/"{}"', "{}"])
+def test_a_revision_is_known_in_a_list_and_weakened_by_a_proxy(api: TestClient, session: Session, form: str) -> None:
+    where = {"profile_id": str(profile_named(session, "college").id), "school_id": str(make_school(session).id)}
+    signed_in(api, make_user(session))
+    revision = api.get(LAYER, params=where).headers["ETag"].strip('"')
+    for wrong in (form.format("y"), form.format("")):
+        assert api.put(LAYERS, json=where, headers={"If-Match": wrong}).status_code == 412
+    assert api.put(LAYERS, json=where, headers={"If-Match": form.format(revision)}).status_code == 204
+
+
 def test_what_is_said_again_by_another_is_another_revision(session: Session) -> None:
     """It looks the same, and is not what was seen: who wrote it counts."""
     profile = profile_named(session, "college")

@@ -25,11 +25,23 @@ def revision_at(layer: FilterLayer | None) -> str:
     return revision_of(layer.says if layer is not None else SILENT)
 
 
+def tags_of(seen: str) -> list[str]:
+    """The revisions that a value of ``If-Match`` names, or the one that stands there bare.
+
+    RFC 9110 (13.1.1) compares strongly: a weak tag matches nothing. Ours are taken all the same as ``W/"…"``: proxies
+    that compress an answer weaken its tag, and a revision stands for the lines of a layer, not for the bytes that told
+    them. Whoever read it behind such a proxy could not write otherwise.
+    """
+    return [tag.strip().removeprefix("W/").strip('"') for tag in seen.split(",")]
+
+
 def check_revision(layer: FilterLayer | None, seen: str | None) -> None:
-    """Raise Outdated when a layer (None: its node is silent) is another than the one seen; None was never asked."""
-    if seen is None or seen == revision_at(layer):
+    """Raise Outdated when a layer (None: its node is silent) is another than the one seen; None was never asked.
+    ``seen`` may be the value of ``If-Match``, with several tags.
+    """
+    if seen is None or revision_at(layer) in tags_of(seen):
         return
-    if seen == ANY and layer is not None:
+    if seen.strip() == ANY and layer is not None:
         return
     raise Outdated("filtering.layer_changed", f"{_told(layer)} depuis que vous l’avez lu : rien n’est enregistré.")
 

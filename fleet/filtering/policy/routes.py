@@ -79,8 +79,7 @@ def set_layer(
     """
     found = find_place(session, viewer, body.collectivity_id, body.school_id, body.room_id)
     profile = profiles.get_profile(session, body.profile_id) if body.profile_id else None
-    seen = if_match.strip().strip('"') if if_match is not None else None
-    editing.set_layer(session, viewer, found, profile, body.says(), now, seen=seen)
+    editing.set_layer(session, viewer, found, profile, body.says(), now, seen=if_match)
     response.headers["ETag"] = f'"{revision_at(editing.find_layer(session, found, profile))}"'
 
 
