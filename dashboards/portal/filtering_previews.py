@@ -92,7 +92,7 @@ def show_preview(
 ) -> Response:  # fmt: skip
     """What the gateways answered by now. The page asks again while they answer, and is loaded whole at the end."""
     shown = preview_page(request, session, viewer, now, preview_id, page, q, change, is_live=live != "off")
-    if poll and previews.get_preview(session, viewer, preview_id).state not in OPEN_STATES:
+    if poll and previews.get_preview(session, viewer, preview_id).state_at(now) not in OPEN_STATES:
         shown.headers["HX-Refresh"] = "true"
     return shown
 

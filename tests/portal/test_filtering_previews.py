@@ -267,6 +267,23 @@ def test_the_folder_of_the_controller_is_previewed_as_it_is(api: TestClient, ses
     assert "La publication de ce changement est demandée" in read(api, address)
 
 
+def test_without_a_worker_the_page_says_where_to_look(
+    api: TestClient, session: Session, staff: Viewer, clock: Clock
+) -> None:
+    folder = find_folder(session)
+    assert folder is not None
+    for _ in range(service.MOST_OPEN):
+        preview = service.ask_for_content(session, staff, folder.id, now=clock.now)
+    assert "se préparent" in read(api, page_of(preview))
+    assert "déjà en cours" in refuse(api, "/filtering/previews/content", 409, content=folder.id)
+    clock.now += timedelta(minutes=15)
+    page = read(api, page_of(preview))
+    assert "l’ouvrier ne tourne pas" in page
+    assert "every 3s" not in page
+    assert api.get(f"{page_of(preview)}?poll=yes").headers["HX-Refresh"] == "true"
+    send(api, "/filtering/previews/content", content=folder.id)
+
+
 def test_a_return_is_previewed(api: TestClient, session: Session, staff: Viewer) -> None:
     latest = publications.find_latest(session)
     assert latest is not None

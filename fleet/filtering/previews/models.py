@@ -1,7 +1,7 @@
 """What a change would do to names that schools really ask for: what was asked of the gateways, and their answers."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -49,6 +49,8 @@ class PreviewState(StrEnum):
         }[self]
 
 
+LONGEST_PREPARATION = timedelta(minutes=15)
+"""After that one looks for the worker."""
 OPEN_STATES = (PreviewState.PREPARING, PreviewState.ASKING)
 
 
@@ -130,9 +132,12 @@ class FilterPreview(HasId, Base):
         return self.about["published"]["by"] if "published" in self.about else None
 
     def state_at(self, now: datetime) -> PreviewState:
-        """The state, in which a question whose time is over is done though nobody noted it yet."""
+        """The state, in which a question whose time is over is done though nobody noted it yet, and one that no worker
+        prepared in time failed: until one does, should it come back.
+        """
         is_over = self.state is PreviewState.ASKING and self.ends_at is not None and self.ends_at <= now
-        return PreviewState.DONE if is_over else self.state
+        is_late = self.state is PreviewState.PREPARING and self.asked_at + LONGEST_PREPARATION <= now
+        return PreviewState.DONE if is_over else PreviewState.FAILED if is_late else self.state
 
 
 class PreviewChunk(Base):

@@ -14,6 +14,10 @@ from fleet.filtering.previews import applying, asking
 from fleet.filtering.previews.models import FilterPreview, PreviewAnswer, PreviewOutcome, PreviewState
 from fleet.filtering.previews.naming import profile_names
 
+LATE = (
+    "L’essai n’est toujours pas préparé après un quart d’heure : l’ouvrier ne tourne pas, ou fait autre chose. Voyez "
+    "s’il tourne, et son journal."
+)
 MOST_CHANGES = 500
 """Names that one result tells, of each direction."""
 AT_A_TIME = 10
@@ -102,6 +106,11 @@ class PreviewResult:
     """Whether other settings were published since, lessons apart: answers may not compare with the same."""
 
     @property
+    def reason(self) -> str:
+        """French: why it failed, or why there was nothing to ask."""
+        return self.preview.reason or (LATE if self.state is PreviewState.FAILED else "")
+
+    @property
     def outcomes(self) -> Mapping[PreviewOutcome, int]:
         """Outcome -> how many filters."""
         return Counter(each.outcome for each in self.answered)
@@ -113,7 +122,8 @@ class PreviewResult:
 
 def put_together(session: Session, preview: FilterPreview, now: datetime) -> PreviewResult:
     """All that filters answered by now; the question is closed when there is nothing left to wait for."""
-    state = asking.settle(session, preview, now)
+    asking.settle(session, preview, now)
+    state = preview.state_at(now)
     answered = list_answers(session, preview)
     names = {each.name for each in answered}
     awaited = {node.name for node in asking.list_awaited(session, preview)} | names

@@ -94,6 +94,7 @@ class PreviewResultOut(FromRow):
 
     preview: PreviewOut
     state: PreviewState
+    reason: str
     awaited: list[str]
     answered: list[FilterSaidOut]
     silent: list[str]
