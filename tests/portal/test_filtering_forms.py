@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.config import FleetConfig
+from fleet.devices import service as devices
+from fleet.devices.models import DeviceStatus
 from fleet.filtering import service as filtering
 from fleet.filtering.exceptions import lessons, rooms
 from fleet.filtering.models import FilterSource
@@ -18,7 +20,7 @@ from fleet.filtering.publishing import publications
 from fleet.schools.models import School
 from fleet.scope import Viewer
 from tests.conftest import Clock
-from tests.factories import make_school
+from tests.factories import make_device, make_school
 from tests.fleet.deciding import make_room
 from tests.portal.filtering_pages import SOURCE, read, refuse
 from tests.portal.test_forms import send
@@ -92,6 +94,17 @@ def test_a_room_is_renamed_on_its_page(api: TestClient, session: Session, staff:
     page = refuse(api, f"/filtering/rooms/{room.id}/rename", 409, school=school.id, new_name=other.name)
     assert f"Cette école a déjà une salle « {other.name} »." in page
     assert "Salle renommée" in read(api, "/filtering/history")
+
+
+def test_the_rooms_page_says_which_device_is_retired(
+    api: TestClient, session: Session, staff: Viewer, school: School, clock: Clock
+) -> None:
+    device = make_device(session, school=school)
+    rooms.set_label(session, staff, device.id, filtering.ensure_default_profile(session), None, clock.now)
+    path = f"/filtering/rooms?school={school.id}"
+    assert "Appareil réformé" not in read(api, path)
+    devices.change_status(session, staff, device, DeviceStatus.RETIRED, clock.now)
+    assert "Appareil réformé : ce profil ne vaut plus rien pour lui." in read(api, path)
 
 
 def test_categories_without_a_list_are_one_sentence_and_a_way_on(
