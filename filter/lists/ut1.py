@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from filter.lists.domains import read_plain
 from filter.lists.entries import AddressEntry
 from filter.lists.lines import ListRefused, find_file, is_there, read_lines
-from filter.lists.source import ListReport, ListSource
+from filter.lists.source import MOST_EXAMPLES, ListReport, ListSource
 from filter.lists.titles import TITLES
 
 SOURCE = "https://dsi.ut-capitole.fr/blacklists/"
@@ -44,14 +44,19 @@ def read_ut1(
         )
     wanted = present if categories is None else pick(categories, present, aliases)
     titles = read_titles(directory)
-    return [make_source(directory, slug, titles, aliases, published) for slug in wanted]
+    misnamed = find_misnamed(directory)
+    return [  # the first list tells of what is none
+        make_source(directory, slug, titles, aliases, published, misnamed if slug == wanted[0] else ())
+        for slug in wanted
+    ]
 
 
 def make_source(
-    directory: Path, slug: str, titles: dict[str, str], aliases: dict[str, str], published: date | None
-) -> ListSource:
+    directory: Path, slug: str, titles: dict[str, str], aliases: dict[str, str], published: date | None,
+    misnamed: Sequence[str] = (),
+) -> ListSource:  # fmt: skip
     files = find_domains(directory, slug, aliases)
-    prepare = partial(count_beyond if files else warn_without_names, directory / slug)
+    prepare = partial(count_beyond if files else warn_without_names, directory / slug, misnamed)
     return ListSource(
         slug=slug,
         title=TITLES.get(slug) or titles.get(slug, slug),
@@ -68,10 +73,20 @@ def make_source(
 
 def is_category(path: Path) -> bool:
     """A folder with one of UT1's files, that is no link to another one (links are aliases)."""
+    return CATEGORY.fullmatch(path.name) is not None and has_list(path)
+
+
+def has_list(path: Path) -> bool:
+    """Whether a folder holds one of UT1's files itself."""
     names = ("domains", "urls", "expressions", "usage")
-    if path.is_symlink() or CATEGORY.fullmatch(path.name) is None:
-        return False
-    return any(find_file(path, name) for name in names)
+    return not path.is_symlink() and any(find_file(path, name) for name in names)
+
+
+def find_misnamed(directory: Path) -> list[str]:
+    """Folders that hold a list and whose name is no category's, as text."""
+    names = (path.name for path in directory.iterdir() if path.is_dir() and has_list(path))
+    wrong = sorted(name for name in names if CATEGORY.fullmatch(name) is None)
+    return ["".join(letter if letter.isprintable() else "?" for letter in name[:80]) for name in wrong]
 
 
 def read_aliases(directory: Path) -> dict[str, str]:
@@ -139,14 +154,16 @@ def find_domains(directory: Path, slug: str, aliases: dict[str, str]) -> tuple[P
     return () if path is None else (path,)
 
 
-def count_beyond(category: Path, report: ListReport) -> None:
-    """Tell the report what DNS cannot enforce."""
+def count_beyond(category: Path, misnamed: Sequence[str], report: ListReport) -> None:
+    """Tell the report what DNS cannot enforce, and which folders beside are left out."""
+    for name in misnamed[:MOST_EXAMPLES]:
+        report.warn(f"dossier « {name} » laissé de côté : ce n’est pas le nom d’une catégorie (a-z, 0-9, _ et -)")
     for kind, files in NOT_ENFORCEABLE.items():
         report.not_enforceable[kind] = sum(count_lines(category, name) for name in files)
 
 
-def warn_without_names(category: Path, report: ListReport) -> None:
-    count_beyond(category, report)
+def warn_without_names(category: Path, misnamed: Sequence[str], report: ListReport) -> None:
+    count_beyond(category, misnamed, report)
     report.warn("aucun fichier domains : rien à bloquer par le DNS")
 
 
