@@ -218,6 +218,7 @@ def main() -> None:
     if args.gateways:
         url, ca_file = args.gateways
         asyncio.run(wait_as_gateways(url, ca_file, sys.stdin.read().split()))
+        return
     ROOT_STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=args.directory or ROOT_STATE))
     directory.chmod(0o755)
