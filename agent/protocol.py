@@ -176,7 +176,7 @@ def decode(kind: type[Message], body: bytes) -> Message:
     return built
 
 
-def _build(kind: Any, value: object, path: str) -> Any:
+def _build(kind: Any, value: object, path: str) -> Any:  # a type or a typing form: Python 3.11 has no type for these
     if is_dataclass(kind):
         return _build_dataclass(kind, value, path)
     origin, arguments = get_origin(kind), get_args(kind)

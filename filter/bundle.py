@@ -12,7 +12,7 @@ offset   size  header (192 bytes), of both files
 12       1     digest: 1 = SHA-256
 13       1     signature: 0 none, 1 Ed25519 over bytes 0-103
 14       2     number of sections
-16       8     serial: grows with every publication, never goes back
+16       8     serial: grows with every publication, never goes back; 0: a candidate or a local file
 24       8     compiled_at: seconds since 1970-01-01T00:00Z
 32       8     length of the whole file
 40       4     flags: 0; a reader refuses those it does not know

@@ -235,12 +235,13 @@ def estimate(lit: int) -> int:
     return round(-SLOTS * math.log(dark / SLOTS))
 
 
-def read_counts(path: Path) -> Iterator[NameCount]:
-    """What the store holds, over all its days; raise sqlite3.Error when the file is none."""
+def read_counts(path: Path, since: date = date.min) -> Iterator[NameCount]:
+    """What the store holds from a day (of UTC) on; raise sqlite3.Error when the file is none."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as store:
         rows = store.execute(
-            "SELECT name, qtypes, profile, queries, seen0, seen1, seen2, seen3 FROM counts "
-            "ORDER BY name, qtypes, profile"
+            "SELECT name, qtypes, profile, queries, seen0, seen1, seen2, seen3 FROM counts WHERE day >= ? "
+            "ORDER BY name, qtypes, profile",
+            (since.isoformat(),),
         )
         current: NameCount | None = None
         for name, qtypes, profile, queries, *seen in rows:

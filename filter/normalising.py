@@ -11,6 +11,7 @@ from typing import TypeVar
 from filter.clients import NetworkInvalid, parse_network
 from filter.deciding.safesearch import ENGINES
 from filter.names import NameRefused, clean_name
+from filter.schedules import is_of_calendar
 from filter.schedules import problems as problems_of_schedule
 from filter.settings import (
     LabelSettings,
@@ -179,6 +180,9 @@ def clean_dates(starts: datetime, ends: datetime, problems: list[str], where: st
         return starts, ends
     if ends <= starts:
         problems.append(f"{where} : finit avant de commencer")
+    if not all(is_of_calendar(each) for each in (starts, ends)):
+        problems.append(f"{where} : date hors du calendrier")
+        return starts, ends
     return starts.astimezone(UTC), ends.astimezone(UTC)
 
 

@@ -45,6 +45,14 @@ class Parser(FrenchParser):
         self.add_argument(name, metavar=metavar, action="append", help=f"{help} (répétable)")
         self.set_defaults(**{f"{destination_of(name)}_variable": given})
 
+    def moment(self) -> None:
+        """Another moment than now."""
+        self.option("--at", metavar="DATE", help="à ce moment (2026-11-23T10:00+01:00) plutôt que maintenant")
+
+    def json(self, told: str = "réponse") -> None:
+        """For a program rather than a person."""
+        self.add_argument("--json", action="store_true", help=f"{told} en JSON")
+
 
 def destination_of(name: str) -> str:
     return name.removeprefix("--").replace("-", "_")
@@ -99,7 +107,7 @@ def add_compile(commands: Commands, environ: Environ) -> None:
         "--trust-replies", action="store_true", help="donner les réponses propres aux listes de --list (les vôtres)"
     )
     compiling.option("--sign", metavar="CLÉ.PEM", help="clé privée qui signe les deux fichiers (voir keygen)")
-    compiling.add_argument("--json", action="store_true", help="rapport en JSON")
+    compiling.json("rapport")
 
 
 def add_check_list(commands: Commands, environ: Environ) -> None:
@@ -115,7 +123,7 @@ def add_check_list(commands: Commands, environ: Environ) -> None:
     checking.add_argument(
         "--format", choices=LIST_FORMATS, metavar="FORMAT", help=f"{known} ; sans cette option, d’après le contenu"
     )
-    checking.add_argument("--json", action="store_true", help="rapport en JSON")
+    checking.json("rapport")
     arguments = checking.add_argument_group("arguments")
     arguments.add_argument("file", metavar="FICHIER", help="liste, ou dossier ou archive UT1")
 
@@ -202,8 +210,8 @@ def add_explain(commands: Commands, environ: Environ) -> None:
     explaining.option("--policy", metavar="FICHIER", help="politique (par défaut : FICHIER.policy)")
     explaining.option("--client", metavar="ADRESSE", help="adresse de l’appareil qui demande")
     explaining.option("--label", metavar="ÉTIQUETTE", help="étiquette de l’appareil (chemin DoH, nom DoT)")
-    explaining.option("--at", metavar="DATE", help="à ce moment (2026-11-23T10:00+01:00) plutôt que maintenant")
-    explaining.add_argument("--json", action="store_true", help="réponse en JSON")
+    explaining.moment()
+    explaining.json()
     question = explaining.add_argument_group("arguments")
     question.add_argument("name", metavar="NOM", help="nom demandé")
     question.add_argument("type", metavar="TYPE", nargs="?", default="A", help="A par défaut")
@@ -225,8 +233,8 @@ def add_preview(commands: Commands, environ: Environ) -> None:
     previewing.option("--to", metavar="FICHIER", help="noms de la publication à venir")
     previewing.option("--names", metavar="DÉCOMPTES", help="décomptes d’un filtre (name-counts.sqlite), ou texte")
     previewing.option("--threshold", metavar="N", default="3", help="appareils au moins pour qu’un nom soit dit (3)")
-    previewing.option("--at", metavar="DATE", help="à ce moment (2026-11-23T10:00+01:00) plutôt que maintenant")
-    previewing.add_argument("--json", action="store_true", help="réponse en JSON")
+    previewing.moment()
+    previewing.json()
 
 
 def add_addresses(commands: Commands, environ: Environ) -> None:
@@ -263,4 +271,4 @@ def add_status(commands: Commands, environ: Environ) -> None:
         environ=environ,
     )
     status.option("--metrics", metavar="ADRESSE:PORT", help="où ce filtre sert ses mesures")
-    status.add_argument("--json", action="store_true", help="réponse en JSON")
+    status.json()

@@ -17,7 +17,7 @@ from filter.deciding.special import CANARIES, is_public, special_action
 from filter.deciding.verdicts import NamesIndex
 from filter.lists.entries import ReplyRecord
 from filter.names import name_and_parents
-from filter.schedules import problems
+from filter.schedules import is_of_calendar, problems
 from filter.settings import (
     LabelSettings,
     LessonSettings,
@@ -285,5 +285,10 @@ def check_times(settings: PolicySettings) -> None:
     dated: list[OverrideSettings | LessonSettings] = list(settings.lessons)
     dated += [override for profile in settings.profiles for override in profile.overrides]
     wrong += [f"{each.id} : date sans fuseau" for each in dated if None in (each.starts.tzinfo, each.ends.tzinfo)]
+    wrong += [f"{each.id} : date hors du calendrier" for each in dated if not is_told(each)]
     if wrong:
         raise SettingsInvalid(" ; ".join(wrong))
+
+
+def is_told(dated: OverrideSettings | LessonSettings) -> bool:
+    return is_of_calendar(dated.starts) and is_of_calendar(dated.ends)

@@ -1,5 +1,6 @@
 """RuleTable: rules that hashed names cannot say, found by their anchor or by one linear-time set of patterns."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
@@ -16,6 +17,11 @@ SET_MEMORY = 1 << 23
 SET_PATTERNS = 1000
 """Patterns in one set: more share the work of one reading of the name, but make its states larger."""
 LONGEST_PATTERN = 1000
+
+PIECE = re.compile(r"\\[xpP]\{[^}]*\}|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]])*\]|\{[0-9]+(?:,[0-9]*)?\}|.", re.DOTALL)
+"""An escape, a class of characters, a repetition, or one character."""
+COLLATING = re.compile(r"\[([.=]).*\1\]")
+"""``[.x.]`` and ``[=x=]`` in a class: another syntax, which RE2 reads as the characters that are there."""
 
 Found = tuple[int, RuleEntry]
 """A rule and the position of its list."""
@@ -45,7 +51,7 @@ def check_pattern(pattern: str) -> None:
     """
     if len(pattern) > LONGEST_PATTERN:
         raise PatternRefused("pattern_too_large")
-    if not pattern.isascii():  # no name in DNS can hold it: they travel as punycode
+    if not pattern.isascii() or asks_the_impossible(pattern):  # names are ASCII: they travel as punycode
         raise PatternRefused("bad_pattern")
     options = quiet_options(PATTERN_MEMORY)
     try:
@@ -57,6 +63,16 @@ def check_pattern(pattern: str) -> None:
         compile_set([pattern])
     except re2.error as error:
         raise PatternRefused("pattern_too_large") from error
+
+
+def asks_the_impossible(pattern: str) -> bool:
+    """Whether the pattern asks for a character that is in no name: it is meant for another engine.
+
+    Backslash, ``;`` (options of Pi-hole), a brace that counts nothing (TRE's approximate matches), collating elements.
+    RE2 takes them as they stand, and the rule would be counted among those that work though it never can.
+    """
+    pieces: list[str] = PIECE.findall(pattern)
+    return any(piece in {"\\\\", ";", "{"} or COLLATING.search(piece) is not None for piece in pieces)
 
 
 def quiet_options(memory: int) -> re2.Options:

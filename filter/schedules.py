@@ -152,6 +152,11 @@ def problems_of_range(start: time, end: time) -> list[str]:
     return []
 
 
+def is_of_calendar(instant: datetime) -> bool:
+    """Whether the instant can be told in every time zone: the first and the last year of all end early in some."""
+    return date.min.year < instant.year < date.max.year
+
+
 def is_zone(name: str) -> bool:
     """Whether the system knows this time zone."""
     try:

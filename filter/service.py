@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from pathlib import Path
 
 from filter import namecounts
 from filter.answering import Answering, ended, utc_now
@@ -17,14 +18,15 @@ from filter.processes.supervisor import Supervisor
 from filter.processes.worker import Files
 from filter.serving.asking import Desk
 from filter.serving.blockpage import BlockPage
-from filter.serving.requests import Box, Courier
 from filter.serving.sockets import Listening
 from filter.serving.webserver import Request, Respond, Response, WebServer
 from filter.signing import trust
 from filter.updates.controller import make_client
 from filter.updates.conversation import Conversation
 from filter.updates.pair import Pair, open_pair, policy_beside
+from filter.updates.previews import Previewer
 from filter.updates.reporter import Reporter
+from filter.updates.requests import Box, Courier
 from filter.updates.updater import NAMES, POLICY, Refusal, Updater
 
 log = logging.getLogger("filter")
@@ -128,7 +130,9 @@ class FilterService:
 
     async def start_web(self, stack: AsyncExitStack, bound: Bound) -> None:
         """The block page and the metrics, each on its own address, when they are wanted."""
-        block_page = BlockPage(lambda: self.answering.handler.policy, utc_now, self.desk)
+        block_page = BlockPage(
+            lambda: self.answering.handler.policy, utc_now, self.desk, self.answering.handler.lookup.recall
+        )
         pages: tuple[tuple[Listening | None, Respond], ...] = (
             (bound.block_page, block_page),
             (bound.metrics, self.watch),
@@ -173,7 +177,16 @@ class FilterService:
         courier = Courier(client, Box(controller.data_dir / "requests"))
         courier.start()
         self.desk = Desk(courier.box, utc_now, courier.news.set)
-        return Conversation(updater, reporter, courier, self.metrics, lambda: self.pair, controller.interval)
+        previewer = Previewer(
+            client, updater.previews, controller, self.counts_path(), lambda: self.pair is not None, utc_now
+        )
+        previewer.start()
+        return Conversation(updater, reporter, courier, previewer, self.metrics, lambda: self.pair, controller.interval)
+
+    def counts_path(self) -> Path | None:
+        """Where names are counted; None when they are not."""
+        folder = self.config.data_dir
+        return folder / namecounts.FILE if folder is not None and self.config.name_counts_days else None
 
     def health(self) -> dict[str, object]:
         """How this filter is, for the controller, `preau-filter status` and load balancers."""

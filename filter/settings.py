@@ -244,7 +244,7 @@ class PolicySettings:
             return msgspec.json.decode(content, type=cls)
         except msgspec.ValidationError as error:
             raise SettingsInvalid(f"politique illisible : {error}") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SettingsInvalid(f"politique illisible : {error}") from error
 
     def to_json(self) -> bytes:

@@ -49,6 +49,12 @@ class Conflict(FleetError):
     status = 409
 
 
+class Outdated(FleetError):
+    """What the change was made from is no longer what there is: read it again first."""
+
+    status = 412
+
+
 class Invalid(FleetError):
     """The input breaks a rule that its shape alone does not show."""
 

@@ -3,9 +3,8 @@
 What is true of the whole fleet is read from the database when somebody asks: see exposition.py.
 """
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,7 +41,7 @@ HELD = "preau.held_seconds"
 """In a request's scope: seconds that its answer was held on purpose, while nothing changed."""
 
 
-def note_held(scope: MutableMapping[str, Any], seconds: float) -> None:
+def note_held(scope: Scope, seconds: float) -> None:
     """Take the time that a request was made to wait out of the time that it took."""
     scope[HELD] = scope.get(HELD, 0.0) + seconds
 

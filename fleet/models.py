@@ -9,6 +9,7 @@ from fleet.enrollment import models as enrollment
 from fleet.ent import models as ent
 from fleet.filtering import models as filtering
 from fleet.filtering.policy import models as filtering_policy
+from fleet.filtering.previews import models as filtering_previews
 from fleet.schools import models as schools
 from fleet.tickets import models as tickets
 
@@ -22,6 +23,7 @@ __all__ = [
     "ent",
     "filtering",
     "filtering_policy",
+    "filtering_previews",
     "schools",
     "tickets",
 ]

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any
 
 from celery import Celery, Task, current_app, signals
+from celery.app.utils import Settings
 from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
@@ -32,6 +33,11 @@ SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    "prepare what is to be previewed": {
+        "task": "fleet.filtering.tasks.sweep_previews",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "fetch the lists that are due": {
         "task": "fleet.filtering.tasks.sweep_sources",
         "schedule": 60.0,
@@ -39,8 +45,8 @@ SCHEDULE = {
     },
     "tell filters of devices and schools that moved": {
         "task": "fleet.filtering.tasks.sweep_policy",
-        "schedule": 300.0,
-        "options": {"expires": 300},
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "compile the lists at night": {
         "task": "fleet.filtering.tasks.publish_nightly",
@@ -124,30 +130,30 @@ def worker_config() -> FleetConfig:
 
 
 @signals.setup_logging.connect
-def keep_our_logs(**_: Any) -> None:
+def keep_our_logs(**_: object) -> None:
     """Celery leaves logging alone once somebody answers this signal; each task's start and end are no news."""
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @signals.celeryd_init.connect
-def wait_longer_as_a_worker(conf: Any = None, **_: Any) -> None:
+def wait_longer_as_a_worker(conf: Settings, **_: object) -> None:
     """Nobody waits for a worker: it may give a slow broker time, and blocks longer than a request's second."""
     conf.broker_transport_options = conf.broker_transport_options | {"socket_connect_timeout": 2, "socket_timeout": 10}
 
 
 @signals.worker_process_init.connect
-def open_database(**_: Any) -> None:
+def open_database(**_: object) -> None:
     """Each forked process has connections of its own: two that share a socket corrupt each other's answers."""
     connect(worker_config().database_url)
 
 
 @signals.task_prerun.connect
-def name_the_work(task_id: str = "", **_: Any) -> None:
+def name_the_work(task_id: str = "", **_: object) -> None:
     """Log lines of a task carry its id, as those of a request carry its own."""
     request_id.set(task_id)
 
 
 @signals.task_postrun.connect
-def forget_the_work(**_: Any) -> None:
+def forget_the_work(**_: object) -> None:
     request_id.set(None)

@@ -1,7 +1,7 @@
 """The technician's morning board: what needs a person first, and the numbers behind it."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -52,7 +52,7 @@ def show_board(
     )
 
 
-def fleet_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str, Any]:
+def fleet_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str, object]:
     """Devices by status, the silent and the failing ones."""
     counted = devices.count_devices(session, viewer)
     statuses = dict.fromkeys(DeviceStatus, 0)
@@ -70,7 +70,7 @@ def fleet_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str
     }
 
 
-def ticket_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str, Any]:
+def ticket_numbers(session: DbSession, viewer: Viewer, now: datetime) -> dict[str, object]:
     """What nobody took, what is mine, what should have been done by now and what today holds."""
     new = tickets.list_tickets(session, viewer, status=TicketStatus.NEW, page=Page(size=SHOWN, sort="-number"))
     mine = tickets.list_tickets(
@@ -95,7 +95,7 @@ def is_before(ticket: Ticket, moment: datetime) -> bool:
     return ticket.planned_for is not None and ticket.planned_for < moment
 
 
-def filter_numbers(session: DbSession, now: datetime) -> dict[str, Any]:
+def filter_numbers(session: DbSession, now: datetime) -> dict[str, object]:
     """The filters with how they are, and the last publication."""
     latest = filtering.find_latest(session)
     filters = [(node, *health_of(node, latest, now)) for node in filtering.list_filters(session) if is_kept(node)]

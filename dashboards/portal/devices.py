@@ -24,6 +24,7 @@ from fleet.devices.models import TRACKED_KINDS, Device, DeviceKind, DeviceStatus
 from fleet.devices.service import PLATFORMS, Criteria
 from fleet.enrollment import service as enrollment
 from fleet.errors import FleetError
+from fleet.filtering.policy import policies
 from fleet.paging import Listing, Page
 from fleet.platforms import service as platforms
 from fleet.schools import service as schools
@@ -245,12 +246,14 @@ def issue_profile(request: Request, session: DbSession, viewer: Person, now: Now
 
 @router.post("/{device_id}/status")
 def change_status(session: DbSession, viewer: Person, now: Now, form: SentForm, device_id: UUID) -> Response:
-    """Make a legal move of its life."""
+    """Make a legal move of its life; filters hear at once of one that is retired."""
     device = devices.get_device(session, viewer, device_id)
     reader = Reader(form)
     status = reader.choice("status", DeviceStatus, "Choisissez un statut.")
     reader.check()
+    policies.lock(session)  # before the row that a policy is made of
     devices.change_status(session, viewer, device, status, now)
+    policies.catch_up(session, now)
     return done(device_id, "device-status")
 
 

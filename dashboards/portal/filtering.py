@@ -1,7 +1,8 @@
 """Filtering at a glance: what is in force, who serves it, what waits for a person, and what was blocked today."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -9,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import (
     filtering_history,
+    filtering_previews,
     filtering_profiles,
     filtering_publications,
     filtering_schedules,
@@ -39,6 +41,7 @@ for pages in (
     filtering_profiles,
     filtering_schedules,
     filtering_publications,
+    filtering_previews,
     filtering_history,
 ):
     router.include_router(pages.router)
@@ -103,15 +106,24 @@ def health_of(
     return Word("À jour", "check-circle", "good"), serves
 
 
-def totals_of_day(session: DbSession, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class DayTotals:
     """Queries of the last 24 hours: all, blocked, and the categories that blocked most."""
+
+    all: int
+    blocked: int
+    categories: tuple[tuple[str, int], ...]
+
+
+def totals_of_day(session: DbSession, now: datetime) -> DayTotals:
+    """What the filters counted in the last 24 hours."""
     rows = filtering.totals(session, now - timedelta(hours=24))
     blocked = [row for row in rows if row.action == "blocked"]
     by_category: dict[str, int] = {}
     for row in blocked:
         by_category[row.category] = by_category.get(row.category, 0) + row.queries
-    return {
-        "all": sum(row.queries for row in rows),
-        "blocked": sum(row.queries for row in blocked),
-        "categories": sorted(by_category.items(), key=lambda pair: -pair[1])[:8],
-    }
+    return DayTotals(
+        all=sum(row.queries for row in rows),
+        blocked=sum(row.queries for row in blocked),
+        categories=tuple(sorted(by_category.items(), key=lambda pair: -pair[1])[:8]),
+    )

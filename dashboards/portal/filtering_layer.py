@@ -6,18 +6,26 @@ A field is empty where the node says nothing and leaves the word to the nodes ab
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
 
 from dashboards.portal.forms import Reader, host_of
 from fleet.errors import Invalid
-from fleet.filtering.policy.layers import LayerSettings
+from fleet.filtering.policy.cleaning import clean_names
+from fleet.filtering.policy.layers import (
+    BlockModeLine,
+    BypassLine,
+    CategoryLine,
+    LayerSettings,
+    NameLine,
+    YouTubeLine,
+)
 
 LOCK_WORD = re.compile(r"\s+\(?verrouillée?\)?$", re.IGNORECASE)
 MAX_NAMES = 400_000
 """Characters of a list of own names."""
 SINGLES = ("youtube", "block_mode", "bypass")
+SingleLine = YouTubeLine | BlockModeLine | BypassLine
 
 
 @dataclass(slots=True)
@@ -36,18 +44,14 @@ def draft_of(says: LayerSettings) -> Draft:
     """The fields of a layer that is kept."""
     draft = Draft()
     for category in says.categories:
-        put(draft, f"category:{category.category}", verdict_choice(msgspec.to_builtins(category)), category.mark.locked)
+        put(draft, f"category:{category.category}", verdict_choice(category), category.mark.locked)
     for engine in says.engines:
         put(draft, f"engine:{engine.engine}", "on" if engine.on else "off", engine.mark.locked)
-    if says.youtube:
-        put(draft, "youtube", says.youtube.level.value, says.youtube.mark.locked)
-    if says.block_mode:
-        put(draft, "block_mode", says.block_mode.mode.value, says.block_mode.mark.locked)
-    if says.bypass:
-        put(draft, "bypass", "closed" if says.bypass.closed else "open", says.bypass.mark.locked)
-    names = [msgspec.to_builtins(line) for line in says.names]
-    draft.denied = "\n".join(name_line(line) for line in names if line["verdict"] == "block")
-    draft.allowed = "\n".join(name_line(line) for line in names if line["verdict"] == "allow")
+    for line in (says.youtube, says.block_mode, says.bypass):
+        if line is not None:
+            put(draft, line.key, single_choice(line), line.mark.locked)
+    draft.denied = "\n".join(name_line(line) for line in says.names if line.verdict == "block")
+    draft.allowed = "\n".join(name_line(line) for line in says.names if line.verdict == "allow")
     return draft
 
 
@@ -57,20 +61,31 @@ def put(draft: Draft, name: str, choice: str, locked: bool) -> None:
         draft.locks.add(name)
 
 
-def verdict_choice(line: dict[str, Any]) -> str:
+def single_choice(line: SingleLine) -> str:
+    """``strict``, ``nxdomain``, ``closed``: what the select of a line that stands alone holds."""
+    match line:
+        case YouTubeLine():
+            return line.level.value
+        case BlockModeLine():
+            return line.mode.value
+        case BypassLine():
+            return "closed" if line.closed else "open"
+
+
+def verdict_choice(line: CategoryLine) -> str:
     """``block``, ``block@temps-scolaire``, ``allow@temps-scolaire/block``: a verdict, when, and otherwise."""
-    choice = str(line["verdict"])
-    if line.get("schedule"):
-        choice += f"@{line['schedule']}"
-        choice += f"/{line['otherwise']}" if line["otherwise"] != "neutral" else ""
+    choice = line.verdict.value
+    if line.schedule:
+        choice += f"@{line.schedule}"
+        choice += f"/{line.otherwise.value}" if line.otherwise != "neutral" else ""
     return choice
 
 
-def name_line(line: dict[str, Any]) -> str:
+def name_line(line: NameLine) -> str:
     """``exemple.fr verrouillé # raison``"""
-    text = str(line["name"])
-    text += " verrouillé" if line["mark"]["locked"] else ""
-    return text + (f" # {line['reason']}" if line["reason"] else "")
+    text = line.name
+    text += " verrouillé" if line.mark.locked else ""
+    return text + (f" # {line.reason}" if line.reason else "")
 
 
 def read_draft(reader: Reader) -> Draft:
@@ -84,9 +99,27 @@ def read_draft(reader: Reader) -> Draft:
     )
 
 
+def note_names(reader: Reader, draft: Draft) -> None:
+    """Problems of own names, beside their field: what is no name, and what stands in both."""
+    denied = clean(reader, "denied_names", draft.denied)
+    allowed = clean(reader, "allowed_names", draft.allowed)
+    if both := sorted(denied & allowed):
+        listed = ", ".join(both[:10])
+        reader.problems["allowed_names"] = f"Aussi dans « Toujours bloquer » : {listed}. Gardez un seul des deux."
+
+
+def clean(reader: Reader, field_name: str, text: str) -> set[str]:
+    """The names of a field as filters compare them; a problem noted: none."""
+    try:
+        return set(clean_names(str(line["name"]) for line in read_names(text, "")))
+    except Invalid as error:
+        reader.problems[field_name] = error.detail
+        return set()
+
+
 def layer_of(draft: Draft, before: LayerSettings) -> LayerSettings:
     """The lines that the fields say; local answers, which the form does not show, stay. Raise Invalid."""
-    plain: dict[str, Any] = {
+    plain: dict[str, object] = {
         "categories": [
             category_line(name.removeprefix("category:"), choice, locked=name in draft.locks)
             for name, choice in draft.choices.items()
@@ -111,7 +144,7 @@ def layer_of(draft: Draft, before: LayerSettings) -> LayerSettings:
     return replace(says, rewrites=before.rewrites)
 
 
-def category_line(category: str, choice: str, *, locked: bool) -> dict[str, Any]:
+def category_line(category: str, choice: str, *, locked: bool) -> dict[str, object]:
     """A line of what `verdict_choice` wrote."""
     verdict, _, when = choice.partition("@")
     schedule, _, otherwise = when.partition("/")
@@ -124,7 +157,7 @@ def category_line(category: str, choice: str, *, locked: bool) -> dict[str, Any]
     }
 
 
-def read_names(text: str, verdict: str) -> Iterable[dict[str, Any]]:
+def read_names(text: str, verdict: str) -> Iterable[dict[str, object]]:
     """One name a line, or an address of a page; behind it ``verrouillé``, and a reason behind `` # ``."""
     for line in text.splitlines():
         name, _, reason = line.strip().partition(" # ")

@@ -1,17 +1,14 @@
 """The lines of a profile's form: what may be chosen, what stands above, who said so, and whether it is locked."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from dashboards.portal import categories
-from dashboards.portal.filtering_layer import Draft, verdict_choice
+from dashboards.portal.filtering_layer import Draft, SingleLine, single_choice, verdict_choice
 from dashboards.portal.filtering_words import BLOCK_MODES, VERDICTS, YOUTUBE
 from fleet.filtering.lists.catalogue import ENGINE_TITLES
-from fleet.filtering.policy.layers import LayerSettings, Mark, Merged, Said
+from fleet.filtering.policy.layers import LayerSettings, Line, Mark, Merged, Said
 from fleet.filtering.policy.models import FilterSchedule
 from fleet.filtering.policy.standing import Standing
 
@@ -53,7 +50,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """The form's selects, and own names that the nodes above hold."""
+    """The form's selects, own names that the nodes above hold, and what stands once every layer has spoken."""
 
     categories: tuple[Section, ...]
     services: tuple[Section, ...]
@@ -61,7 +58,7 @@ class Sections:
     singles: tuple[LineField, ...]
     names_above: tuple[tuple[str, str, str, bool, str], ...]
     """Name, verdict, layer, locked, reason."""
-    overrides: tuple[Any, ...]
+    stands: Standing
 
 
 def sections_of(
@@ -92,7 +89,7 @@ def sections_of(
             (name, VERDICTS[said.line.verdict.value], said.layer, said.line.mark.locked, said.line.reason)
             for name, said in above.names.items()
         ),
-        overrides=stands.overrides,
+        stands=stands,
     )
 
 
@@ -117,7 +114,7 @@ class Maker:
     def category(self, slug: str, label: str) -> LineField:
         said = self.above.categories.get(slug)
         value = self.draft.choices.get(f"category:{slug}", "")
-        told = self.told(verdict_choice(msgspec.to_builtins(said.line))) if said else ""
+        told = self.told(verdict_choice(said.line)) if said else ""
         return self.field(f"category:{slug}", label, tuple(self.verdict_choices(value)), said, told)
 
     def verdict_choices(self, value: str) -> Iterable[tuple[str, str]]:
@@ -148,15 +145,11 @@ class Maker:
         told = ENGINE["on" if said.line.on else "off"] if said else ""
         return self.field(f"engine:{slug}", title, tuple(ENGINE.items()), said, told)
 
-    def single(self, name: str, label: str, titles: Any, said: Said[Any] | None) -> LineField:
-        told = ""
-        if said is not None:
-            plain = msgspec.to_builtins(said.line)
-            value = plain.get("level") or plain.get("mode") or ("closed" if plain.get("closed") else "open")
-            told = titles[value]
+    def single(self, name: str, label: str, titles: Mapping[str, str], said: Said[SingleLine] | None) -> LineField:
+        told = titles[single_choice(said.line)] if said else ""
         return self.field(name, label, tuple(titles.items()), said, told)
 
-    def field(self, name: str, label: str, choices: Choices, said: Said[Any] | None, told: str) -> LineField:
+    def field(self, name: str, label: str, choices: Choices, said: Said[Line] | None, told: str) -> LineField:
         is_locked = said is not None and said.line.mark.locked
         mark, value = self.marks.get(name, Mark()), self.draft.choices.get(name, "")
         return LineField(

@@ -1,13 +1,16 @@
 """Profiles: the ready-made ones and what each node says of them, line by line, with who said it above."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.portal.filtering_layer import Draft, draft_of, layer_of, read_draft
+from dashboards.portal import refusals
+from dashboards.portal.filtering_conflict import Difference, differences
+from dashboards.portal.filtering_layer import Draft, draft_of, layer_of, note_names, read_draft
 from dashboards.portal.filtering_lines import Sections, sections_of
 from dashboards.portal.forms import FormRefused, Reader
 from dashboards.portal.listing import Blank, Search
@@ -17,12 +20,17 @@ from dashboards.portal.uncovered import coverage, listed_categories
 from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.db import DbSession
-from fleet.errors import FleetError
+from fleet.errors import Conflict, FleetError, Outdated
 from fleet.filtering import service as filtering
-from fleet.filtering.models import FilterProfile
+from fleet.filtering.exceptions import rooms
+from fleet.filtering.models import Publication
 from fleet.filtering.policy import editing, place_names, policies, schedules, standing
-from fleet.filtering.policy.layers import SILENT, merge_lines
+from fleet.filtering.policy.layers import SILENT, LayerSettings, merge_lines
+from fleet.filtering.policy.models import FilterLayer, FilterProfile
 from fleet.filtering.policy.places import OPERATOR_NAME, Found, NodeKind, find_place
+from fleet.filtering.policy.revisions import check_revision, revision_at
+from fleet.filtering.previews import service as previews
+from fleet.filtering.previews.models import FilterPreview
 from fleet.paging import Page
 from fleet.schools import service as schools
 from fleet.schools.names import labelled
@@ -84,8 +92,9 @@ def list_profiles(request: Request, session: DbSession, viewer: Staff, now: Now)
 
 
 def profiles_page(
-    request: Request, session: DbSession, viewer: Viewer, profiles: Any, layers: Any, latest: Any,
-    reader: Reader | None = None, refused: FleetError | None = None,
+    request: Request, session: DbSession, viewer: Viewer, profiles: Sequence[FilterProfile],
+    layers: Sequence[FilterLayer], latest: Publication | None, reader: Reader | None = None,
+    refused: FleetError | None = None,
 ) -> Response:  # fmt: skip
     """The list and the form of a new profile, with what was typed when that comes back refused."""
     elsewhere = [layer for layer in layers if layer.collectivity_id or layer.school_id]
@@ -130,11 +139,14 @@ def add_profile(request: Request, session: DbSession, viewer: Person, now: Now, 
 @router.get("/{profile_id}")
 def show_profile(
     request: Request, session: DbSession, viewer: Staff, now: Now, profile_id: UUID,
-    collectivity: Id = None, school: Id = None, room: Id = None, q: Search = "",
+    collectivity: Id = None, school: Id = None, room: Id = None, q: Search = "", preview: Id = None,
 ) -> Response:  # fmt: skip
-    """What one node says of one profile, to read or to change."""
+    """What one node says of one profile, to read or to change; or what a preview of it asked about."""
     where = find_where(session, viewer, profile_id, collectivity, school, room)
-    return profile_page(request, session, viewer, now, where, search=q)
+    asked = previews.get_preview(session, viewer, preview) if preview else None
+    if asked is None or asked.says is None:
+        return profile_page(request, session, viewer, now, where, search=q)
+    return profile_page(request, session, viewer, now, where, draft=draft_of(asked.says), preview=asked)
 
 
 @router.post("/{profile_id}")
@@ -149,27 +161,46 @@ def change_profile(
     try:
         draft = read_draft(reader)
         name = reader.text("name", maximum=80, missing="Donnez un nom au profil.") if where.is_operators else ""
+        note_names(reader, draft)
+        if reader.raw("do") == "preview" and name not in {"", where.profile.name}:
+            reader.problems["name"] = "Un essai ne porte pas sur le nom : enregistrez-le d’abord, ou remettez l’ancien."
         reader.check()
         policies.lock(session)  # what the form does not show stays as it is now
         layer = editing.find_layer(session, where.found, where.profile)
+        check_revision(layer, reader.raw("revision") or None)
         says = layer_of(draft, layer.says if layer else SILENT)
-        if where.is_operators and name != where.profile.name:
+        if reader.raw("do") == "preview":
+            asked = previews.ask_for_layer(session, viewer, where.profile, where.found, says, now=now)
+            return RedirectResponse(f"/filtering/previews/{asked.id}?done=preview-asked", 303)
+        if where.is_operators and name not in {where.profile.name, reader.raw("shown_name")}:
             editing.rename_profile(session, viewer, where.profile, name, now)
         editing.set_layer(session, viewer, where.found, where.profile, says, now)
     except FleetError as refused:
         session.rollback()
         where = find_where(session, viewer, profile_id, collectivity, school, room)
-        return profile_page(
-            request, session, viewer, now, where, draft=draft, typed_name=reader.raw("name"), refused=refused
-        )
+        typed = reader.raw("name") if reader.raw("name") != reader.raw("shown_name") else None
+        return profile_page(request, session, viewer, now, where, draft=draft, typed_name=typed, refused=refused)
     return RedirectResponse(with_query(where.path.partition("?")[0], where.query, done="profile-saved"), 303)
+
+
+@router.post("/{profile_id}/remove")
+def remove_profile(request: Request, session: DbSession, viewer: Person, now: Now, profile_id: UUID) -> Response:
+    """Remove it once nobody has it; else its page says who does."""
+    try:
+        filtering.remove_profile(session, viewer, profile_id, now)
+    except Conflict as refused:
+        session.rollback()
+        where = find_where(session, viewer, profile_id, None, None, None)
+        return profile_page(request, session, viewer, now, where, refused=refused)
+    return RedirectResponse("/filtering/profiles?done=profile-removed", 303)
 
 
 def profile_page(
     request: Request, session: DbSession, viewer: Viewer, now: Now, where: Where, *, search: str = "",
     draft: Draft | None = None, typed_name: str | None = None, refused: FleetError | None = None,
+    preview: FilterPreview | None = None,
 ) -> Response:  # fmt: skip
-    """The form; ``draft`` is what was typed when it comes back refused."""
+    """The form; ``draft`` is what was typed when it comes back refused, or what ``preview`` asked about."""
     latest = filtering.find_latest(session)
     layer = editing.find_layer(session, where.found, where.profile)
     school = where.found.school
@@ -183,20 +214,24 @@ def profile_page(
         sections=make_sections(session, where, now, layer.says if layer else SILENT, draft),
         draft=draft or draft_of(layer.says if layer else SILENT),
         layer=layer,
+        revision=(preview and preview.revision) or revision_at(layer),
+        conflict=find_conflict(session, where, now, layer, draft) if isinstance(refused, Outdated) and draft else (),
         shown_name=where.profile.name if typed_name is None else typed_name,
         coverage=coverage([where.profile], latest),
         compiled=listed_categories(latest) if latest else frozenset(),
         elsewhere=other_layers(session, viewer, where),
+        rooms=rooms.list_rooms(session, viewer, school.id) if school else (),
         uses=standing.uses(session, where.found) if where.found.place.school_id else (),
         places=find_places(session, viewer, search) if search else None,
         q=search,
         may_edit=viewer.may(Action.EDIT_FILTER, owner, where.found.place.school_id),
-        refused=refused.detail if refused else None,
-        problems=refused.problems if isinstance(refused, FormRefused) else {},
+        may_preview=viewer.may(Action.PUBLISH_FILTER),
+        preview=preview,
+        **refusals.explained(refused, {}),
     )
 
 
-def make_sections(session: DbSession, where: Where, now: Now, says: Any, draft: Draft | None) -> Sections:
+def make_sections(session: DbSession, where: Where, now: Now, says: LayerSettings, draft: Draft | None) -> Sections:
     """The lines of the form, with what stands above each."""
     above = merge_lines(editing.voices_above(session, where.found, where.profile, now))
     stands = standing.what_stands(session, where.found, where.profile, now)
@@ -205,6 +240,15 @@ def make_sections(session: DbSession, where: Where, now: Now, says: Any, draft: 
     return sections_of(
         above, stands, says, draft or draft_of(says), known, schedules.list_schedules(session), where.is_operators
     )
+
+
+def find_conflict(
+    session: DbSession, where: Where, now: Now, layer: FilterLayer | None, draft: Draft
+) -> tuple[Difference, ...]:
+    """What was typed against what somebody saved meanwhile."""
+    says = layer.says if layer else SILENT
+    saved, typed = (make_sections(session, where, now, says, each) for each in (None, draft))
+    return differences(saved, typed, draft_of(says), draft)
 
 
 def other_layers(session: DbSession, viewer: Viewer, where: Where) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Schedules: the hours of the week by which lines of profiles hold, with the school holidays of zone B."""
 
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -179,7 +178,7 @@ def problem_of(place: tuple[int | str, ...], numbers: list[int]) -> tuple[str, s
     return str(place[0]), "Vérifiez cette valeur."
 
 
-def read_row(reader: Reader, number: int) -> dict[str, Any]:
+def read_row(reader: Reader, number: int) -> dict[str, object]:
     """Days and hours of one line of the week; problems are noted."""
     days = [int(day) for day in days_of(reader.form, number) if day in set("0123456")]
     start, end = reader.raw(f"start-{number}"), reader.raw(f"end-{number}")
@@ -210,7 +209,7 @@ def read_period(reader: Reader, line: str) -> dict[str, str] | None:
     return {"first": first, "last": last, "name": " ".join(words[2:])[:80]}
 
 
-def read_exception(reader: Reader, line: str) -> dict[str, Any] | None:
+def read_exception(reader: Reader, line: str) -> dict[str, object] | None:
     """``18/12/2026 08:00-12:00 Fête de l’école``; without hours, never active that day."""
     words = line.split()
     day = read_date(words[0])

@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from dashboards.portal import refusals
 from dashboards.portal.categories import all_choices
-from dashboards.portal.forms import FormRefused, Reader
+from dashboards.portal.forms import Reader
 from dashboards.portal.rendering import render
 from fleet.errors import FleetError
 from fleet.filtering.lists.catalogue import FORMAT_TITLES
-from fleet.filtering.lists.sources import SLUG, Terms
+from fleet.filtering.lists.terms import SLUG, Changes, Terms
 from fleet.filtering.models import FilterSource
 
 UT1_CHOICE = "ut1"
@@ -23,6 +23,18 @@ NUMBERS = {
     "growth_percent": (100, 1_000_000),
     "popular_limit": (0, 1_000_000),
 }
+FIELDS = {
+    "filtering.bad_slug": "slug",
+    "filtering.source_taken": "slug",
+    "filtering.bad_source_title": "title",
+    "filtering.url_missing": "url",
+    "filtering.bad_url": "url",
+    "filtering.bad_category": "category",
+    "filtering.category_missing": "category",
+    "filtering.bad_hours": "quiet_from",
+    "filtering.bad_interval": "every_hours",
+}
+"""Which field a refusal is about."""
 Typed = Callable[[str], str]
 
 
@@ -34,17 +46,20 @@ def read_slug(reader: Reader) -> str:
     return slug
 
 
-def read_changes(reader: Reader, *, is_local: bool = False) -> dict[str, Any]:
+def read_changes(reader: Reader, *, is_local: bool = False) -> Changes:
     """The fields of Terms; problems are noted in the reader. A local folder has no address and no hours."""
-    changes: dict[str, Any] = {
+    changes: Changes = {
         "title": reader.text("title", maximum=120, missing="Donnez un nom."),
         "categories": read_categories(reader),
         "licence": reader.text("licence", maximum=200),
     }
     if is_local:
         return changes
-    changes |= {name: reader.integer(name, minimum=low, maximum=high) for name, (low, high) in NUMBERS.items()}
     changes |= {
+        "every_hours": read_number(reader, "every_hours"),
+        "shrink_percent": read_number(reader, "shrink_percent"),
+        "growth_percent": read_number(reader, "growth_percent"),
+        "popular_limit": read_number(reader, "popular_limit"),
         "url": reader.text("url", maximum=2000, missing="Donnez l’adresse de la liste."),
         "format": reader.text("format", maximum=64),
         "category": reader.text("category", maximum=64),
@@ -56,6 +71,11 @@ def read_changes(reader: Reader, *, is_local: bool = False) -> dict[str, Any]:
     if changes["format"] != UT1_CHOICE and not changes["category"]:
         reader.problems["category"] = "Dites de quelle catégorie sont les noms de cette liste."
     return changes
+
+
+def read_number(reader: Reader, name: str) -> int:
+    low, high = NUMBERS[name]
+    return reader.integer(name, minimum=low, maximum=high)
 
 
 def read_hour(reader: Reader, name: str) -> int | None:
@@ -95,14 +115,15 @@ def show_form(
     request: Request, source: FilterSource | None, typed: Typed | Reader, refused: FleetError | None = None
 ) -> Response:
     """The page, with what was typed when it comes back refused. ``source`` None: a new one."""
+    read = typed.raw if isinstance(typed, Reader) else typed
     return render(
         request,
         "filtering_source_form.html",
         refused.status if refused else 200,
         source=source,
-        read=typed.raw if isinstance(typed, Reader) else typed,
+        read=read,
         formats=list(FORMAT_TITLES.items()),
         categories=all_choices(),
-        refused=refused.detail if refused else None,
-        problems=refused.problems if isinstance(refused, FormRefused) else {},
+        offers_ut1=source is None and read("format") != UT1_CHOICE,
+        **refusals.explained(refused, FIELDS),
     )

@@ -1,5 +1,6 @@
 """Lists: where they come from, how the last fetch went, what they hold, and what waits for a person."""
 
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -19,7 +20,8 @@ from fleet.filtering import service as filtering
 from fleet.filtering.lists import contents, sources
 from fleet.filtering.lists.catalogue import FORMAT_TITLES
 from fleet.filtering.lists.listing import ensure_local_source
-from fleet.filtering.models import ContentState
+from fleet.filtering.lists.terms import UT1_TERMS, Terms, terms_of
+from fleet.filtering.models import ContentState, FilterSource
 from fleet.scope import Action
 
 router = APIRouter(prefix="/sources")
@@ -44,7 +46,7 @@ def list_sources(
         held=[(source, content, reasons_of(content)) for source, content in sources.list_held(session)],
         latest=latest,
         may_publish=viewer.may(Action.PUBLISH_FILTER),
-        has_ut1=any(source.url == sources.UT1_TERMS.url for source in listing.rows),
+        has_ut1=any(source.url == UT1_TERMS.url for source in listing.rows),
         sorts=SORTS,
         sort=page.sort or "title",
     )
@@ -54,7 +56,7 @@ def list_sources(
 def show_new(request: Request, session: DbSession, viewer: Staff, ready: str = "") -> Response:
     """The form of a new source, empty or filled with the one that most départements use."""
     viewer.must(Action.PUBLISH_FILTER)
-    return show_form(request, None, as_typed(sources.UT1_TERMS, "ut1") if ready == UT1_CHOICE else blank())
+    return show_form(request, None, as_typed(UT1_TERMS, "ut1") if ready == UT1_CHOICE else blank())
 
 
 @router.post("/new")
@@ -64,7 +66,7 @@ def add_source(request: Request, session: DbSession, viewer: Person, now: Now, f
     try:
         slug, changes = read_slug(reader), read_changes(reader)
         reader.check()
-        terms = sources.Terms(**changes)
+        terms = Terms(**changes)
         source = sources.add_source(session, viewer, slug, terms, now)
     except FleetError as refused:
         session.rollback()
@@ -73,7 +75,9 @@ def add_source(request: Request, session: DbSession, viewer: Person, now: Now, f
 
 
 @router.get("/{source_id}")
-def show_source(request: Request, session: DbSession, viewer: Staff, page: AskedPage, source_id: UUID) -> Response:
+def show_source(
+    request: Request, session: DbSession, viewer: Staff, now: Now, page: AskedPage, source_id: UUID
+) -> Response:
     """One source: what it sent, what was made of it, and what waits."""
     source = sources.get_source(session, source_id)
     history = within(lambda wanted: sources.list_contents(session, source.id, wanted), page)
@@ -85,6 +89,7 @@ def show_source(request: Request, session: DbSession, viewer: Staff, page: Asked
         request,
         "filtering_source.html",
         source=source,
+        is_fetching=is_fetching(source, now),
         chip=source_word(source),
         history=history,
         content_words=CONTENT,
@@ -103,12 +108,17 @@ def show_source(request: Request, session: DbSession, viewer: Staff, page: Asked
     )
 
 
+def is_fetching(source: FilterSource, now: datetime) -> bool:
+    """Whether the worker is at it, or about to be."""
+    return source.url is not None and source.is_enabled and source.due_at is not None and source.due_at <= now
+
+
 @router.get("/{source_id}/edit")
 def show_edit(request: Request, session: DbSession, viewer: Staff, source_id: UUID) -> Response:
     """What people say of it."""
     viewer.must(Action.PUBLISH_FILTER)
     source = sources.get_source(session, source_id)
-    return show_form(request, source, as_typed(sources.terms_of(source), source.slug))
+    return show_form(request, source, as_typed(terms_of(source), source.slug))
 
 
 @router.post("/{source_id}/edit")

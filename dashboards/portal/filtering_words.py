@@ -1,7 +1,6 @@
 """Words of the filtering pages: how fetches end, what became of contents, what the history calls things."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from dashboards.portal.categories import label
 from dashboards.portal.words import Word
@@ -44,12 +43,16 @@ EVENTS: Mapping[str, str] = {
     "override.revoke": "Dérogation levée",
     "policy.overtake": "Numéros de politiques relevés",
     "policy.return": "Retour à une politique",
+    "preview.abandon": "Essai abandonné",
+    "preview.ask": "Essai demandé",
     "profile.add": "Nouveau profil",
+    "profile.remove": "Profil supprimé",
     "profile.rename": "Profil renommé",
     "publication.overtake": "Numéros de publications relevés",
     "publication.return": "Retour à une publication",
     "room.add": "Nouvelle salle",
     "room.remove": "Salle supprimée",
+    "room.rename": "Salle renommée",
     "schedule.add": "Nouvelle plage horaire",
     "schedule.change": "Plage horaire modifiée",
     "schedule.remove": "Plage horaire supprimée",
@@ -69,6 +72,7 @@ KINDS: Mapping[str, str] = {
     "source.": "Listes",
     "publication.": "Publications",
     "policy.": "Politiques",
+    "preview.": "Essais",
     "override.": "Dérogations",
     "unblock.": "Demandes",
     "lesson.": "Leçons",
@@ -107,12 +111,28 @@ REFUSALS: Mapping[str, str] = {
     "altered": "le fichier a été abîmé ou modifié en route",
     "invalid": "le fichier est mal formé",
     "older_serial": "le fichier est plus ancien que celui qu’il sert",
+    "candidate": "c’est un fichier d’essai, qui ne sert qu’à comparer",
     "unsigned": "le fichier n’est pas signé",
     "foreign_signature": "la signature n’est pas celle de ce contrôleur",
     "wrong_digest": "le fichier n’est pas celui qui était annoncé",
     "wrong_kind": "ce n’est pas le fichier attendu",
 }
 """Why a filter keeps its last good file, by filter.bundle's stable reasons."""
+PREVIEW_STATE: Mapping[str, Word] = {
+    "preparing": Word("En préparation", "hourglass-split", "info"),
+    "asking": Word("En cours", "arrow-repeat", "info"),
+    "done": Word("Terminé", "check-circle", "good"),
+    "abandoned": Word("Abandonné", "slash-circle"),
+    "failed": Word("Échoué", "x-circle", "bad"),
+}
+PREVIEW_ANSWER: Mapping[str, Word] = {
+    "judged": Word("A répondu", "check-circle", "good"),
+    "no_counts": Word("Ne compte pas les noms demandés", "question-circle", "warn"),
+    "other_names": Word("N’a pas les listes du moment", "arrow-repeat", "warn"),
+    "refused": Word("A refusé les fichiers de l’essai", "shield-exclamation", "bad"),
+    "failed": Word("N’a pas pu juger", "x-circle", "bad"),
+}
+"""What a filter made of a preview, by its stable outcome."""
 FILES: Mapping[str, str] = {"names": "les listes", "policy": "la politique"}
 
 
@@ -127,7 +147,7 @@ def source_word(source: FilterSource) -> Word:
     return OUTCOME[source.outcome.value]
 
 
-def refusals_of(health: Mapping[str, Any]) -> list[str]:
+def refusals_of(health: Mapping[str, object]) -> list[str]:
     """Sentences on the files that a filter last refused; what it says in another shape is left out."""
     refused = health.get("refused")
     if not isinstance(refused, dict):
@@ -150,7 +170,7 @@ def said(value: object) -> str:
     return VERDICTS.get(str(value), str(value))
 
 
-def line_said(line: Mapping[str, Any]) -> str:
+def line_said(line: Mapping[str, object]) -> str:
     """One line of a layer: ``Jeux : Bloquer (temps-scolaire)``; any other dictionary by its fields."""
     if "verdict" in line and ("category" in line or "name" in line):
         subject = label(str(line["category"])) if "category" in line else str(line["name"])
@@ -167,12 +187,12 @@ def line_said(line: Mapping[str, Any]) -> str:
     return " ; ".join(f"{name} : {said(value)}" for name, value in told)
 
 
-def locked(line: Mapping[str, Any]) -> str:
+def locked(line: Mapping[str, object]) -> str:
     mark = line.get("mark")
     return ", verrouillé" if isinstance(mark, dict) and mark.get("locked") else ""
 
 
-def changes_of(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+def changes_of(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> list[tuple[str, str, str]]:
     """What differs between the two sides of an event: field, before, after. Lists tell only what left and what came."""
     told = []
     for key in dict.fromkeys([*(before or ()), *(after or ())]):

@@ -222,6 +222,19 @@ def start_from(session: DbSession, viewer: Viewer, reader: Reader, now: datetime
     return lesson
 
 
+@router.get("/{lesson_id}/left")
+def show_left(request: Request, session: DbSession, viewer: Person, now: Now, lesson_id: UUID) -> Response:
+    """The page of the lesson's school, asked again while it runs. Over, it takes all running ones away from the page
+    and leaves alone what somebody types below.
+    """
+    lesson = lessons.get_lesson(session, viewer, lesson_id)
+    school = school_of(session, viewer, lesson.school_id)
+    page = lessons_page(request, session, viewer, now, school, Asked())
+    if not lesson.runs_at(now):
+        page.headers.update({"HX-Retarget": "#running", "HX-Reselect": "#running", "HX-Reswap": "outerHTML"})
+    return page
+
+
 @router.post("/{lesson_id}/prolong")
 def prolong_lesson(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, lesson_id: UUID

@@ -13,6 +13,8 @@ class Entry:
     icon: str
     under: str = ""
     """The pages of the entry begin with this; nothing: with its path."""
+    also: str = ""
+    """So do others of it."""
 
     @property
     def root(self) -> str:
@@ -47,6 +49,8 @@ OPERATORS_TABS = (
     Entry("Vue d’ensemble", "/filtering", "activity"),
     Entry("Profils", "/filtering/profiles", "filter"),
     Entry("Listes", "/filtering/sources", "list"),
+    Entry("Publications", "/filtering/publications", "send", also="/filtering/previews"),
+    Entry("Pourquoi ?", "/filtering/why", "question-circle"),
 )
 EVERYBODYS_TABS = (
     Entry("Dérogations", "/filtering/overrides", "key"),
@@ -68,5 +72,6 @@ def filtering_tabs(viewer: Viewer) -> list[Entry]:
 
 def current(entries: list[Entry], path: str) -> str | None:
     """The path of the entry that a page belongs to: the longest that starts its address."""
-    matching = [e for e in entries if path == e.root or (e.root != "/" and path.startswith(f"{e.root}/"))]
-    return max(matching, key=lambda entry: len(entry.root)).path if matching else None
+    begins = [(root, entry) for entry in entries for root in (entry.root, entry.also) if root]
+    matching = [(len(r), e.path) for r, e in begins if path == r or (r != "/" and path.startswith(f"{r}/"))]
+    return max(matching)[1] if matching else None

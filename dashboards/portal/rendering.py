@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -41,6 +40,9 @@ DONE = {
     "return-requested": "Le retour est demandé : la publication arrive, puis tous les filtres la reçoivent.",
     "policy-returned": "Les réglages d’alors sont de nouveau en vigueur : les filtres suivent en quelques secondes.",
     "profile-added": "Le profil est ajouté. Réglez-le, puis donnez-le à des réseaux ou à des appareils.",
+    "preview-asked": "L’essai est demandé : rien n’est encore publié. Les passerelles répondent en quelques minutes.",
+    "preview-abandoned": "L’essai est abandonné. Rien n’a été publié.",
+    "profile-removed": "Le profil est supprimé : les filtres suivent en quelques secondes.",
     "schedule-added": "La plage horaire est ajoutée : les profils peuvent s’en servir.",
     "schedule-changed": "La plage horaire est enregistrée et publiée : les filtres suivent en quelques secondes.",
     "schedule-removed": "La plage horaire est supprimée.",
@@ -57,6 +59,7 @@ DONE = {
     "lesson-stopped": "La leçon est arrêtée : la salle retrouve sa navigation habituelle.",
     "list-removed": "La liste est supprimée. Les leçons lancées avec elle continuent.",
     "room-added": "La salle est ajoutée. Rattachez-lui un réseau ou des appareils pour pouvoir y lancer une leçon.",
+    "room-renamed": "La salle a changé de nom.",
     "room-removed": "La salle est supprimée. Ses réseaux et ses appareils restent dans l’école, hors salle.",
     "network-added": "Le réseau est rattaché.",
     "network-shared": "Le réseau est rattaché. Une autre école, qui a son filtre, a le même : si celle-ci a sa propre "
@@ -146,7 +149,7 @@ def make_environment() -> Environment:
 ENVIRONMENT = make_environment()
 
 
-def page_context(request: Request) -> dict[str, Any]:
+def page_context(request: Request) -> dict[str, object]:
     """What the layout needs: who looks (None when nobody signed in), where, and what was just done."""
     signed_in = getattr(request.state, "signed_in", None)
     viewer = signed_in.viewer if signed_in else None
@@ -166,7 +169,7 @@ def page_context(request: Request) -> dict[str, Any]:
     }
 
 
-def render(request: Request, template: str, status: int = 200, /, **context: Any) -> HTMLResponse:
+def render(request: Request, template: str, status: int = 200, /, **context: object) -> HTMLResponse:
     """One page. Pages hold other people's data: no cache keeps them."""
     html = ENVIRONMENT.get_template(template).render(page_context(request) | context)
     return HTMLResponse(html, status, {"Cache-Control": "no-store", "Vary": "Cookie"})

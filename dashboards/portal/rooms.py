@@ -20,9 +20,9 @@ from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import FleetError
 from fleet.filtering.exceptions import lessons, rooms
-from fleet.filtering.gateways.networks import doubt_about
 from fleet.filtering.policy import profiles
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterRoom
+from fleet.filtering.policy.networks import doubt_about
 from fleet.filtering.policy.places import find_place
 from fleet.paging import MAX_SIZE, Page
 from fleet.schools import service as schools
@@ -127,6 +127,7 @@ def devices_of(session: DbSession, viewer: Viewer, school: School) -> list[tuple
 
 Change = Callable[[DbSession, Viewer, School, Reader, datetime], str]
 """Does what one form asks; returns the word of what was done."""
+Removal = Callable[[DbSession, Viewer, UUID, datetime], object]
 
 
 def change(request: Request, session: DbSession, viewer: Viewer, now: datetime, reader: Reader, do: Change) -> Response:
@@ -139,6 +140,16 @@ def change(request: Request, session: DbSession, viewer: Viewer, now: datetime, 
         school = schools.get_school(session, viewer, reader.row("school", "Choisissez l’école."))
         return rooms_page(request, session, viewer, now, school, reader=reader, refused=refused)
     return RedirectResponse(with_query("/filtering/rooms", {}, school=school.id, done=what), 303)
+
+
+def removal(remove: Removal, row_id: UUID, done: str) -> Change:
+    """A form that only takes a row away."""
+
+    def do(session: DbSession, viewer: Viewer, _school: School, _reader: Reader, now: datetime) -> str:
+        remove(session, viewer, row_id, now)
+        return done
+
+    return do
 
 
 @router.post("")
@@ -185,17 +196,25 @@ def set_label(request: Request, session: DbSession, viewer: Person, now: Now, fo
     return change(request, session, viewer, now, Reader(form), do)
 
 
+@router.post("/{room_id}/rename")
+def rename_room(
+    request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, room_id: UUID
+) -> Response:
+    """Call it otherwise; everything else stays."""
+
+    def do(session: DbSession, viewer: Viewer, _school: School, reader: Reader, now: datetime) -> str:
+        rooms.rename_room(session, viewer, room_id, reader.text("new_name", maximum=80), now)
+        return "room-renamed"
+
+    return change(request, session, viewer, now, Reader(form), do)
+
+
 @router.post("/{room_id}/remove")
 def remove_room(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, room_id: UUID
 ) -> Response:
     """Its networks and devices stay, in no room."""
-
-    def do(session: DbSession, viewer: Viewer, _school: School, _reader: Reader, now: datetime) -> str:
-        rooms.remove_room(session, viewer, room_id, now)
-        return "room-removed"
-
-    return change(request, session, viewer, now, Reader(form), do)
+    return change(request, session, viewer, now, Reader(form), removal(rooms.remove_room, room_id, "room-removed"))
 
 
 @router.post("/networks/{network_id}/remove")
@@ -203,12 +222,9 @@ def remove_network(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, network_id: UUID
 ) -> Response:
     """Its clients get the next larger network's profile, or the default one."""
-
-    def do(session: DbSession, viewer: Viewer, _school: School, _reader: Reader, now: datetime) -> str:
-        rooms.remove_network(session, viewer, network_id, now)
-        return "network-removed"
-
-    return change(request, session, viewer, now, Reader(form), do)
+    return change(
+        request, session, viewer, now, Reader(form), removal(rooms.remove_network, network_id, "network-removed")
+    )
 
 
 @router.post("/devices/{device_id}/remove")
@@ -216,9 +232,4 @@ def remove_label(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, device_id: UUID
 ) -> Response:
     """The device goes by its network again."""
-
-    def do(session: DbSession, viewer: Viewer, _school: School, _reader: Reader, now: datetime) -> str:
-        rooms.remove_label(session, viewer, device_id, now)
-        return "label-removed"
-
-    return change(request, session, viewer, now, Reader(form), do)
+    return change(request, session, viewer, now, Reader(form), removal(rooms.remove_label, device_id, "label-removed"))

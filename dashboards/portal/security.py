@@ -1,9 +1,6 @@
 """Headers that every answer carries: what a browser may load, and who may frame or remember a page."""
 
-from collections.abc import MutableMapping
-from typing import Any
-
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -44,7 +41,7 @@ class SecurityHeaders:
             await self.app(scope, receive, send)
             return
 
-        async def send_guarded(message: MutableMapping[str, Any]) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *RAW_HEADERS]
             await send(message)

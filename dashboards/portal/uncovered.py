@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dashboards.portal.categories import label
-from fleet.filtering.models import FilterProfile, Publication
+from fleet.filtering.models import Publication
+from fleet.filtering.policy.models import FilterProfile
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """An address whose filters hold a value that is none: a sentence with the possible ones."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from pydantic_core import ErrorDetails
 
 FILTERS = {
     "kind": "Type",
@@ -23,7 +24,7 @@ FILTERS = {
 YES_OR_NO = ("true", "false")
 
 
-def sentence(problems: Sequence[Mapping[str, Any]]) -> str | None:
+def sentence(problems: Sequence[ErrorDetails]) -> str | None:
     """What is wrong with the first query value that FastAPI refused; None when it refused something else."""
     problem = next((p for p in problems if p["loc"][0] == "query"), None)
     if problem is None:
@@ -37,7 +38,7 @@ def sentence(problems: Sequence[Mapping[str, Any]]) -> str | None:
     return f"{told} Valeurs possibles : {', '.join(values)}." if values else told
 
 
-def possible_values(problem: Mapping[str, Any]) -> list[str]:
+def possible_values(problem: ErrorDetails) -> list[str]:
     """The values that a filter takes, as pydantic tells them: of an enumeration, a pattern of words, or a yes or no."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "enum":

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from filter.deciding.decisions import Action, Decision, Query
-from filter.deciding.explaining import Effect, Explanation, Match, ScheduleState, explain
+from filter.explaining import Effect, Explanation, Match, ScheduleState, explain
 from filter.names import NameRefused, clean_name
 from filter.updates.pair import open_pair
 

@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Any
 
 from filter import log
 from filter.binding import bind_all
@@ -80,6 +79,6 @@ async def serve(config: FilterConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reloading: set[asyncio.Task[Any]] = set()
+    reloading: set[asyncio.Task[object]] = set()
     loop.add_signal_handler(signal.SIGHUP, lambda: reloading.add(asyncio.create_task(service.reload_files())))
     await service.run(stop)

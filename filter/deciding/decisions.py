@@ -75,6 +75,11 @@ class Decision(NamedTuple):
     """The list's own line."""
     rewrite: Rewrite | None = None
 
+    @property
+    def leads_to(self) -> str | None:
+        """The name to be looked up in place of the one that was asked for, if any."""
+        return self.rewrite.target if self.rewrite is not None and not self.rewrite.is_final else None
+
 
 ALLOWED_BY_DEFAULT = Decision(Action.ALLOWED, "default")
 

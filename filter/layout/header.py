@@ -47,7 +47,7 @@ class BundleRefused(Exception):
     """The file is not used, not even in part.
 
     ``reason`` is stable: foreign, newer, older_format, truncated, altered, invalid, wrong_kind, unsigned,
-    foreign_signature; and from whoever fetched it: older_serial, wrong_digest.
+    foreign_signature; and from whoever fetched it: older_serial, candidate, wrong_digest.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

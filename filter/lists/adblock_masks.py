@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 
 import re2
 
+from filter.addresses import is_private
 from filter.lists.domains import LISTED
 from filter.lists.entries import Match
 from filter.lists.refused import RuleRefused
@@ -126,7 +127,7 @@ def read_network(text: str) -> str:
         address = ip_address(text)
     except ValueError:
         return ""
-    if not address.is_global:
+    if is_private(address.packed):
         raise RuleRefused("ip_address")
     return str(ip_network(address))
 

@@ -32,8 +32,16 @@ class ListRefused(Exception):
 
 
 def find_file(directory: Path, name: str) -> Path | None:
-    """``name`` or ``name.xz`` in a folder."""
-    return next((path for path in (directory / name, directory / f"{name}.xz") if path.is_file()), None)
+    """``name`` or ``name.xz`` in a folder. Raises ListRefused as is_there does."""
+    return next((path for path in (directory / name, directory / f"{name}.xz") if is_there(path)), None)
+
+
+def is_there(path: Path) -> bool:
+    """Whether this is a file. Raises ListRefused where that cannot be told: a list that is not seen is no empty one."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ListRefused(f"{path} : illisible ({error.strerror})") from error
 
 
 def read_chunks(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[bytes]:

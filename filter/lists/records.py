@@ -8,9 +8,9 @@ from itertools import chain
 from dnslib import QTYPE
 
 from filter.lists.entries import ReplyRecord
+from filter.lists.rdata import pack_record
 from filter.lists.refused import RuleRefused
 from filter.names import LONGEST, VALID
-from filter.serving.rdata import pack_record
 
 A, CNAME, PTR, MX, TXT, AAAA, SRV, SVCB, HTTPS = 1, 5, 12, 15, 16, 28, 33, 64, 65
 TYPES: Mapping[str, int] = dict(QTYPE.reverse)

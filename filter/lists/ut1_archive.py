@@ -3,7 +3,6 @@
 import gzip
 import json
 import lzma
-import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -15,11 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from filter.lists.lines import MOST_BYTES, ListRefused, uncompress
+from filter.lists.ut1 import CATEGORY, FILES
 
-WANTED = frozenset({"domains", "urls", "expressions", "very_restrictive_expression", "usage"})
-"""Files of a category that are read; whatever else an archive holds is left in it."""
-CATEGORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ROOT = "blacklists"
+TITLES_FILE = "global_usage"
 MOST_MEMBERS = 10_000
 MOST_UNPACKED = 2 * MOST_BYTES
 """Bytes of a whole archive, uncompressed."""
@@ -115,7 +113,7 @@ def unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, a
         if target is not None and len(target) == len(place):
             aliases["/".join(place)] = "/".join(target)
         return
-    if not member.isfile() or member.issparse() or (len(place) == 1 and place[0] != "global_usage"):
+    if not member.isfile() or member.issparse() or (len(place) == 1 and place[0] != TITLES_FILE):
         return
     if member.size > MOST_BYTES:
         raise ListRefused(f"{member.name} : plus de {MOST_BYTES} octets")
@@ -136,10 +134,10 @@ def place_of(name: str) -> tuple[str, ...] | None:
     if path.is_absolute() or ".." in path.parts:
         raise ListRefused(f"chemin dangereux : {name[:80]!r}")
     parts = path.parts[1:] if path.parts[:1] == (ROOT,) else path.parts
-    if parts == ("global_usage",):
+    if parts == (TITLES_FILE,):
         return parts
-    if not parts or CATEGORY.fullmatch(parts[0]) is None:
+    if not parts or parts[0] == TITLES_FILE or CATEGORY.fullmatch(parts[0]) is None:
         return None
-    if len(parts) == 1 or (len(parts) == 2 and parts[1] in WANTED):
+    if len(parts) == 1 or (len(parts) == 2 and parts[1] in FILES):
         return parts
     return None

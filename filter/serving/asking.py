@@ -11,8 +11,8 @@ from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 from filter.deciding.profiles import Profile
-from filter.serving.requests import LONGEST_CONTACT, LONGEST_REASON, Box, UnblockRequest, make_request
 from filter.serving.webserver import Request
+from filter.updates.requests import LONGEST_CONTACT, LONGEST_REASON, Box, UnblockRequest, make_request
 
 TOKEN_SECONDS = 3600
 MOST_AN_HOUR = 5

@@ -1,23 +1,24 @@
 """The page that says in French why a site is blocked, and takes a request to unblock it.
 
-It judges by the same code as the queries, for the same client. It answers 403 Forbidden: 451 is for what the law or a
+It judges by the same code as the queries, for the same client: the name itself, then where the answer that was just
+given leads, as far as the cache still holds it. It answers 403 Forbidden: 451 is for what the law or a
 court demands; this is the school's own choice.
 """
 
 import base64
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from filter.names import NameRefused, clean_name
-from filter.policy import Action, Decision, Policy, Profile, Query, decide
+from filter.policy import Action, AnswerRecord, Decision, Policy, Profile, Query, decide, review_answer
 from filter.schedules import next_change
 from filter.serving import blockpage_html as html
 from filter.serving.asking import AskingRefused, Desk
-from filter.serving.requests import BoxFull
 from filter.serving.webserver import Request, Response
+from filter.updates.requests import BoxFull
 
 log = logging.getLogger("filter")
 
@@ -28,6 +29,10 @@ HEADERS = {
     "Referrer-Policy": "same-origin",  # without a referrer the form would not say where it comes from either
     "Content-Language": "fr",
 }
+Recall = Callable[[str, int], Sequence[AnswerRecord]]
+"""(name, type) -> where its last answer leads, as far as that is known without asking anybody."""
+BROWSER_TYPES = (1, 28, 65)
+"""A, AAAA and HTTPS: what a browser asks for."""
 REACHABLE = frozenset({Action.ALLOWED, Action.REWRITTEN, Action.TRUNCATED})
 
 
@@ -45,11 +50,18 @@ class Blocked:
 class BlockPage:
     """Answers every request by what the Host header names; the form's own path also takes POST."""
 
-    def __init__(self, policy: Callable[[], Policy | None], now: Callable[[], datetime], desk: Desk | None) -> None:
+    def __init__(
+        self,
+        policy: Callable[[], Policy | None],
+        now: Callable[[], datetime],
+        desk: Desk | None,
+        recall: Recall = lambda _name, _qtype: (),
+    ) -> None:
         """``desk`` takes requests to unblock; None: nobody would read them, and no form is shown."""
         self.policy = policy
         self.now = now
         self.desk = desk
+        self.recall = recall
 
     async def __call__(self, request: Request) -> Response:
         policy = self.policy()
@@ -59,7 +71,7 @@ class BlockPage:
             return respond(404, html.FILTER_PAGE)
         if policy is None:
             return respond(404, html.FILTER_PAGE)
-        blocked = find_block(policy, name, request.client, self.now())
+        blocked = find_block(policy, name, request.client, self.now(), self.recall)
         if blocked is None:
             return respond(404, html.OPEN_PAGE)
         if self.desk is not None and (request.method, request.path) == ("POST", html.FORM_PATH):
@@ -90,13 +102,30 @@ def respond(status: int, body: bytes) -> Response:
     return Response(status, body, "text/html; charset=utf-8", HEADERS)
 
 
-def find_block(policy: Policy, name: str, client: str, now: datetime) -> Blocked | None:
-    """Why this client may not reach this name; None when it may."""
+def find_block(policy: Policy, name: str, client: str, now: datetime, recall: Recall) -> Blocked | None:
+    """Why this client may not reach this name; None when it may, for all that is known."""
     profile = policy.profile_for(client)
     decision = decide(Query(name), profile, now)
     if decision.action in REACHABLE:
-        return None
+        found = follow(name, profile, now, recall)
+        if found is None:
+            return None
+        decision = found
     return Blocked(name, profile, decision, decision.until or end_of_schedule(policy, decision, now))
+
+
+def follow(name: str, profile: Profile, now: datetime, recall: Recall) -> Decision | None:
+    """What stops the answer to a name that is not blocked itself, as the live path reviews it."""
+    for qtype in BROWSER_TYPES:
+        decision = decide(Query(name, qtype), profile, now)
+        target = decision.leads_to
+        if decision.action is not Action.ALLOWED and target is None:
+            continue
+        led_to = Query(target or name, qtype)
+        reviewed = review_answer(led_to, decision, profile, recall(led_to.name, qtype), now)
+        if reviewed.action not in REACHABLE:
+            return reviewed
+    return None
 
 
 def end_of_schedule(policy: Policy, decision: Decision, now: datetime) -> datetime | None:
@@ -113,12 +142,18 @@ REASONS = {
     "special_name": "Ce nom est réservé : il n’existe pas sur Internet.",
     "bypass": "Il permettrait de contourner le filtre de l’école.",
     "canary": "Il permettrait de contourner le filtre de l’école.",
+    "address_deny": "Il se trouve à une adresse qui figure sur une liste de sites bloqués.",
+    "rebinding": "Sa réponse mène à une machine du réseau de l’école : c’est le signe d’une attaque.",
 }
+ELSEWHERE = "Il mène à un autre site, qui est bloqué."
 
 
 def reason(blocked: Blocked) -> html.Reason:
     """What the page says of a decision."""
     decision, details = blocked.decision, []
+    is_elsewhere = decision.via not in {None, blocked.name} and decision.rule not in {"address_deny", "rebinding"}
+    if is_elsewhere and decision.via is not None:
+        details.append(("Mène à", decision.via))
     if decision.lists:
         details.append(("Catégorie", ", ".join(decision.lists)))
     if decision.rule == "lesson" and decision.reason:
@@ -131,6 +166,6 @@ def reason(blocked: Blocked) -> html.Reason:
         details.append(("Jusqu’à", html.moment(blocked.until)))
     if decision.layer:
         details.append(("Décidé par", decision.layer))
-    if decision.suffix and decision.suffix != blocked.name:
-        details.append(("Nom inscrit", decision.suffix))
-    return html.Reason(REASONS.get(decision.rule, ""), tuple(details))
+    if decision.suffix and decision.suffix not in {blocked.name, decision.via}:
+        details.append(("Adresse inscrite" if decision.rule == "address_deny" else "Nom inscrit", decision.suffix))
+    return html.Reason(ELSEWHERE if is_elsewhere else REASONS.get(decision.rule, ""), tuple(details))

@@ -6,7 +6,7 @@ from html import escape
 from zoneinfo import ZoneInfo
 
 from filter.serving.asking import AskingRefused
-from filter.serving.requests import LONGEST_CONTACT, LONGEST_REASON
+from filter.updates.requests import LONGEST_CONTACT, LONGEST_REASON
 
 FORM_PATH = "/.preau/demande"
 """Of every blocked site: the page is reached under the site's own name."""

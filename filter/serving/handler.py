@@ -102,7 +102,7 @@ class Handler:
         now = self.now()
         until = profile.moment(now).until
         decision = lift_truncation(decide(asked, profile, now), over_udp)
-        target = decision.rewrite.target if decision.rewrite is not None and not decision.rewrite.is_final else None
+        target = decision.leads_to
         if decision.action is not Action.ALLOWED and target is None:
             return self.stop(query, limit, decision, profile, until)
         sent = query if target is None else replies.target_query(query, target)

@@ -1,12 +1,16 @@
 """Cache or upstream: equal questions asked at once go out once, failures are remembered, old answers bridge outages."""
 
 import asyncio
+import struct
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 
+from filter.deciding.decisions import AnswerRecord
+from filter.lists.rdata import pack_name
 from filter.serving import wire
 from filter.serving.cache import Cache, CacheKey, Found, KeptAnswer, keep
 from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
@@ -111,6 +115,15 @@ class Lookup:
         with suppress(UpstreamFailed):
             self.ask(key, question)
             self.count("prefetch")
+
+    def recall(self, name: str, qtype: int) -> tuple[AnswerRecord, ...]:
+        """Where the answer that is still at hand leads, fresh or stale; nothing is asked of an upstream."""
+        raw = pack_name(name) + struct.pack("!HH", qtype, wire.IN)
+        for dnssec_ok, checking_disabled in product((False, True), repeat=2):
+            key = CacheKey(Question(raw, name, qtype, wire.IN).lowered, dnssec_ok, checking_disabled)
+            if (found := self.cache.find(key, self.clock())) is not None:
+                return found.answer.records
+        return ()
 
     def refuse_known_failure(self, key: CacheKey) -> None:
         """Raise the UpstreamFailed of a moment ago, rather than ask again at once."""

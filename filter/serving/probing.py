@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from filter.lists.rdata import pack_name
 from filter.serving import wire
 from filter.serving.asked import Asked
 from filter.serving.health import Server
-from filter.serving.rdata import pack_name
 from filter.serving.upstream import TRY_SECONDS, Upstreams
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 

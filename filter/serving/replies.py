@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from filter.deciding.decisions import Action, Decision, Rewrite
+from filter.lists.rdata import RecordInvalid, pack_name, pack_record
 from filter.lists.titles import TITLES
 from filter.serving import wire
 from filter.serving.cache import STALE_TTL, Found
-from filter.serving.rdata import RecordInvalid, pack_name, pack_record
 from filter.serving.wire import ClientQuery, Question
 from filter.settings import BlockMode
 

@@ -1,9 +1,12 @@
 """What every talk with the controller shares: the client, and one way to fail."""
 
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 
+from filter.bundle import BundleRefused
 from filter.config import Controller
 
 REFUSED = (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN)
@@ -36,6 +39,19 @@ def make_timeout(held: float = 0.0) -> httpx2.Timeout:
 def unreachable(error: httpx2.HTTPError) -> TalkFailed:
     """The failure that an error of the network is."""
     return TalkFailed("unreachable", f"{type(error).__name__}: {error}")
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Whatever goes wrong in a talk, as TalkFailed with a stable outcome."""
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise unreachable(error) from error
+    except BundleRefused as error:
+        raise TalkFailed(error.reason, str(error)) from error
+    except OSError as error:
+        raise TalkFailed("disk", str(error)) from error
 
 
 def check_status(response: httpx2.Response, *expected: int) -> None:

@@ -8,6 +8,8 @@ from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
 from filter.policy import Policy
 
 Opened = NamesFile | PolicyFile
+CANDIDATE = 0
+"""The serial of files that a preview judges by: signed as others are, and installed by no filter."""
 File = TypeVar("File", NamesFile, PolicyFile)
 
 
@@ -49,8 +51,25 @@ def open_newer(kind: type[File], path: Path, etag: str, verify: Verify, current:
     return opened
 
 
+def open_kept(kind: type[File], path: Path, verify: Verify | None) -> File:
+    """Open the file of an earlier run; raise BundleRefused, for a candidate too, or OSError."""
+    opened = kind.open(path, verify)
+    check_serial(opened.serial, None)
+    return opened
+
+
+def open_candidate(kind: type[File], path: Path, etag: str, verify: Verify) -> File:
+    """Open a file that is only compared with, if it is the one announced and can never serve; raise BundleRefused."""
+    opened = kind.open(path, verify)
+    if opened.etag != etag or opened.serial != CANDIDATE:
+        raise BundleRefused("wrong_digest", "le fichier reçu n’est pas le fichier d’essai annoncé")
+    return opened
+
+
 def check_serial(serial: int, current: Opened | None) -> None:
-    """Raise BundleRefused for a serial that is not newer than the current file's."""
+    """Raise BundleRefused for a serial that is not newer than the current file's, and for that of candidates."""
+    if serial == CANDIDATE:
+        raise BundleRefused("candidate", "fichier d’essai (numéro 0) : il sert à comparer, jamais à filtrer")
     if current is not None and serial <= current.serial:
         detail = f"numéro {serial}, pas plus récent que {current.serial} : retour en arrière refusé"
         raise BundleRefused("older_serial", detail)

@@ -8,9 +8,9 @@ from uuid import uuid4
 import httpx2
 
 from filter.metrics import Metrics
+from filter.totals import Total
 from filter.updates.controller import check_status, unreachable
 from filter.updates.pair import Pair
-from filter.updates.totals import Total
 
 PATH = "/filter/v1/reports"
 MOST_COUNTS = 2_000

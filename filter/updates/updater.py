@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +11,11 @@ import httpx2
 
 from filter.bundle import BundleRefused, NamesFile, PolicyFile, Verify
 from filter.layout.delta import DeltaRefused
-from filter.updates.controller import TalkFailed, check_status, make_timeout, unreachable
+from filter.updates.controller import TalkFailed, check_status, make_timeout, translated
 from filter.updates.downloads import ETAG, Download, read_etag, serial_of, settle
-from filter.updates.pair import File, Pair, check_serial, make_pair, open_newer
-from filter.updates.patching import apply_aside
+from filter.updates.pair import File, Pair, check_serial, make_pair, open_kept, open_newer
+from filter.updates.patching import apply_aside, forget_aside
+from filter.updates.previews import PreviewNews
 from filter.updates.unpacking import read_body
 
 log = logging.getLogger("filter")
@@ -24,7 +24,9 @@ NAMES, POLICY = "names", "policy"
 NAMES_PATH, DELTA_PATH, POLICY_PATH = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
 LARGEST_POLICY = 32 << 20
 """Bytes, unpacked."""
-UNFINISHED = (f"{POLICY}.part", f"{NAMES}.made", f"{NAMES}.delta", f"{NAMES}.delta.etag")
+MADE = f"{NAMES}.made"
+"""Names that a delta makes."""
+UNFINISHED = (f"{POLICY}.part", MADE, f"{NAMES}.delta", f"{NAMES}.delta.etag")
 """What a crash may leave and nobody goes on with; a cut ``names.part`` is resumed."""
 
 Install = Callable[[Pair], None]
@@ -64,13 +66,12 @@ class Updater:
         self.filter_id = filter_id
         self.names: NamesFile | None = None
         self.settings: PolicyFile | None = None
-        self.pair: Pair | None = None
-        """Both as they serve."""
+        self.pair: Pair | None = None  # both as they serve
+        self.previews = PreviewNews()
         self.refusals: dict[str, Refusal] = {}
-        self.announced: str | None = None
-        """ETag of the names that the controller has."""
-        self.news = asyncio.Event()
-        """Set when other names are announced than those in use."""
+        self.announced: str | None = None  # ETag of the names that the controller has
+        self.news = asyncio.Event()  # set when other names are announced than those in use
+        self.changed = asyncio.Event()  # set when a pair is in use or a file refused: the controller is told soon
         self.swapping = asyncio.Lock()
         """Held while a pair is made: two files that arrive at once do not undo each other."""
 
@@ -79,6 +80,7 @@ class Updater:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         for left in UNFINISHED:
             (self.data_dir / left).unlink(missing_ok=True)
+        forget_aside(self.data_dir / MADE)
         self.names = await self.reopen(NAMES, NamesFile)
         self.settings = await self.reopen(POLICY, PolicyFile)
         if self.names is None or self.settings is None:
@@ -95,7 +97,7 @@ class Updater:
     async def reopen(self, name: str, kind: type[File]) -> File | None:
         """A file of the last run, verified anew; None when it is not there or not good."""
         try:
-            return await asyncio.to_thread(kind.open, self.data_dir / name, self.verify)
+            return await asyncio.to_thread(open_kept, kind, self.data_dir / name, self.verify)
         except FileNotFoundError:
             log.warning("queries fail until the controller sends what is missing", extra={"missing": name})
         except (BundleRefused, OSError) as error:
@@ -106,9 +108,11 @@ class Updater:
         self.names, self.settings = pair.names, pair.settings
         self.pair = pair
         self.install(pair)
+        self.changed.set()
 
     def refuse(self, name: str, etag: str, error: BundleRefused) -> None:
         self.refusals[name] = Refusal(etag, error.reason, self.now())
+        self.changed.set()
 
     # --- policy: small, and in force within seconds -------------------------------------------------------------------
 
@@ -123,10 +127,11 @@ class Updater:
                 "GET",
                 POLICY_PATH,
                 params={"wait": wait},
-                headers=self.known() | {"Accept-Encoding": "gzip"},
+                headers=self.known() | self.previews.known() | {"Accept-Encoding": "gzip"},
                 timeout=make_timeout(wait),
             ) as response:
                 self.hear_of_names(response)
+                self.previews.hear(response)
                 check_status(response, 200, 304, 404)
                 if response.status_code == httpx2.codes.NOT_FOUND:
                     return "none_published"
@@ -218,7 +223,7 @@ class Updater:
             check_status(response, 200)
             etag = read_etag(response)
             await delta.receive(response, self.names.size)
-        made = self.data_dir / f"{NAMES}.made"
+        made = self.data_dir / MADE
         try:
             await apply_aside(self.data_dir / NAMES, delta.path, made)
             await self.take_names(made, etag)
@@ -283,16 +288,3 @@ class Updater:
             self.refuse(POLICY, self.settings.etag, error)
             self.settings = None
             return None
-
-
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Whatever goes wrong in a talk, as TalkFailed with a stable outcome."""
-    try:
-        yield
-    except httpx2.HTTPError as error:
-        raise unreachable(error) from error
-    except BundleRefused as error:
-        raise TalkFailed(error.reason, str(error)) from error
-    except OSError as error:
-        raise TalkFailed("disk", str(error)) from error

@@ -14,7 +14,7 @@ from fleet.collectivities.models import Collectivity
 from fleet.db import SessionFactory
 from fleet.errors import Invalid, NotFound
 from fleet.operator import open_fleet
-from fleet.schools.models import School
+from fleet.schools import service as schools
 from fleet.scope import Grant, Role
 
 app = typer.Typer(no_args_is_help=True, help="Comptes : qui se connecte, avec quel rôle, sur quoi.")
@@ -57,9 +57,7 @@ def create(
             if collectivity_id is None:
                 raise NotFound("collectivity.unknown", f"Aucune collectivité de code {insee or siren}.")
         if uai:
-            school_id = session.scalar(select(School.id).where(School.uai == uai.strip().upper()))
-            if school_id is None:
-                raise NotFound("school.unknown", f"Aucune école d’UAI {uai}.")
+            school_id = schools.get_any_school(session, uai).id
         grant = Grant(role, collectivity_id, school_id)
         service.create_user(session, email=email, name=name, password=password, grants=[grant])
     typer.echo(f"Compte ouvert pour {email} ({role.value}).")

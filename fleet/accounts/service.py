@@ -1,6 +1,5 @@
 """Accounts: who signs in, with which roles on which nodes."""
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from fleet.accounts.passwords import hash_password, is_password, nobody
 from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
 from fleet.guesser import network_of
 from fleet.scope import STAFF, Grant, Viewer
+from fleet.stored_secrets import digest
 
 SESSION_LENGTH = timedelta(hours=12)
 FAILURE_WINDOW = timedelta(minutes=15)
@@ -33,11 +33,6 @@ class SignedIn:
     token: str
     csrf_token: str
     viewer: Viewer
-
-
-def digest(token: str) -> str:
-    """What is stored of a secret with 256 random bits: its SHA-256, hex."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def as_viewer(user: User) -> Viewer:

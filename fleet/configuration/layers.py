@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from agent.protocol import Bookmark, BrowserPolicy, DesiredState, DnsSettings, Shortcut
 from fleet.configuration.resources import Browser, Dns, Resource, Shortcuts
@@ -97,7 +97,7 @@ def revision_of(state: DesiredState) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _without_defaults(value: Any) -> Any:
+def _without_defaults(value: object) -> object:
     if isinstance(value, dict):
         return {key: _without_defaults(inner) for key, inner in value.items() if inner not in (None, "", ())}
     return [_without_defaults(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -3,10 +3,11 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from fleet.bodies import STRICT
 from fleet.errors import Invalid
@@ -138,7 +139,7 @@ def parse(resource: str, value: object) -> Resource:
         raise Invalid("configuration.invalid", f"Réglage refusé : {told}.") from error
 
 
-def _tell(error: Mapping[str, Any]) -> str:
+def _tell(error: ErrorDetails) -> str:
     place = ".".join(str(part) for part in error["loc"] if "[" not in str(part)) or "valeur"
     words = error["msg"].removeprefix("Value error, ") if error["type"] == "value_error" else None
     return f"{place} : {words or FRENCH.get(error['type'], 'valeur refusée')}"

@@ -5,7 +5,6 @@ import logging
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -145,7 +144,7 @@ def set_value(
     session: Session,
     viewer: Viewer,
     resource: str,
-    value: Mapping[str, Any],
+    value: Mapping[str, object],
     *,
     school: School | None = None,
     device: Device | None = None,

@@ -1,6 +1,5 @@
 """The secret a device presents: issued at enrolment, confirmed by its first use, stored as its SHA-256."""
 
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -12,11 +11,7 @@ from sqlalchemy.orm import Session
 from fleet.devices import events
 from fleet.devices.models import Device, DeviceCredential, DeviceStatus
 from fleet.errors import Unauthenticated
-
-
-def digest(secret: str) -> str:
-    """What is stored of a secret with at least 256 random bits."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+from fleet.stored_secrets import digest
 
 
 def refused(*, keeps_changes: bool = False) -> Unauthenticated:

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request, Response
 
@@ -59,7 +59,7 @@ def read_message(kind: type[Message], body: bytes) -> Message:
     return message
 
 
-def check_sizes(value: Any, path: str) -> None:
+def check_sizes(value: object, path: str) -> None:
     """Raise ProtocolError for a text, a list or a number that no honest device sends."""
     if is_dataclass(value):
         for each in fields(value):

@@ -1,7 +1,7 @@
 """HTTP shapes of devices."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -87,7 +87,7 @@ class DeviceOut(Out):
 class DeviceDetail(DeviceOut):
     """A device with what it said of itself."""
 
-    facts: dict[str, Any]
+    facts: dict[str, object]
     agent_version: str | None
     desired_revision: str
     applied_revision: str

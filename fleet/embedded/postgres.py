@@ -19,6 +19,7 @@ from psycopg import sql
 
 from fleet.embedded.errors import StartError
 from fleet.embedded.layout import ROOT_STATE
+from fleet.embedded.tied import RunsAs
 
 ROOT_USER = "preau-db"
 """The account that PostgreSQL runs under when started as root: a system user of its own, made on first use."""
@@ -149,8 +150,8 @@ class Postgres:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
-    def popen_arguments(self) -> dict[str, object]:
-        """Keyword arguments of Popen: the dropped uid when root, a working directory that uid may enter."""
+    def runs_as(self) -> RunsAs:
+        """The dropped uid when root, a working directory that uid may enter."""
         if os.geteuid() != 0:
             return {"cwd": self.directory}
         return {"cwd": self.directory, "user": dropped_uid(), "group": dropped_uid(), "extra_groups": []}
@@ -160,8 +161,8 @@ class Postgres:
         self.create()
         log = self.directory / "postgres.log"
         with log.open("wb") as output:
-            self.process = subprocess.Popen(  # type: ignore[call-overload]
-                [*self.command(), *options], stdout=output, stderr=subprocess.STDOUT, **self.popen_arguments()
+            self.process = subprocess.Popen(
+                [*self.command(), *options], stdout=output, stderr=subprocess.STDOUT, **self.runs_as()
             )
         deadline = time.monotonic() + 30
         while not self.is_ready():
@@ -206,8 +207,6 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         binary = str(engine_directory() / "bin" / program)
-        done = subprocess.run(  # type: ignore[call-overload]
-            [binary, *arguments], capture_output=True, check=False, **self.popen_arguments()
-        )
+        done = subprocess.run([binary, *arguments], capture_output=True, check=False, **self.runs_as())
         if done.returncode != 0:
             raise PostgresError(f"{program} failed:\n{(done.stderr or done.stdout).decode(errors='replace')}")

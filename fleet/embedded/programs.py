@@ -35,7 +35,7 @@ def postgres_program(postgres: Postgres, environment: Mapping[str, str]) -> Prog
         before_start=postgres.clear_stale_lock,
         stop_signal=signal.SIGINT,
         stop_seconds=0.9,
-        popen=postgres.popen_arguments(),
+        runs_as=postgres.runs_as(),
     )
 
 

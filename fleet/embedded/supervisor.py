@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from fleet.embedded.console import Console
 from fleet.embedded.errors import StartError
-from fleet.embedded.tied import tied
+from fleet.embedded.tied import RunsAs, tied
 from fleet.files import write_private
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
@@ -49,8 +49,7 @@ class Program:
     """What it gets when we are killed, all at once; its stop signal unless said."""
     stop_seconds: float = 1.0
     """Seconds kept for its end, before it is killed."""
-    popen: Mapping[str, Any] = field(default_factory=dict)
-    """More of Popen's arguments: user, group, cwd."""
+    runs_as: RunsAs = field(default_factory=RunsAs)
 
 
 class Child:
@@ -110,7 +109,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 # Its own session: Ctrl-C in the terminal reaches us only, and its children can be killed with it.
                 start_new_session=True,
-                **self.program.popen,
+                **self.program.runs_as,
             )
         self._on_change()
         threading.Thread(target=self._relay, args=(self._process.stdout,), daemon=True).start()

@@ -5,6 +5,17 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from typing import TypedDict
+
+
+class RunsAs(TypedDict, total=False):
+    """Arguments of Popen: under which account a program runs, and where."""
+
+    cwd: Path
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 def tied(command: Sequence[str], number: signal.Signals) -> list[str]:

@@ -1,6 +1,5 @@
 """`preau token`: issue, list and revoke enrolment tokens."""
 
-import difflib
 import json
 import re
 import sys
@@ -12,7 +11,6 @@ import segno
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fleet.clock import utc_now
@@ -25,8 +23,7 @@ from fleet.enrollment.service import IssuedToken
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.operator import OPERATOR, open_fleet
 from fleet.paging import Page
-from fleet.schools.models import School
-from fleet.schools.uai import fold_uai
+from fleet.schools import service as schools
 
 app = typer.Typer(no_args_is_help=True, help="Codes d’enrôlement : laisser entrer des appareils dans une école.")
 DURATION = re.compile(r"(\d{1,6})\s*(m|min|h|d|j)")
@@ -42,18 +39,6 @@ def parse_duration(typed: str) -> timedelta:
     if not found:
         raise Invalid("token.bad_expiry", f"Durée illisible : {typed}. Exemples : 60m, 12h, 7d.")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
-
-
-def find_school(session: Session, uai: str) -> School:
-    """The school of that UAI; raise NotFound that names those it may have been meant for."""
-    wanted = fold_uai(uai)
-    school = session.scalar(select(School).where(School.uai == wanted))
-    if school is None:
-        known = dict(session.execute(select(School.uai, School.name)).all())
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.7)
-        hint = " Vouliez-vous dire : " + ", ".join(f"{u} ({known[u]})" for u in near) + " ?" if near else ""
-        raise NotFound("school.unknown", f"Aucune école d’UAI {uai}.{hint}")
-    return school
 
 
 @app.command()
@@ -73,7 +58,7 @@ def create(
         issued = service.issue_token(
             session,
             OPERATOR,
-            school=find_school(session, school),
+            school=schools.get_any_school(session, school),
             kind=kind,
             platform=platform,
             max_uses=uses,
@@ -126,7 +111,7 @@ def list_tokens(
     open_fleet()
     now = utc_now()
     with SessionFactory.begin() as session:
-        school_id = find_school(session, school).id if school else None
+        school_id = schools.get_any_school(session, school).id if school else None
         tokens = service.list_tokens(session, OPERATOR, school_id=school_id, page=Page(size=500)).rows
     lines = [
         {

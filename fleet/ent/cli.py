@@ -5,15 +5,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from fleet.db import SessionFactory
 from fleet.ent import service
-from fleet.errors import NotFound
 from fleet.operator import open_fleet
-from fleet.schools.models import School
-from fleet.schools.uai import fold_uai
+from fleet.schools import service as schools
 
 app = typer.Typer(no_args_is_help=True, help="ENT : catalogue des portails, et portail de chaque école.")
 NONE = "aucun"
@@ -25,9 +21,9 @@ def list_portals() -> None:
     open_fleet()
     table = Table("Nom court", "Portail", "Adresse", "Écoles")
     with SessionFactory.begin() as session:
-        schools = service.count_schools(session)
+        counted = service.count_schools(session)
         for portal in service.list_portals(session):
-            table.add_row(portal.slug, portal.name, portal.url, str(schools.get(portal.id, 0)))
+            table.add_row(portal.slug, portal.name, portal.url, str(counted.get(portal.id, 0)))
             for link in portal.links:
                 table.add_row("", f"  {link.title}", link.url, "")
     Console().print(table)
@@ -41,7 +37,7 @@ def assign(
     """Donne son portail à une école, ou le lui retire."""
     open_fleet()
     with SessionFactory.begin() as session:
-        school = _school(session, uai)
+        school = schools.get_any_school(session, uai)
         chosen = None if portal == NONE else service.get_portal(session, portal)
         service.assign_portal(session, school, chosen)
         typer.echo(f"{school.uai} {school.name} : {chosen.name if chosen else 'plus de portail'}.")
@@ -54,10 +50,3 @@ def examples() -> None:
     with SessionFactory.begin() as session:
         added = service.add_examples(session)
     typer.echo(f"Ajoutés : {', '.join(portal.slug for portal in added)}." if added else "Rien à ajouter.")
-
-
-def _school(session: Session, uai: str) -> School:
-    school = session.scalar(select(School).where(School.uai == fold_uai(uai)))
-    if school is None:
-        raise NotFound("school.not_found", f"Aucune école d’UAI {fold_uai(uai)}.")
-    return school

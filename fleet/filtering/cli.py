@@ -10,21 +10,18 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from filter.lists.titles import TITLES
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
-from fleet.errors import Conflict, Invalid, NotFound
+from fleet.errors import Conflict, Invalid
 from fleet.files import write_private
 from fleet.filtering import service
 from fleet.filtering.models import FilterNode, Publication, PublicationState
 from fleet.filtering.publishing.publications import DONE
 from fleet.filtering.publishing.signing import credential_text, public_keys
 from fleet.operator import open_fleet
-from fleet.schools.models import School
-from fleet.schools.uai import fold_uai
+from fleet.schools import service as schools
 from fleet.worker import make_celery
 
 app = typer.Typer(no_args_is_help=True, help="Filtres DNS : enregistrer, publier les listes, voir leur état.")
@@ -39,16 +36,6 @@ def open_database() -> None:
     make_celery(open_fleet())
 
 
-def find_school(session: Session, uai: str | None) -> School | None:
-    """The school of a UAI, any school: whoever runs this command holds the database. Raise NotFound."""
-    if uai is None:
-        return None
-    school = session.scalar(select(School).where(School.uai == fold_uai(uai)))
-    if school is None:
-        raise NotFound("school.not_found", f"Aucune école n’a l’UAI {uai}.")
-    return school
-
-
 @app.command()
 def register(
     name: NameArgument,
@@ -59,9 +46,8 @@ def register(
     """Enregistre un filtre ; donne son identifiant secret, affiché cette seule fois, et la clé à laquelle il se fie."""
     open_database()
     with SessionFactory.begin() as session:
-        node, credential = service.register_filter(
-            session, name, find_school(session, school), utc_now(), replace=replace
-        )
+        place = schools.get_any_school(session, school) if school is not None else None
+        node, credential = service.register_filter(session, name, place, utc_now(), replace=replace)
         text = credential_text(credential, public_keys(session))
         if output is not None:  # before the commit: a file that cannot be written registers nothing
             write_credential(output, text)

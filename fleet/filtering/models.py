@@ -10,8 +10,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleet.db import Base, HasId
-from fleet.filtering.policy.models import FilterNetwork as FilterNetwork
-from fleet.filtering.policy.models import FilterProfile as FilterProfile
 
 
 class PublicationState(StrEnum):
@@ -150,7 +148,8 @@ class FilterSource(HasId, Base):
     url: Mapped[str | None]  # None: the controller's own folder (PREAU_UT1_DIR, or the small set that ships)
     format: Mapped[str] = mapped_column(default="")  # "": recognised by its content
     category: Mapped[str] = mapped_column(default="")  # of a source of one list
-    categories: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of a tree: its name -> ours, "" leaves it out
+    categories: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict)
+    """Of a tree: its name -> ours; "" leaves it out."""
     licence: Mapped[str] = mapped_column(default="")
     is_internal: Mapped[bool] = mapped_column(default=False)  # lives on a private network: its addresses may be private
     checksum_url: Mapped[str | None]  # MD5 of the file, alone or among others' (md5sum's format)
@@ -203,7 +202,7 @@ class SourceContent(HasId, Base):
     format: Mapped[str] = mapped_column(default="")
     names: Mapped[int] = mapped_column(BigInteger, default=0)
     report: Mapped[dict[str, Any]] = mapped_column(default=dict)  # lists, with counts and popular names
-    doubts: Mapped[list[Any]] = mapped_column(JSONB, default=list)  # why it is held
+    doubts: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # why it is held
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
 

@@ -15,8 +15,11 @@ from fleet.filtering.exceptions import routes as exception_routes
 from fleet.filtering.gateways import routes as filter_routes
 from fleet.filtering.gateways.reports import Total
 from fleet.filtering.lists import routes as source_routes
-from fleet.filtering.models import FilterNode, FilterProfile, Publication
+from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.policy import routes as layer_routes
+from fleet.filtering.policy.models import FilterProfile
+from fleet.filtering.previews import filter_routes as preview_filter_routes
+from fleet.filtering.previews import routes as preview_routes
 from fleet.filtering.schemas import (
     ExplainedOut,
     FilterOut,
@@ -55,6 +58,12 @@ def update_profile(
 ) -> FilterProfile:
     """Change what the operator says of a profile, and publish it."""
     return service.update_profile(session, viewer, profile_id, **body.model_dump(), now=now)
+
+
+@people.delete("/profiles/{profile_id}", status_code=204)
+def remove_profile(profile_id: UUID, session: DbSession, viewer: PublishingViewer, now: Now) -> None:
+    """Remove one that nobody has any more, and publish that."""
+    service.remove_profile(session, viewer, profile_id, now)
 
 
 @people.get("/publications", response_model=ListingOut[PublicationOut])
@@ -127,4 +136,6 @@ router = APIRouter()
 for part in (people, layer_routes.router, room_routes.router, exception_routes.router, lesson_routes.router):
     router.include_router(part)
 router.include_router(source_routes.router)
+router.include_router(preview_routes.router)
 router.include_router(filter_routes.router)
+router.include_router(preview_filter_routes.router)

@@ -1,7 +1,7 @@
 """HTTP shapes of filtering, for people; those for filters are in gateways/schemas.py."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,7 +81,7 @@ class PublicationOut(FromRow):
     published_at: datetime | None
     digest: str | None
     size: int | None
-    report: dict[str, Any]
+    report: dict[str, object]
     error: str | None
     returns_to: UUID | None
 
@@ -98,7 +98,7 @@ class FilterOut(FromRow):
     version: str | None
     bundle_serial: int | None
     policy_serial: int | None
-    health: dict[str, Any]
+    health: dict[str, object]
 
 
 class TotalOut(FromRow):

@@ -1,6 +1,7 @@
 """Lists of filtering, found by what people type: a site, a reason, a school or its commune."""
 
-from typing import Any, TypeAlias, TypeVarTuple
+from typing import TypeAlias, TypeVarTuple
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -25,7 +26,7 @@ def matching(rows: Select[*Columns], search: str, school: Owner, *texts: Searche
     return rows
 
 
-def _schools_named(word: str) -> Select[Any]:
+def _schools_named(word: str) -> Select[UUID]:
     commune = aliased(Collectivity)
     named = or_(School.search_text.like(like(word)), commune.search_text.like(like(word)))
     return select(School.id).outerjoin(commune, commune.id == School.commune_id).where(named)

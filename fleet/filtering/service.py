@@ -21,20 +21,21 @@ from fleet.filtering.gateways.nodes import list_filters as list_filters
 from fleet.filtering.gateways.nodes import register_filter as register_filter
 from fleet.filtering.gateways.nodes import revoke_filter as revoke_filter
 from fleet.filtering.gateways.reports import totals as totals
-from fleet.filtering.models import FilterProfile, Publication
+from fleet.filtering.models import Publication
 from fleet.filtering.policy import editing, policies, profiles
 from fleet.filtering.policy.editing import OPERATOR_FOUND
 from fleet.filtering.policy.editing import add_profile as add_profile
 from fleet.filtering.policy.explaining import Explained as Explained
 from fleet.filtering.policy.explaining import explain as explain
 from fleet.filtering.policy.layers import SILENT, CategoryLine, LayerSettings, NameLine
-from fleet.filtering.policy.models import FilterNetwork
+from fleet.filtering.policy.models import FilterNetwork, FilterProfile
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.policy.policies import find_current as find_current_policy
 from fleet.filtering.policy.policies import publish as publish_policy
 from fleet.filtering.policy.profiles import ensure_default_profile as ensure_default_profile
 from fleet.filtering.policy.profiles import get_profile as get_profile
 from fleet.filtering.policy.profiles import list_profiles as list_profiles
+from fleet.filtering.policy.removing import remove_profile as remove_profile
 from fleet.filtering.publishing import publications
 from fleet.filtering.publishing.publications import find_latest as find_latest
 from fleet.filtering.publishing.publications import get_publication as get_publication
@@ -48,13 +49,14 @@ SERVICE_TITLES = {service.category: service.title for service in SERVICES.values
 """Category of a service of the catalogue -> what people call it."""
 
 
-def request_publication(session: Session, by: str | None, now: datetime) -> Publication:
+def request_publication(session: Session, by: str | None, now: datetime, *, expects: str | None = None) -> Publication:
     """Ask for a names file of what the lists hold now. Callers check the right; ``by`` is the name that the history
     shows, None when no person asks. A person answers for the controller's own folder, whatever changed there.
 
-    What was asked for and not started yet serves both: the row returned is then that one.
+    What was asked for and not started yet serves both: the row returned is then that one. ``expects``: the digest of
+    the only content that may come of it, or it fails.
     """
-    publication = publications.add_request(session, by, now, accepts_folder=by is not None)
+    publication = publications.add_request(session, by, now, accepts_folder=by is not None, expects=expects)
     after_commit(session, tasks.compile_publication.delay, str(publication.id))
     return publication
 

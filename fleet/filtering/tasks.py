@@ -11,6 +11,7 @@ from fleet.filtering.exceptions import requests
 from fleet.filtering.gateways import reports
 from fleet.filtering.lists import fetching
 from fleet.filtering.policy import policies
+from fleet.filtering.previews import asking, preparing
 from fleet.filtering.publishing import compiling, publications
 from fleet.filtering.publishing.nights import night_of
 from fleet.worker import worker_config
@@ -55,6 +56,24 @@ def sweep_publications() -> None:
 
 
 @shared_task
+def prepare_preview(preview_id: str) -> None:
+    """Make the names that filters are to judge by when it is this process's turn; then hand over what waited."""
+    if preparing.prepare_preview(UUID(preview_id), worker_config(), database()):
+        sweep_publications()
+        sweep_previews()
+
+
+@shared_task
+def sweep_previews() -> None:
+    """Hand over what is to be prepared, lost by the broker or left by a killed worker; close what is over."""
+    with SessionFactory.begin() as session:
+        asking.close_ended(session, utc_now())
+        waiting = preparing.list_waiting(session)
+    for preview_id in waiting[:1]:
+        prepare_preview.delay(str(preview_id))
+
+
+@shared_task
 def sweep_policy() -> None:
     """Publish the policy when devices or schools it speaks of changed elsewhere. Unchanged, it publishes nothing."""
     with SessionFactory.begin() as session:
@@ -63,10 +82,13 @@ def sweep_policy() -> None:
 
 @shared_task
 def purge_counts() -> None:
-    """Forget counts, and who asked for what, of more than a year ago. Twice or late is harmless."""
+    """Forget counts, and who asked for what, of more than a year ago; names that previews told, of more than a week
+    ago. Twice or late is harmless.
+    """
     with SessionFactory.begin() as session:
         reports.purge_counts(session, utc_now())
         requests.purge_requests(session, utc_now())
+        asking.purge(session, utc_now())
 
 
 @shared_task

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import segno
 
@@ -35,7 +34,7 @@ class Wifi:
     hidden: bool = False
 
 
-def wifi_extras(wifi: Wifi) -> dict[str, Any]:
+def wifi_extras(wifi: Wifi) -> dict[str, object]:
     """The Wi-Fi keys; raise Invalid for what Android would refuse after three minutes of waiting."""
     if not 1 <= len(wifi.ssid.encode()) <= 32:
         raise Invalid("platforms.bad_wifi", "Le nom du réseau Wi-Fi compte de 1 à 32 octets.")
@@ -43,7 +42,7 @@ def wifi_extras(wifi: Wifi) -> dict[str, Any]:
         raise Invalid("platforms.bad_wifi", f"Sécurité du Wi-Fi : {', '.join(SECURITY)}.")
     if wifi.security == "WPA" and not 8 <= len(wifi.password.encode()) <= 64:
         raise Invalid("platforms.bad_wifi", "Le mot de passe d’un Wi-Fi WPA compte de 8 à 63 caractères.")
-    extras: dict[str, Any] = {f"{EXTRA}WIFI_SSID": wifi.ssid, f"{EXTRA}WIFI_SECURITY_TYPE": wifi.security}
+    extras: dict[str, object] = {f"{EXTRA}WIFI_SSID": wifi.ssid, f"{EXTRA}WIFI_SECURITY_TYPE": wifi.security}
     if wifi.password:
         extras[f"{EXTRA}WIFI_PASSWORD"] = wifi.password
     if wifi.hidden:
@@ -59,7 +58,7 @@ def payload(
     extras: dict[str, str],
     shortcuts: tuple[Shortcut, ...],
     wifi: Wifi | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The device-owner document. Our extras are texts: the bundle that Android makes of them takes no list."""
     bundle = extras | {
         "preau_shortcuts": json.dumps([{"t": s.title, "u": s.url} for s in shortcuts], ensure_ascii=False)
@@ -76,7 +75,7 @@ def payload(
     return document | (wifi_extras(wifi) if wifi else {})
 
 
-def encode(document: dict[str, Any]) -> str:
+def encode(document: dict[str, object]) -> str:
     """The text inside the QR; raise Invalid when no QR can hold it."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if len(text.encode()) > MAX_BYTES:
@@ -87,6 +86,6 @@ def encode(document: dict[str, Any]) -> str:
     return text
 
 
-def draw_qr(document: dict[str, Any]) -> segno.QRCode:
+def draw_qr(document: dict[str, object]) -> segno.QRCode:
     """The QR of that document: UTF-8, lowest correction, as dense as it must be and no denser."""
     return segno.make_qr(encode(document), error="l", encoding="utf-8", boost_error=False)

@@ -3,7 +3,6 @@
 import plistlib
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,7 +18,7 @@ NAMESPACE = uuid.UUID("6f4f1f0e-5a54-5c0e-9d52-6c1c3d2f9b70")
 CONTENT_TYPE = "application/x-apple-aspen-config"
 
 
-def payload(kind: str, identifier: str, name: str, **content: object) -> dict[str, Any]:
+def payload(kind: str, identifier: str, name: str, **content: object) -> dict[str, object]:
     """One payload with the keys that all have. The identifier and the UUID decide: replace, or add."""
     return {
         "PayloadType": kind,
@@ -31,7 +30,7 @@ def payload(kind: str, identifier: str, name: str, **content: object) -> dict[st
     }
 
 
-def web_clips(root: str, shortcuts: tuple[Shortcut, ...]) -> Iterator[dict[str, Any]]:
+def web_clips(root: str, shortcuts: tuple[Shortcut, ...]) -> Iterator[dict[str, object]]:
     """One icon of the home screen for each shortcut; it may be installed by hand, and people may not remove it."""
     for shortcut in shortcuts:
         yield payload(
@@ -47,7 +46,7 @@ def web_clips(root: str, shortcuts: tuple[Shortcut, ...]) -> Iterator[dict[str, 
         )
 
 
-def dns_settings(root: str, doh_template: str) -> dict[str, Any]:
+def dns_settings(root: str, doh_template: str) -> dict[str, object]:
     """DNS over HTTPS with the device's own address. Apple takes a plain URL and appends ``?dns=`` itself."""
     return payload(
         "com.apple.dnsSettings.managed",
@@ -58,7 +57,7 @@ def dns_settings(root: str, doh_template: str) -> dict[str, Any]:
 
 
 def profile(
-    root: str, *, name: str, organization: str, description: str, consent: str, content: list[dict[str, Any]]
+    root: str, *, name: str, organization: str, description: str, consent: str, content: list[dict[str, object]]
 ) -> bytes:
     """The whole profile as an XML property list, not signed yet; equal input gives equal bytes.
 

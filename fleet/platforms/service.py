@@ -1,7 +1,5 @@
 """The desired state in the words of tablets that run no agent of ours: iPadOS and Android."""
 
-from typing import Any
-
 from sqlalchemy.orm import Session
 
 from agent.protocol import DesiredState
@@ -69,7 +67,7 @@ def _consent(device: Device, with_dns: bool) -> str:
 
 def android_payload(
     session: Session, device: Device, config: FleetConfig, *, wifi: Wifi | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the QR for one known Android tablet holds.
 
     Raise Conflict for another platform, or while no device policy controller is configured.
@@ -84,7 +82,7 @@ def android_payload(
 
 def android_token_payload(
     session: Session, school: School, token: str, config: FleetConfig, *, wifi: Wifi | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the QR for many Android tablets of one school holds: each enrolls with the token that is inside."""
     state = configuration.school_state_for(session, school.id, config)
     return _payload(config, school, state, {"preau_token": token}, wifi)
@@ -103,7 +101,7 @@ def android_trial(config: FleetConfig) -> str | None:
 
 def _payload(
     config: FleetConfig, school: School | None, state: DesiredState, extras: dict[str, str], wifi: Wifi | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     if not (config.android_dpc_component and config.android_dpc_url and config.android_dpc_checksum):
         raise Conflict("platforms.no_android_controller", NO_ANDROID_CONTROLLER)
     where = {"preau_url": config.public_url} | ({"preau_school": school.uai} if school else {})

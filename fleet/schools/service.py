@@ -1,5 +1,6 @@
 """Finding schools."""
 
+import difflib
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
@@ -106,6 +107,20 @@ def get_school(session: Session, viewer: Viewer, school_id: UUID) -> School:
 def get_school_by_uai(session: Session, viewer: Viewer, uai: str) -> School:
     """The same by UAI, in either case."""
     return _found(session.scalar(visible_schools(viewer).where(School.uai == fold_uai(uai))))
+
+
+def get_any_school(session: Session, uai: str) -> School:
+    """The school of a UAI, whoever asks: for commands, whose caller holds the database. Raise NotFound, which names
+    those that it may have been meant for.
+    """
+    wanted = fold_uai(uai)
+    school = session.scalar(select(School).where(School.uai == wanted))
+    if school is None:
+        known = dict(session.execute(select(School.uai, School.name)).all())
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.7)
+        hint = " Vouliez-vous dire : " + ", ".join(f"{u} ({known[u]})" for u in near) + " ?" if near else ""
+        raise NotFound("school.not_found", f"Aucune école d’UAI {wanted}.{hint}")
+    return school
 
 
 def _found(school: School | None) -> School:

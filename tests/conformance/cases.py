@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Json = Mapping[str, object]
+CRASHED = "crash"
+"""What ``Outcome.why`` starts with when an exception ended the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,12 @@ def guarded(check: Check, case: Case) -> str:
     try:
         return check(case)
     except Exception as error:  # noqa: BLE001  # each case must report, whatever it meets
-        return f"{type(error).__name__}: {error}"
+        return f"{CRASHED}: {type(error).__name__}: {error}"
 
 
 def read_cases(path: Path, broken: list[str]) -> Iterator[Case]:
     """The cases of a file; lines that are none are told."""
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:

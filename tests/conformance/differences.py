@@ -5,25 +5,29 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tests.conformance.cases import Case, mapping
+from tests.conformance.cases import CRASHED, Case, mapping
 
 TABLE = Path(__file__).parents[2] / "docs" / "conformance.md"
 ROW = re.compile(r"\|(?P<selectors>(?:[^|\\]|\\.)*)\|(?P<reason>(?:[^|\\]|\\.)*)\|\s*")
-SELECTOR = re.compile(r"`([a-z_.]+)=((?:[^`\\]|\\.)*)`")
+SELECTOR = re.compile(r"`([a-z_.]+)([=~])((?:[^`\\]|\\.)*)`")
 LATER = "later:"
 """A reason that starts so: not this part's work yet. Such failures are printed apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Cases that all selectors fit: (path in the case, pattern of its text)."""
+    """Cases that all selectors fit: (path in the case, ``=`` or ``~``, pattern of its text)."""
 
-    selectors: tuple[tuple[str, str], ...]
+    selectors: tuple[tuple[str, str, str], ...]
     reason: str
 
     def fits(self, case: Case, why: str = "") -> bool:
+        """Whether the row is about this case. Nothing excuses a crash, whatever the case is about."""
+        if why.startswith(CRASHED):
+            return False
         return all(
-            fnmatchcase(why if path == "why" else text_at(case, path), pattern) for path, pattern in self.selectors
+            is_like(why if path == "why" else text_at(case, path), sign, pattern)
+            for path, sign, pattern in self.selectors
         )
 
     @property
@@ -37,7 +41,8 @@ def read_differences(path: Path = TABLE) -> list[Difference]:
     for line in path.read_text("utf-8").splitlines():
         if (row := ROW.fullmatch(line)) is None:
             continue
-        selectors = tuple((key, value.replace("\\|", "|")) for key, value in SELECTOR.findall(row["selectors"]))
+        found_here = SELECTOR.findall(row["selectors"])
+        selectors = tuple((key, sign, value.replace("\\|", "|")) for key, sign, value in found_here)
         if selectors:
             found.append(Difference(selectors, row["reason"].strip().replace("\\|", "|")))
     return found
@@ -46,6 +51,11 @@ def read_differences(path: Path = TABLE) -> list[Difference]:
 def find_difference(case: Case, differences: list[Difference], why: str = "") -> Difference | None:
     """The first row that the case fits; ``why`` is what was wrong, for rows that speak of it."""
     return next((each for each in differences if each.fits(case, why)), None)
+
+
+def is_like(text: str, sign: str, pattern: str) -> bool:
+    """``=``: as file names are compared; ``~``: a regular expression of the whole text."""
+    return fnmatchcase(text, pattern) if sign == "=" else re.fullmatch(pattern, text, re.DOTALL) is not None
 
 
 def text_at(case: Case, path: str) -> str:

@@ -16,8 +16,8 @@ import dns.rdatatype
 
 from filter.bundle import NamesFile, PolicyFile
 from filter.compiler import compile_names, compile_policy
-from filter.deciding.explaining import Explanation, explain
 from filter.deciding.special import LOCAL_NAMES
+from filter.explaining import Explanation, explain
 from filter.lists.entries import Entry
 from filter.lists.formats import FORMATS
 from filter.lists.source import ListReport, ListSource

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import dns.edns
 import dns.rcode
 
-from filter.deciding.explaining import Effect, Explanation
+from filter.explaining import Effect, Explanation
 from filter.policy import Action
 from filter.settings import BlockMode, LabelSettings, PolicySettings, ProfileSettings, category_rules, hash_label
 from tests.conformance.cases import Case, compare, first_of, mapping, texts

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from filter.lists.adblock_syntax import split_rule
-from filter.lists.entries import AddressEntry, Entry, Match, NameEntry, RuleEntry
+from filter.lists.entries import AddressEntry, Entry, Match, NameEntry, RuleEntry, RuleReply
 from filter.lists.lines import ListRefused
 from filter.lists.refused import RuleRefused
 from tests.conformance.cases import Case, compare, first_of, mapping, texts
@@ -25,6 +25,8 @@ def names_of(entries: Iterable[Entry]) -> list[str]:
                 found.append(name)
             case AddressEntry(network):
                 found.append(network.removesuffix("/32").removesuffix("/128"))
+            case RuleEntry(anchor=str(name), reply=RuleReply()) if not entry.text.startswith(("|", "@", "/")):
+                found.append(name)  # a line of a hosts file with an address to answer
             case RuleEntry():
                 found.append(entry.text)
     return found
@@ -55,8 +57,13 @@ def check_parse(case: Case) -> str:
     if expect.get("error"):
         return "" if not entries else f"read as {found}, expected an error"
     if "names" in expect:
-        return compare("names", found, wanted)
+        return compare_names(found, wanted)
     return compare("refused", refused, "")
+
+
+def compare_names(found: list[str], wanted: list[str]) -> str:
+    missing, added = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    return "" if not missing and not added else f"names: missing {missing}, added {added}"
 
 
 def canonical(name: str) -> str:
@@ -113,7 +120,7 @@ def plain(entry: object) -> str:
     """``{"type": "regex", "value": …}`` in the notation of names_of(); a dot at the end is no part of a name."""
     given = mapping(entry)
     value = str(given.get("value"))
-    return f"/{value}/" if given.get("type") == "regex" else value.removesuffix(".")
+    return f"/{value}/" if given.get("type") == "regex" else value.removeprefix("*.").removesuffix(".")
 
 
 def check_hostname(case: Case) -> str:

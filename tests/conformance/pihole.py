@@ -137,8 +137,8 @@ def upstream_of(given: Mapping[str, object]) -> Script:
 
 
 def check_regex(case: Case) -> str:
-    """Whether our engine takes the pattern and finds it."""
-    pattern = case.text("regex")
+    """Whether our engine takes the pattern and finds it, as the reader of lists hands it over: in any case."""
+    pattern = f"(?i){case.text('regex')}"
     invalid, match = False, False
     try:
         check_pattern(pattern)

@@ -16,7 +16,7 @@ import dns.rrset
 
 from filter.serving.wire import Question
 from filter.settings import PolicySettings
-from tests.conformance.cases import Case, Json, Outcome, compare, first_of, guarded, mapping, texts
+from tests.conformance.cases import CRASHED, Case, Json, Outcome, compare, first_of, guarded, mapping, texts
 from tests.conformance.engine import ListText, Script, one_profile
 from tests.conformance.served import Served
 from tests.conformance.upstream import absolute, parse_records, question_message, respond
@@ -44,7 +44,7 @@ def run_scenarios(cases: Sequence[Case]) -> Iterator[Outcome]:
             with served:
                 outcomes = list(replay(served, step, scenario, own))
         except Exception as error:  # noqa: BLE001  # a scenario that cannot be built fails its own cases only
-            outcomes = [Outcome(case, f"{type(error).__name__}: {error}") for case in own]
+            outcomes = [Outcome(case, f"{CRASHED}: {type(error).__name__}: {error}") for case in own]
         yield from outcomes
 
 

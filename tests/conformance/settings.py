@@ -77,7 +77,7 @@ def parse(times: list[str]) -> tuple[time, time]:
 def check_range(case: Case) -> str:
     """Whether two times make a range."""
     try:
-        parse(case.lines("range"))
+        start, end = parse(case.lines("range"))
     except RangeInvalid:
         return compare("valid", False, case.expect["valid"])
-    return compare("valid", True, case.expect["valid"])
+    return compare("valid (past midnight)" if end < start else "valid", True, case.expect["valid"])

@@ -104,8 +104,8 @@ def restart(server: Postgres) -> None:
 
 def test_a_lock_file_whose_pid_went_to_another_program_does_not_stop_it(server: Postgres) -> None:
     server.create()
-    arguments = server.popen_arguments()
-    other = subprocess.Popen(["sleep", "600"], **arguments)  # type: ignore[call-overload]
+    arguments = server.runs_as()
+    other = subprocess.Popen(["sleep", "600"], **arguments)
     try:
         lock = server.data / "postmaster.pid"
         lock.write_text(f"{other.pid}\n{server.data}\n")

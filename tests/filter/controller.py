@@ -22,6 +22,7 @@ from filter.bundle import NamesFile, PolicyFile
 
 CREDENTIAL = "5b1c6f0e-0000-4000-8000-000000000001.secret"
 NAMES, DELTA, POLICY = "/filter/v1/names", "/filter/v1/names/delta", "/filter/v1/policy"
+PREVIEWS = "/filter/v1/previews"
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -87,6 +88,14 @@ class SmallController:
         self.reports: list[dict[str, object]] = []
         self.asked: list[dict[str, object]] = []
         """Requests to unblock that were taken."""
+        self.preview: str | None = None
+        """Id of the preview that filters are asked for."""
+        self.pages: dict[str, Served] = {}
+        """What else is served, by path: of previews."""
+        self.answers: list[dict[str, object]] = []
+        """Of previews."""
+        self.answer_refused: int | None = None
+        """The status of every answer to a preview that says more than that it failed."""
         self.changed = threading.Condition()
         controller = self
 
@@ -190,6 +199,8 @@ class SmallController:
             request.send_header("ETag", f'{"W/" if packs else ""}"{answer.etag}"')
         if self.names is not None and url.path == POLICY:
             request.send_header("X-Preau-Names", f'"{self.names.etag}"')
+        if self.preview is not None and url.path == POLICY:
+            request.send_header("X-Preau-Preview", self.preview)
         if answer.status == 206:
             end = answer.first + len(answer.body)
             request.send_header("Content-Range", f"bytes {answer.first}-{end - 1}/{end}")
@@ -213,7 +224,10 @@ class SmallController:
                 return Answer(404) if found is None else Answer(200, found.content, found.etag)
             case "/filter/v1/policy":
                 headers = request.headers
-                return self.send_policy(headers["If-None-Match"], headers["X-Preau-Names"], int(query["wait"][0]))
+                known = (headers["If-None-Match"], headers["X-Preau-Names"], headers["X-Preau-Preview"])
+                return self.send_policy(*known, int(query["wait"][0]))
+            case _ if path in self.pages:
+                return Answer(200, *self.pages[path])
             case _:
                 return Answer(404, b'{"code":"filtering.none_published"}')
 
@@ -228,26 +242,38 @@ class SmallController:
             return Answer(206, rest, names.etag, first) if rest else Answer(416)
         return Answer(200, names.content, names.etag)
 
-    def send_policy(self, known: str | None, names: str | None, wait: int) -> Answer:
+    def send_policy(self, known: str | None, names: str | None, preview: str | None, wait: int) -> Answer:
         """At once when the filter knows other files than these; else when one changes, or after the wait."""
         with self.changed:
             if self.holds and self.policy is not None:
-                self.changed.wait_for(lambda: self.stopping or self.has_news(known, names), wait)
+                self.changed.wait_for(lambda: self.stopping or self.has_news(known, names, preview), wait)
             if self.policy is None:
                 return Answer(404, b'{"code":"filtering.none_published"}')
             if known == f'"{self.policy.etag}"':
                 return Answer(304, etag=self.policy.etag)
             return Answer(200, self.policy.content, self.policy.etag)
 
-    def has_news(self, policy: str | None, names: str | None) -> bool:
+    def has_news(self, policy: str | None, names: str | None, preview: str | None) -> bool:
         current = [each and f'"{each.etag}"' for each in (self.policy, self.names)]
-        return current != [policy, names]
+        return current != [policy, names] or self.preview not in {None, preview}
+
+    def ask(self, preview: str, **pages: Served) -> None:
+        """Ask filters for a preview: its question, and the candidate files under their names."""
+        with self.changed:
+            self.pages = {f"{PREVIEWS}/{preview}/{name}": page for name, page in pages.items()}
+            self.pages[f"{PREVIEWS}/{preview}"] = self.pages.pop(f"{PREVIEWS}/{preview}/question")
+            self.preview = preview
+            self.changed.notify_all()
 
     def answer_post(self, request: BaseHTTPRequestHandler) -> None:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
         status = 204 if self.knows(request) else 401
         if status == 204 and request.path.endswith("/reports"):
             self.reports.append(body)
+        elif status == 204 and request.path.startswith(PREVIEWS) and self.answer_refused and len(body) > 1:
+            status = self.answer_refused
+        elif status == 204 and request.path.startswith(PREVIEWS):
+            self.answers.append(body)
         elif status == 204:
             status = self.request_status
             if status == 204:

@@ -102,6 +102,8 @@ RIGHT: list[Mapping[str, object]] = [
     },
     parse("hosts", "0.0.0.0 a.example b.example # deux", error=False, names=["a.example", "b.example"]),
     parse("wildcard", "exemple.*.com", error=True),
+    parse("mixed", "10.0.0.1 a.example b.example", error=False, names=["a.example", "b.example"]),
+    parse("mixed", "2001:db8::7", error=False, names=["2001:db8::7"]),
     parse("adblock", "! commentaire", ignored=True, error=False),
     {
         "kind": "list_parse",
@@ -142,7 +144,7 @@ RIGHT: list[Mapping[str, object]] = [
     live("permis.ftl", "127.0.0.1", answers=["192.0.2.4"]),
     live("pub7.ftl", "127.0.0.1", answers=["0.0.0.0"]),
     live("refus", "127.0.0.1", rcode="REFUSED"),
-    {"kind": "regex", "regex": "^ads[0-9]", "subject": "ads7.example", "expect": {"match": True, "invalid": False}},
+    {"kind": "regex", "regex": "^ADS[0-9]", "subject": "ads7.example", "expect": {"match": True, "invalid": False}},
     rpz(1, "bloque.example.", "NXDOMAIN"),
     rpz(2, "vide.example.", "NOERROR"),
     rpz(3, "local.example.", "NOERROR", "local.example. IN A 192.0.2.5"),
@@ -258,14 +260,43 @@ def test_every_row_of_the_table_has_a_reason() -> None:
 
 def test_all_selectors_of_a_row_must_fit() -> None:
     case = Case(Path("x.jsonl"), 1, {"id": "a-1", "kind": "match", "expect": {"action": "block"}})
-    both = Difference((("kind", "match"), ("expect.action", "none")), "raison")
-    one = Difference((("id", "a-*"),), "later: plus tard")
+    both = Difference((("kind", "=", "match"), ("expect.action", "=", "none")), "raison")
+    one = Difference((("id", "=", "a-*"),), "later: plus tard")
     assert find_difference(case, [both]) is None
     assert find_difference(case, [both, one]) is one
     assert one.is_later
-    because = Difference((("kind", "match"), ("why", "action: *")), "raison")
+    because = Difference((("kind", "=", "match"), ("why", "=", "action: *")), "raison")
     assert find_difference(case, [because], "action: 'none'") is because
-    assert find_difference(case, [because], "crash") is None
+    assert find_difference(case, [because], "no reply") is None
+    exactly = Difference((("why", "~", r"action: '(none|allow)'"),), "raison")
+    assert find_difference(case, [exactly], "action: 'allow'") is exactly
+    assert find_difference(case, [exactly], "action: 'allow' after all") is None
+
+
+def test_no_row_excuses_a_crash(tmp_path: Path) -> None:
+    (outcome,) = run_file(write(tmp_path, [{"kind": "match"}]), KINDS).outcomes
+    assert outcome.why.startswith("crash: KeyError")
+    assert find_difference(outcome.case, [Difference((("kind", "=", "*"),), "raison")], outcome.why) is None
+
+
+def test_a_row_of_the_table_is_read_with_both_signs(tmp_path: Path) -> None:
+    table = tmp_path / "table.md"
+    table.write_text("| `kind=match` `why~a\\|b [(]c[)]` | l’un ou l’autre |\n", "utf-8")
+    (row,) = read_differences(table)
+    assert row == Difference((("kind", "=", "match"), ("why", "~", "a|b [(]c[)]")), "l’un ou l’autre")
+
+
+def test_a_line_end_is_a_line_feed_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "cas.jsonl"
+    case = {
+        "kind": "parse",
+        "format": "domains",
+        "line": "a.example # \u2028\u0085",
+        "expect": {"names": ["a.example"]},
+    }
+    path.write_text(json.dumps(case, ensure_ascii=False) + "\r\n", "utf-8")
+    result = run_file(path, KINDS)
+    assert (result.passed, result.total) == (1, 1)
 
 
 def test_the_cases_of_other_engines(capsys: pytest.CaptureFixture[str]) -> None:

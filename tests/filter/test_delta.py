@@ -24,6 +24,7 @@ from filter.layout.sections import SectionId
 from filter.lists.entries import AddressEntry, NameEntry, RuleEntry
 from filter.signing import trust
 from filter.updates import patching
+from filter.updates.aside import limit_memory
 from tests.filter.bundles import KEY, write_everything
 from tests.filter.conftest import NOON, make_list
 
@@ -223,7 +224,7 @@ def test_no_delta_is_made_that_would_be_refused(tmp_path: Path, monkeypatch: pyt
 
 def take_too_much() -> str:
     """In another process: what comes of four gigabytes under the limit for an empty file."""
-    patching.limit_memory(0)
+    limit_memory(0)
     try:
         return str(len(bytearray(4 << 30)))
     except MemoryError:

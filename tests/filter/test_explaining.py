@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from filter import cli
-from filter.deciding.explaining import explain
+from filter.explaining import explain
 from filter.lists.entries import NameEntry, RuleEntry
 from filter.policy import AnswerRecord, Query
 from filter.settings import (

@@ -7,7 +7,7 @@ import pytest
 
 from filter.addresses import is_private
 from filter.bundle import NamesFile, PolicyFile
-from filter.deciding.explaining import Effect, explain
+from filter.explaining import Effect, explain
 from filter.policy import RULES, Action, AnswerRecord, Policy, Query, decide, review_answer
 from tests.filter.conftest import NOON, policy_of
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from filter.serving.blockpage_html import FORM_PATH
-from filter.serving.requests import LONGEST_REASON
+from filter.updates.requests import LONGEST_REASON
 from tests.filter.controller import SmallController
 from tests.filter.publishing import Publisher, filter_options, installed, refused, wait_for_line
 from tests.filter.running import RunningFilter

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from filter.deciding.rewrites import RewriteTable
 from filter.lists.entries import ReplyRecord
-from filter.serving.rdata import RecordInvalid, pack_name, pack_record
+from filter.lists.rdata import RecordInvalid, pack_name, pack_record
 from filter.settings import RewriteSettings
 from tests.filter.judging import AAAA, HTTPS, TXT, A
 

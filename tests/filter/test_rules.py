@@ -87,6 +87,32 @@ def test_a_pattern_that_is_no_linear_expression_is_refused(pattern: str) -> None
 
 @pytest.mark.parametrize(
     "pattern",
+    [
+        "foo(bar){~1}zap", "(a){+1 -1}", "g{x}", "g{,5}", "{5}x{", "x\\\\", r"(a)\\2", "g;invert", "^a$;querytype=A",
+        "[[.foo.]]", "x[a[=b=]]",
+    ],
+)  # fmt: skip
+def test_a_pattern_of_another_engine_that_could_never_be_found_is_refused(pattern: str) -> None:
+    with pytest.raises(PatternRefused) as refusal:
+        check_pattern(pattern)
+
+    assert refusal.value.reason == "bad_pattern"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("^a{2}b{1,}c{0,3}$", "aabc"), ("[;{]|x", "x.example"), (r"\{|\;|x", "x.example"), (r"\x{61}\pL$", "ab"),
+        ("[[:alpha:]]+[0-9]", "ads7"), ("[^]{]a", "xa"), (r"[\]{a]x", "ax"), ("a[.]b", "a.b"), ("[.=]c", "a.c"),
+    ],
+)  # fmt: skip
+def test_braces_and_classes_that_mean_something_are_kept(pattern: str, name: str) -> None:
+    check_pattern(pattern)
+    assert RuleTable([(0, rule(pattern=pattern))]).matching(name, A)
+
+
+@pytest.mark.parametrize(
+    "pattern",
     ["(x{100}){100}", "((a{1,100}){1,100}){1,100}", "x{1001}", r"\pL{1000}", "[^a]{900}\\pN{900}", "a" * 1001],
 )
 def test_a_pattern_that_would_be_too_large_is_refused(pattern: str) -> None:

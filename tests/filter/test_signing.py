@@ -1,4 +1,4 @@
-"""Keys are made, kept and trusted; anything else is no key. What they sign is in test_bundle.py."""
+"""Keys are made, kept and trusted; anything else is no key. What they sign is in bundle/test_refusing.py."""
 
 import hashlib
 import stat

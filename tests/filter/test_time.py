@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from filter.deciding.explaining import explain
+from filter.explaining import explain
 from filter.policy import LESSON_TTL, AnswerRecord, Policy, Query, decide, review_answer
 from filter.settings import (
     CategoryRule,

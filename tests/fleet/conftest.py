@@ -1,6 +1,7 @@
 """What several tests of the controller need."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from fastapi import FastAPI
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+
+from fleet.accounts import service as accounts
+from fleet.config import FleetConfig
+from fleet.filtering import service as filtering
+from fleet.filtering.policy.models import FilterProfile
+from fleet.scope import Viewer
+from fleet.worker import make_celery
+from tests.factories import make_user
+from tests.fleet.publishing import write_lists
 
 
 class Signing(NamedTuple):
@@ -54,6 +66,32 @@ def signing(tmp_path_factory: pytest.TempPathFactory) -> Signing:
     for path, content in zip(files, (leaf + ca, pem, ca), strict=True):
         path.write_bytes(content)
     return files
+
+
+@pytest.fixture
+def staff(session: Session) -> Viewer:
+    """A technician of the operator."""
+    return accounts.get_viewer(session, make_user(session).id)
+
+
+@pytest.fixture
+def profile(session: Session) -> FilterProfile:
+    """The profile of whoever has no other."""
+    return filtering.ensure_default_profile(session)
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    """The controller's own folder."""
+    return write_lists(tmp_path)
+
+
+@pytest.fixture
+def with_lists(app: FastAPI, config: FleetConfig, lists: Path) -> FleetConfig:
+    """The configuration of a worker that compiles them."""
+    config = replace(config, ut1_dir=lists)
+    make_celery(config)
+    return config
 
 
 @pytest.fixture

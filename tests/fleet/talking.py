@@ -1,6 +1,7 @@
 """Speaking as a device does: what the tests of enrolment and check-ins share."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,14 +10,17 @@ from httpx2 import Response
 from sqlalchemy.orm import Session
 
 from agent.protocol import CheckIn, EnrollmentReply, EnrollmentRequest, Facts, Identity, decode, encode
+from dashboards.portal.app import create_portal
+from fleet.clock import utc_now
 from fleet.config import FleetConfig
+from fleet.db import SessionFactory
 from fleet.devices.facts import hash_facts
 from fleet.devices.models import DeviceKind
 from fleet.enrollment import service
 from fleet.enrollment.service import IssuedToken
 from fleet.schools.models import School
 from fleet.scope import Grant, Role, Viewer
-from tests.factories import NOON
+from tests.factories import NOON, make_school
 
 TECHNICIAN = Viewer(uuid.UUID(int=1), "Alix Technicienne", "alix@example.test", (Grant(Role.TECHNICIAN),))
 BOX = Identity("SG75-004217", "8f14e45f-ceea-467f-a8f1-0c3b6d4e2a91", ("00:1b:21:3c:4d:5e",))
@@ -54,3 +58,10 @@ def check_in(api: TestClient, reply: EnrollmentReply, message: CheckIn | None = 
     headers = {"Authorization": f"Bearer {reply.device_id}.{reply.credential}"}
     content = encode(message or CheckIn(facts_hash=hash_facts(FACTS)))
     return api.post("/agent/v1/checkins", content=content, headers=headers)
+
+
+def committed(url: str, config: FleetConfig, **terms: Any) -> tuple[TestClient, str]:
+    """A controller on a database of its own, with a school and a token in it."""
+    api = TestClient(create_portal(replace(config, database_url=url)), base_url="https://preau.example.test")
+    with SessionFactory.begin() as session:
+        return api, issue(session, config, make_school(session), now=utc_now(), **terms).text

@@ -10,6 +10,7 @@ from fleet.accounts.access import COOKIE
 from fleet.accounts.models import SignInFailure, WebSession
 from fleet.errors import Conflict, Invalid, TooMany, Unauthenticated
 from fleet.scope import Action, Grant, Role
+from fleet.stored_secrets import digest
 from tests.conftest import Clock
 from tests.factories import NOON, PASSWORD, make_collectivity, make_school, make_user
 from tests.sign_in import signed_in
@@ -24,7 +25,7 @@ def test_a_right_password_opens_a_session_kept_only_as_a_hash(api: TestClient, s
     assert signed_in(api, user).get("/api/v1/accounts/me").json()["email"] == user.email
     token = api.cookies[COOKIE]
     stored = session.scalar(select(WebSession.token_hash).where(WebSession.user_id == user.id))
-    assert stored == service.digest(token)
+    assert stored == digest(token)
     assert token not in stored
 
 

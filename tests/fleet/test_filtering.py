@@ -17,13 +17,9 @@ from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.errors import Conflict, Invalid, NotAllowed
 from fleet.filtering import service, tasks
-from fleet.filtering.models import (
-    FilterProfile,
-    Publication,
-    PublicationChunk,
-    PublicationState,
-)
+from fleet.filtering.models import Publication, PublicationChunk, PublicationState
 from fleet.filtering.policy import profiles
+from fleet.filtering.policy.models import FilterProfile
 from fleet.filtering.publishing import publications
 from fleet.filtering.publishing.nights import night_of
 from fleet.filtering.publishing.publications import CHUNK, KEPT, MOST_ATTEMPTS
@@ -31,31 +27,8 @@ from fleet.filtering.publishing.turns import COMPILE_LOCK, turn
 from fleet.scope import Role, Viewer
 from fleet.worker import make_celery
 from tests.factories import NOON, make_collectivity, make_user
-from tests.fleet.publishing import content_of, in_catalogue, open_names, publish, store, write_lists
+from tests.fleet.publishing import content_of, in_catalogue, open_names, publish, store
 from tests.sign_in import signed_in
-
-
-@pytest.fixture
-def lists(tmp_path: Path) -> Path:
-    return write_lists(tmp_path)
-
-
-@pytest.fixture
-def with_lists(app: FastAPI, config: FleetConfig, lists: Path) -> FleetConfig:
-    config = replace(config, ut1_dir=lists)
-    make_celery(config)
-    return config
-
-
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return accounts.get_viewer(session, make_user(session).id)
-
-
-@pytest.fixture
-def profile(session: Session) -> FilterProfile:
-    return service.ensure_default_profile(session)
-
 
 # --- profiles ----------------------------------------------------------------------------------------------------
 

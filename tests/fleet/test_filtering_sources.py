@@ -21,7 +21,7 @@ from fleet.filtering import tasks
 from fleet.filtering.lists import contents, fetching, listing, sources
 from fleet.filtering.lists.downloading import LIMITS
 from fleet.filtering.lists.inspecting import UT1, Description, inspect, open_content, place_of
-from fleet.filtering.lists.sources import UT1_TERMS, Terms
+from fleet.filtering.lists.terms import UT1_TERMS, Terms
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, Publication
 from fleet.filtering.policy.models import FilterEvent
 from fleet.scope import Role, Viewer
@@ -37,11 +37,6 @@ LIST = Terms(title="Jeux", url="https://listes.example/jeux.txt", category="gamb
 def server() -> Iterator[ListServer]:
     with list_server() as served:
         yield served
-
-
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return accounts.get_viewer(session, make_user(session).id)
 
 
 def tree(files: dict[str, str], root: str = "blacklists/") -> bytes:

@@ -115,7 +115,7 @@ def test_counts_come_back_from_the_database_as_they_were() -> None:
     ],
 )
 def test_a_doubt_is_a_sentence(doubt: Doubt, told: str) -> None:
-    assert told in sentence(doubt.to_json())
+    assert told in sentence(Doubt.from_json(doubt.to_json()))
 
 
 def test_a_category_is_blocked_as_soon_as_somebody_blocks_it() -> None:
@@ -136,11 +136,6 @@ def test_a_category_is_blocked_as_soon_as_somebody_blocks_it() -> None:
 def server() -> Iterator[ListServer]:
     with list_server() as served:
         yield served
-
-
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return accounts.get_viewer(session, make_user(session).id)
 
 
 def plain(number: int, *others: str) -> bytes:
@@ -288,7 +283,7 @@ def test_one_line_closes_or_opens_nothing_unseen(
     [doubt] = followed.held().doubts
     assert doubt["kind"] == kind
     assert named in doubt["names"]
-    assert sentence(doubt).endswith(("….", f"{named}."))
+    assert sentence(Doubt.from_json(doubt)).endswith(("….", f"{named}."))
 
 
 @pytest.mark.parametrize(

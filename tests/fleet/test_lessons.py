@@ -36,11 +36,6 @@ def school(session: Session) -> School:
 
 
 @pytest.fixture
-def staff(session: Session) -> Viewer:
-    return viewer_of(session)
-
-
-@pytest.fixture
 def lead(session: Session, school: School) -> Viewer:
     return viewer_of(session, Role.SCHOOL_LEAD, school=school)
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from alembic import command
@@ -19,15 +20,27 @@ def test_migrations_and_models_agree(database_url: str) -> None:
     command.check(alembic_config(database_url))
 
 
-@pytest.fixture
-def first_url(postgres: Postgres) -> Iterator[str]:
-    """A database as the first version left it."""
-    name = f"first_{uuid.uuid4().hex}"
+@contextmanager
+def database_at(postgres: Postgres, revision: str) -> Iterator[str]:
+    """A database as that version left it."""
+    name = f"at_{uuid.uuid4().hex}"
     run_outside_transaction(postgres, f"CREATE DATABASE {name}")
     url = postgres.url(name)
-    migrate(url, "0001")
+    migrate(url, revision)
     yield url
     run_outside_transaction(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def first_url(postgres: Postgres) -> Iterator[str]:
+    with database_at(postgres, "0001") as url:
+        yield url
+
+
+@pytest.fixture
+def third_url(postgres: Postgres) -> Iterator[str]:
+    with database_at(postgres, "0003") as url:
+        yield url
 
 
 PUBLICATION = text(
@@ -104,4 +117,66 @@ def test_the_way_back_to_the_first_version(first_url: str) -> None:
         states = connection.scalars(text("SELECT DISTINCT state FROM filter_publications")).all()
     assert set(states) <= {"failed", "requested"}
     migrate(first_url)
+    engine.dispose()
+
+
+THIRD = """
+INSERT INTO filter_publications (id, state, requested_at, attempts, report, digest, size, published_at)
+    VALUES (:id, 'published', now(), 1, '{}', repeat('a', 64), 4, now());
+INSERT INTO filter_publication_chunks VALUES (:id, 0, 'old!');
+INSERT INTO filter_policies
+    (id, digest, settings_digest, names_digest, content, decisions, decisions_digest, size, made_at, why)
+    VALUES (:id, 'p', 's', 'n', 'file', '{}', 'd', 4, now(), 'essai');
+INSERT INTO filter_layers (id, content, updated_at, updated_by)
+    VALUES (:id, '{"names": [{"name": "jeu.example", "verdict": "block"}]}', now(), 'Alix');
+INSERT INTO filter_nodes (id, name, secret_hash, registered_at, health) VALUES (:id, 'passerelle', 'x', now(), '{}');
+INSERT INTO filter_sources (id, slug, title, format, category, categories, licence, is_internal, every_hours,
+    shrink_percent, growth_percent, popular_limit, is_enabled, added_at, is_wanted, reason, failures)
+    VALUES (:id, 'jeux', 'Jeux', '', 'jeux', '{}', '', false, 24, 50, 200, 3, true, now(), false, '', 0);
+INSERT INTO filter_events (id, at, verb, subject) VALUES (:id, now(), 'layer.set', 'Aisne')
+"""
+"""What the third version may hold, written as it wrote it: today's models say nothing of that."""
+FOURTH = """
+INSERT INTO filter_previews (id, kind, subject, about, source_id, publication_id, asked_by, asked_at, judged_at,
+    threshold, days, state, reason, attempts)
+    VALUES (:id, 'return', 'Publication 1', '{}', :id, :id, 'Alix', now(), now(), 3, 7, 'asking', '', 0);
+INSERT INTO filter_preview_chunks VALUES (:id, 0, 'delta');
+INSERT INTO filter_preview_answers VALUES (:id, :id, 'judged', 1, 0, false, '[]', now())
+"""
+KEPT = ("publications", "publication_chunks", "policies", "layers", "nodes", "sources", "events")
+
+
+def run(connection: Connection, statements: str, identifier: uuid.UUID) -> None:
+    for statement in statements.split(";\n"):
+        connection.execute(text(statement), {"id": identifier})
+
+
+def rows_of(connection: Connection) -> dict[str, list[dict[str, object]]]:
+    """Every row of the tables that the third version filled."""
+    found = {each: connection.execute(text(f"SELECT * FROM filter_{each}")).mappings() for each in KEPT}
+    return {table: [dict(row) for row in rows] for table, rows in found.items()}
+
+
+def test_what_the_third_version_decided_stays_and_may_be_previewed(third_url: str) -> None:
+    """Layers, policies, names, filters and history; then the fourth version's tables take a question about them."""
+    engine, identifier = create_engine(third_url), uuid.uuid4()
+    with engine.begin() as connection:
+        run(connection, THIRD, identifier)
+        before = rows_of(connection)
+    assert all(before.values())
+    migrate(third_url)
+    with engine.begin() as connection:
+        assert rows_of(connection) == before
+        run(connection, FOURTH, identifier)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM filter_sources"))
+        asked = connection.execute(text("SELECT source_id, publication_id FROM filter_previews")).one()
+        assert asked == (None, identifier), "what is gone leaves its id empty, and nothing else"
+    del before["sources"]
+    command.downgrade(alembic_config(third_url), "0003")
+    with engine.begin() as connection:
+        assert {table: rows for table, rows in rows_of(connection).items() if rows} == before
+    migrate(third_url)
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM filter_preview_answers")) == 0
     engine.dispose()

@@ -15,26 +15,21 @@ from fleet.config import FleetConfig
 from fleet.errors import Conflict, Invalid
 from fleet.filtering import service
 from fleet.filtering.exceptions import rooms
-from fleet.filtering.gateways import networks, nodes
-from fleet.filtering.models import FilterNetwork
-from fleet.filtering.policy import policies
+from fleet.filtering.gateways import nodes
+from fleet.filtering.policy import networks, policies
+from fleet.filtering.policy.models import FilterNetwork
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.publishing import publications
 from fleet.schools.models import School
 from fleet.scope import Viewer
 from fleet.worker import make_celery
 from tests.factories import NOON, make_school, make_user
-from tests.fleet.deciding import current_settings, profile_named, viewer_of
+from tests.fleet.deciding import current_settings, profile_named
 from tests.fleet.publishing import publish, write_lists
 from tests.sign_in import signed_in
 
 HOME = "192.168.1.0/24"
 CLIENT = "192.168.1.7"
-
-
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return viewer_of(session)
 
 
 def add(session: Session, staff: Viewer, school: School | None, profile: str, cidr: str = HOME) -> FilterNetwork:

@@ -77,7 +77,7 @@ def payloads(document: bytes, kind: str) -> list[dict[str, Any]]:
     return [p for p in plistlib.loads(document)["PayloadContent"] if p["PayloadType"] == kind]
 
 
-def read_qr(document: dict[str, Any]) -> str:
+def read_qr(document: dict[str, object]) -> str:
     """The text that a camera finds in the QR of a document."""
     qr = android.draw_qr(document)
     picture = np.array([[0 if dark else 255 for dark in row] for row in qr.matrix_iter(scale=4)], dtype=np.uint8)
@@ -213,7 +213,8 @@ def test_one_android_qr_serves_a_whole_class(session: Session, config: FleetConf
     school = make_school(session)
     make_portal(session, school)
     token = issue(session, config, school, kind=DeviceKind.TABLET, platform=Platform.ANDROID, max_uses=30).text
-    extras = service.android_token_payload(session, school, token, config)[f"{EXTRA}ADMIN_EXTRAS_BUNDLE"]
+    read = json.loads(read_qr(service.android_token_payload(session, school, token, config)))
+    extras = read[f"{EXTRA}ADMIN_EXTRAS_BUNDLE"]
     assert (extras["preau_token"], extras["preau_school"]) == (token, school.uai)
     assert "preau_label" not in extras
     assert json.loads(extras["preau_shortcuts"])[0]["u"] == "https://ent.example.fr/"

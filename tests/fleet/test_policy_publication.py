@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from filter.bundle import BundleRefused, PolicyFile
 from filter.settings import ScheduleSettings, Verdict, WeeklyRange
 from filter.signing import SigningKey, trust
-from fleet.errors import NotAllowed, NotFound
+from fleet.devices import service as devices
+from fleet.devices.models import DeviceStatus
+from fleet.errors import Conflict, NotAllowed, NotFound
 from fleet.filtering import service
 from fleet.filtering.exceptions import rooms
 from fleet.filtering.exceptions.lessons import start_lesson, stop_lesson
 from fleet.filtering.exceptions.overrides import Wish, add_override
-from fleet.filtering.policy import editing, policies, presets, schedules
+from fleet.filtering.policy import editing, policies, presets, schedules, standing
 from fleet.filtering.policy.layers import LayerSettings, Mark, NameLine
 from fleet.filtering.policy.models import FilterEvent, FilterLayer, FilterPolicy
 from fleet.filtering.policy.places import find_place
@@ -140,6 +142,23 @@ def test_what_a_returned_policy_hung_on_may_be_gone(session: Session) -> None:
     session.flush()
     policies.return_to(session, staff, policy.id, NOON)
     assert (len(current_settings(session).networks), current_settings(session).labels) == (1, ())
+
+
+def test_the_label_of_a_retired_device_is_in_no_policy(session: Session) -> None:
+    staff, school = viewer_of(session), make_school(session)
+    room = rooms.add_room(session, staff, school, "Préau", NOON)
+    device = make_device(session, school=school)
+    rooms.set_label(session, staff, device.id, profile_named(session, "ecrans"), room.id, NOON)
+    [label] = current_settings(session).labels
+    devices.change_status(session, staff, device, DeviceStatus.RETIRED, NOON)
+    policies.catch_up(session, NOON)
+    assert current_settings(session).labels == ()
+    assert [use.devices for use in standing.uses(session, find_place(session, staff, school_id=school.id))] == [0]
+    with pytest.raises(Conflict, match="rattaché"):
+        start_lesson(session, staff, room.id, minutes=30, names=["musee.example"], now=NOON)
+    devices.change_status(session, staff, device, DeviceStatus.IN_STOCK, NOON)
+    policies.catch_up(session, NOON)
+    assert current_settings(session).labels == (label,)
 
 
 def test_only_staff_returns(session: Session) -> None:

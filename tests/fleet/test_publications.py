@@ -2,12 +2,10 @@
 
 import threading
 import zlib
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, delete, select, update
 from sqlalchemy.orm import Session
@@ -37,27 +35,9 @@ from fleet.filtering.policy.models import FilterEvent
 from fleet.filtering.publishing import deltas, publications, returning, signing
 from fleet.filtering.publishing.publications import KEPT
 from fleet.scope import Role, Viewer
-from fleet.worker import make_celery
 from tests.factories import NOON, make_collectivity, make_user
-from tests.fleet.publishing import content_of, in_catalogue, open_names, publish, store, write_lists
+from tests.fleet.publishing import content_of, in_catalogue, open_names, publish, store
 from tests.sign_in import signed_in
-
-
-@pytest.fixture
-def lists(tmp_path: Path) -> Path:
-    return write_lists(tmp_path)
-
-
-@pytest.fixture
-def with_lists(app: FastAPI, config: FleetConfig, lists: Path) -> FleetConfig:
-    config = replace(config, ut1_dir=lists)
-    make_celery(config)
-    return config
-
-
-@pytest.fixture
-def staff(session: Session) -> Viewer:
-    return accounts.get_viewer(session, make_user(session).id)
 
 
 def add_names(lists: Path, *names: str) -> None:

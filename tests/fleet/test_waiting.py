@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 from starlette.types import Receive, Scope, Send
 
 from fleet.embedded.ports import free_port
-from fleet.filtering.gateways import nodes, waiting
-from fleet.filtering.gateways.waiting import Bell
+from fleet.filtering import waiting
+from fleet.filtering.gateways import nodes
 from fleet.filtering.models import FilterNode
 from fleet.filtering.policy import policies
+from fleet.filtering.waiting import Bell
 from fleet.metrics import HELD
 from tests.embedded.waiting import until
 from tests.factories import NOON

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from fleet.filtering.lists import sources
-from fleet.filtering.lists.sources import Terms
+from fleet.filtering.lists.terms import Terms
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, SourceContent
 from fleet.scope import Viewer
 

@@ -34,6 +34,7 @@ from fleet.embedded.postgres import Postgres
 from fleet.enrollment import service as enrollment
 from fleet.filtering import service as filtering
 from fleet.filtering.gateways.reports import Count, record_report
+from fleet.filtering.lists.listing import ensure_local_source, find_folder
 from fleet.filtering.policy import schedules
 from fleet.filtering.publishing import publications
 from fleet.filtering.publishing.compiling import compile_order, summary
@@ -45,6 +46,7 @@ from fleet.tickets import service as tickets
 from fleet.worker import make_celery
 from tests.portal.lesson_data import add_filtering_of_schools
 from tests.portal.list_data import add_held_source, add_unreachable_source
+from tests.portal.preview_data import add_previews
 
 SCHOOL = "0021089Y"
 """A school of Guise, which the officer's commune runs."""
@@ -178,6 +180,8 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
     far.silent_since = now - timedelta(days=1)
     publish(session, config, directory, now)
     in_schools = add_filtering_of_schools(session, school, neighbours, now)
+    nodes = [node for node in filtering.list_filters(session) if node.school_id is None or node.last_seen_at]
+    previewed = add_previews(session, technician, filtering.ensure_default_profile(session), school, nodes, now)
     source, _ = add_held_source(session, technician, now)
     failing_source = add_unreachable_source(session, technician, now)
     session.flush()
@@ -201,6 +205,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "failing_source": failing_source.id,
         "schedule": schedules.list_schedules(session)[0].id,
         **in_schools,
+        **previewed,
     }
     return {account.email: account.password for account in accounts}, {name: str(row) for name, row in ids.items()}
 
@@ -251,15 +256,29 @@ class Fleet:
             checkins.receive(self.session, device, message, at, self.config)
 
 
-def publish(session: Session, config: FleetConfig, directory: Path, now: datetime) -> None:
-    """A real publication of the small UT1 set, and two filters: one up to date, one that kept quiet."""
-    filtering.ensure_default_profile(session)
-    asked = publications.add_request(session, "Hugo Lemaire", now - timedelta(hours=5))
-    order = publications.start(session, asked.id, now - timedelta(hours=5))
+def publish_names(session: Session, config: FleetConfig, directory: Path, at: datetime) -> int:
+    """Compile what the lists hold, as the worker does; the serial."""
+    asked = publications.add_request(session, "Hugo Lemaire", at, accepts_folder=True)
+    order = publications.start(session, asked.id, at)
     assert order is not None
     session.commit()  # compiling reads in transactions of its own
     report = compile_order(order, config, directory, directory / "bundle")
-    publications.publish(session, order, directory / "bundle", report.digest, summary(report), now - timedelta(hours=5))
+    publications.publish(session, order, directory / "bundle", report.digest, summary(report), at)
+    return order.serial
+
+
+def publish(session: Session, config: FleetConfig, directory: Path, now: datetime) -> None:
+    """Two real publications of the small UT1 set, the first without one of its lists, and two filters: one up to date,
+    one that kept quiet.
+    """
+    filtering.ensure_default_profile(session)
+    ensure_local_source(session, now - timedelta(days=1))
+    source = find_folder(session)
+    assert source is not None
+    source.categories = {"dating": ""}
+    publish_names(session, config, directory, now - timedelta(days=1))
+    source.categories = {}
+    serial = publish_names(session, config, directory, now - timedelta(hours=5))
     filtering.publish_policy(session, "Hugo Lemaire", "Première politique", now - timedelta(hours=5))
     technician = viewer_of(session, TECHNICIAN)
     school = schools.get_school_by_uai(session, technician, SCHOOL)
@@ -269,7 +288,5 @@ def publish(session: Session, config: FleetConfig, directory: Path, now: datetim
         Count(now, "blocked", "gambling", 37),
         Count(now, "blocked", "vpn", 12),
     ]
-    record_report(
-        session, node, version="0.1.0", run="run-1", bundle_serial=order.serial, health={}, counts=counts, now=now
-    )
+    record_report(session, node, version="0.1.0", run="run-1", bundle_serial=serial, health={}, counts=counts, now=now)
     filtering.register_filter(session, "Vervins, passerelle", None, now - timedelta(days=2))

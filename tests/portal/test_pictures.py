@@ -25,6 +25,7 @@ PICTURES = [
     ("filtering", "technician", "/filtering/why?name=www.{blocked_name}", SCREEN, "Pourquoi ?"),
     ("list-held", "technician", "/filtering/sources/{held_source}", SCREEN, None),
     ("profile", "technician", "/filtering/profiles/{profile}?school={school}", SCREEN, None),
+    ("preview", "technician", "/filtering/previews/{preview_done}", (1280, 1200), None),
     ("lessons", "lead", "/filtering/lessons", SCREEN, None),
     ("collectivity", "officer", "/collectivities/{collectivity}", SCREEN, "Guise"),
     ("collectivity-phone", "officer", "/collectivities/{collectivity}", PHONE, "Guise"),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session, joinedload
 
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceStatus
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering.exceptions import name_lists
 from fleet.filtering.policy import cleaning, events, policies
@@ -81,6 +81,7 @@ def _check_clients(session: Session, room: FilterRoom) -> None:
     )
     labels = select(FilterLabel.device_id).join(Device, Device.id == FilterLabel.device_id)
     labels = labels.where(FilterLabel.room_id == room.id, Device.school_id == room.school_id)
+    labels = labels.where(Device.status != DeviceStatus.RETIRED)
     if session.scalar(networks.limit(1)) is None and session.scalar(labels.limit(1)) is None:
         raise Conflict(
             "lesson.empty_room", "Aucun réseau ni appareil n’est rattaché à cette salle : dites-le à l’ADICA."

@@ -10,12 +10,11 @@ from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.filtering.access import OperatorViewer
 from fleet.filtering.exceptions import rooms
-from fleet.filtering.gateways import networks
-from fleet.filtering.policy import profiles, schedules
+from fleet.filtering.policy import networks, profiles, schedules
 from fleet.filtering.policy.models import FilterNetwork, FilterRoom
 from fleet.filtering.policy.places import find_place
 from fleet.filtering.policy.schedule_schemas import ScheduleIn, ScheduleOut
-from fleet.filtering.policy.schemas import LabelIn, LabelOut, RoomIn, RoomOut
+from fleet.filtering.policy.schemas import LabelIn, LabelOut, RoomIn, RoomNameIn, RoomOut
 from fleet.filtering.schemas import NetworkAdded, NetworkIn, NetworkOut
 from fleet.schools import service as schools
 
@@ -32,6 +31,12 @@ def list_rooms(session: DbSession, viewer: CurrentViewer, school_id: UUID | None
 def add_room(body: RoomIn, session: DbSession, viewer: CurrentViewer, now: Now) -> FilterRoom:
     """A room, empty until networks or devices are put in it."""
     return rooms.add_room(session, viewer, schools.get_school(session, viewer, body.school_id), body.name, now)
+
+
+@router.patch("/rooms/{room_id}", response_model=RoomOut)
+def rename_room(room_id: UUID, body: RoomNameIn, session: DbSession, viewer: CurrentViewer, now: Now) -> FilterRoom:
+    """Call it otherwise; what is in it stays."""
+    return rooms.rename_room(session, viewer, room_id, body.name, now)
 
 
 @router.delete("/rooms/{room_id}", status_code=204)

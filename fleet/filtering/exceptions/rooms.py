@@ -12,8 +12,7 @@ from filter.clients import NetworkInvalid, parse_network
 from fleet.devices import service as devices
 from fleet.devices.models import Device
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.filtering.gateways import networks
-from fleet.filtering.policy import cleaning, events, policies
+from fleet.filtering.policy import cleaning, events, networks, policies
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterProfile, FilterRoom
 from fleet.filtering.policy.places import Found, find_place, get_room
 from fleet.schools.models import School
@@ -32,10 +31,7 @@ def list_rooms(session: Session, viewer: Viewer, school_id: UUID | None = None) 
 def add_room(session: Session, viewer: Viewer, school: School, name: str, now: datetime) -> FilterRoom:
     """A room of a school; raise Conflict when it has one of that name."""
     viewer.must(Action.EDIT_FILTER, school.collectivity_id, school.id)
-    cleaned = cleaning.clean_text(name, "à la salle un nom", 80)
-    taken = select(FilterRoom.id).where(FilterRoom.school_id == school.id, FilterRoom.name == cleaned)
-    if session.scalar(taken) is not None:
-        raise Conflict("filtering.room_taken", f"Cette école a déjà une salle « {cleaned} ».")
+    cleaned = _free_name(session, school.id, name)
     room = FilterRoom(school_id=school.id, name=cleaned)
     session.add(room)
     session.flush()
@@ -43,6 +39,35 @@ def add_room(session: Session, viewer: Viewer, school: School, name: str, now: d
         session, viewer.name, "room.add", f"{school.name}, {cleaned}", now, subject_id=room.id,
         after={"name": cleaned}, school_id=school.id,
     )  # fmt: skip
+    return room
+
+
+def _free_name(session: Session, school_id: UUID, name: str) -> str:
+    """A room's name in one line; raise Invalid, or Conflict when the school has a room of that name."""
+    cleaned = cleaning.clean_text(name, "à la salle un nom", 80)
+    taken = select(FilterRoom.id).where(FilterRoom.school_id == school_id, FilterRoom.name == cleaned)
+    if session.scalar(taken) is not None:
+        raise Conflict("filtering.room_taken", f"Cette école a déjà une salle « {cleaned} ».")
+    return cleaned
+
+
+def rename_room(session: Session, viewer: Viewer, room_id: UUID, name: str, now: datetime) -> FilterRoom:
+    """Call it otherwise; what is in it and said of it stays. Raise NotFound, Invalid, Conflict."""
+    found = find_place(session, viewer, room_id=room_id)
+    found.must(viewer, Action.EDIT_FILTER)
+    policies.lock(session)
+    room = get_room(session, viewer, room_id)
+    session.refresh(room)
+    before = room.name
+    if " ".join(name.split()) == before:
+        return room
+    room.name = _free_name(session, room.school_id, name)
+    session.flush()
+    events.note(
+        session, viewer.name, "room.rename", found.label, now, subject_id=room.id,
+        before={"name": before}, after={"name": room.name}, school_id=room.school_id,
+    )  # fmt: skip
+    policies.publish(session, viewer.name, f"Salle renommée : {found.label}", now)
     return room
 
 

@@ -8,6 +8,8 @@ from threading import Lock
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
+from fleet.db import SessionFactory
+from fleet.errors import NotFound
 from fleet.filtering.policy import policies
 
 LEVEL = 6
@@ -33,14 +35,18 @@ class Shelf:
     _packed: Packed | None = None
     _lock: Lock = field(default_factory=Lock)
 
-    def current(self, session: Session) -> Packed | None:
-        """The current policy, read and compressed when it is another one than last time; None when there is none."""
-        tag = policies.current_etag(session)
-        with self._lock:  # hundreds of filters are woken at once: one packs, the others wait for it
-            packed = self._packed
-            if tag is None or packed is None or packed.tag != tag:
-                packed = self._packed = pack(session)
-            return packed
+    def find(self, tag: str) -> Packed:
+        """The policy of that tag, else the one that is current by now, read and compressed once; raise NotFound.
+
+        Hundreds of filters are woken at once: one packs, the others wait for it, and ask the database nothing.
+        """
+        with self._lock:
+            if self._packed is None or self._packed.tag != tag:
+                with SessionFactory.begin() as session:
+                    self._packed = pack(session)
+            if self._packed is None:
+                raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
+            return self._packed
 
 
 def shelf_of(app: FastAPI) -> Shelf:

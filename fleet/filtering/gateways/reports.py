@@ -1,9 +1,8 @@
 """What filters report: how they are, and how many queries ended how. Never a name that was asked, never who asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -48,12 +47,12 @@ def record_report(
     run: str,
     bundle_serial: int | None,
     policy_serial: int | None = None,
-    health: dict[str, Any],
+    health: Mapping[str, object],
     counts: Iterable[Count],
     now: datetime,
 ) -> None:
     """Keep the last health and raise the counts. A report that comes twice, or late, changes nothing."""
-    node.version, node.health, node.last_seen_at = version, health, now
+    node.version, node.health, node.last_seen_at = version, dict(health), now
     node.bundle_serial, node.policy_serial = bundle_serial, policy_serial
     highest: dict[tuple[datetime, str, str, str], int] = {}
     for count in counts:

@@ -4,7 +4,7 @@ what they report.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -23,15 +23,17 @@ from fleet.filtering.gateways.ranges import Span, Unsatisfiable, is_known, wante
 from fleet.filtering.gateways.reports import Count
 from fleet.filtering.gateways.schemas import ReportIn, RequestIn
 from fleet.filtering.gateways.serials import Held
-from fleet.filtering.gateways.waiting import bell_of, listening
 from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.policy import policies
+from fleet.filtering.previews import asking
 from fleet.filtering.publishing import deltas, publications
 from fleet.filtering.publishing.publications import CHUNK
+from fleet.filtering.waiting import bell_of, listening
 from fleet.metrics import note_held
 
 router = APIRouter(prefix="/filter/v1", tags=["filters"], lifespan=listening)
 BYTES = "application/octet-stream"
+PREVIEW_HEADER = "X-Preau-Preview"
 MAX_REPORT = 6 * 1024 * 1024
 """Bytes of a report: 20,000 counts of each kind, the most that one may hold, fit."""
 LONGEST_WAIT = 30
@@ -140,10 +142,13 @@ class Tags:
 
     policy: str
     names: str
+    preview: str = field(default="", compare=False)
+    """Id of the newest question that this filter has not answered; one that is over is no news."""
 
-    def has_heard(self, names: str | None) -> bool:
-        """Whether there is nothing to tell who last heard of these names; None: it does not say."""
-        return not self.names or names is None or is_known(names, self.names)
+    def has_heard(self, names: str | None, preview: str | None) -> bool:
+        """Whether there is nothing to tell who last heard of these; None: it does not say."""
+        knows_names = not self.names or names is None or is_known(names, self.names)
+        return knows_names and (not self.preview or preview in {None, self.preview})
 
 
 @router.api_route("/policy", methods=["GET", "HEAD"], response_class=Response)
@@ -154,6 +159,7 @@ async def get_policy(
     if_none_match: Annotated[str | None, Header()] = None,
     accept_encoding: Annotated[str | None, Header()] = None,
     x_preau_names: Annotated[str | None, Header()] = None,
+    x_preau_preview: Annotated[str | None, Header()] = None,
     wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT)] = 0,
 ) -> Response:
     """The current policy; ``X-Preau-Names`` is the tag of the current names file, on 200 and 304. It travels as gzip to
@@ -162,12 +168,18 @@ async def get_policy(
     With ``wait``, a filter that has this policy already, and has heard of these names if it says of which
     (``X-Preau-Names``), is answered when the policy or the names change, or after so many seconds. It holds no database
     connection meanwhile.
+
+    ``X-Preau-Preview``: the newest question that the filter has not answered. A filter that names the last one it heard
+    of, or none, in that header is told of another at once.
     """
     end = time.monotonic() + wait
     bell = bell_of(request.app) if wait else None
     ring = bell.next_ring() if bell else None
-    first = tags = await run_in_threadpool(greet, authorization, now)
-    while bell and ring and tags == first and is_known(if_none_match, tags.policy) and tags.has_heard(x_preau_names):
+    node_id, tags = await run_in_threadpool(greet, authorization, now)
+    first = tags
+    while bell and ring and tags == first and is_known(if_none_match, tags.policy):
+        if not tags.has_heard(x_preau_names, x_preau_preview):
+            break
         left = end - time.monotonic()
         if left <= 0:
             break
@@ -175,39 +187,40 @@ async def get_policy(
         await bell.wait(ring, left)
         note_held(request.scope, time.monotonic() - began)
         ring = bell.next_ring()
-        tags = await run_in_threadpool(look)
+        tags = await run_in_threadpool(look, node_id, now)
     return await run_in_threadpool(
-        answer, shelf_of(request.app), request.method, if_none_match, accepts_gzip(accept_encoding)
+        answer, shelf_of(request.app), request.method, if_none_match, accepts_gzip(accept_encoding), tags
     )
 
 
-def greet(authorization: str | None, now: datetime) -> Tags:
+def greet(authorization: str | None, now: datetime) -> tuple[UUID, Tags]:
     """Recognise the filter, note that it spoke, and look; raise Unauthenticated."""
     with SessionFactory.begin() as session:
-        nodes.authenticate(session, authorization).last_seen_at = now
-    return look()
+        node = nodes.authenticate(session, authorization)
+        node.last_seen_at = now
+    return node.id, look(node.id, now)
 
 
-def look() -> Tags:
-    """What is current now; raise NotFound while there is no policy."""
+def look(node_id: UUID, now: datetime) -> Tags:
+    """What is current now for this filter; raise NotFound while there is no policy."""
     with SessionFactory.begin() as session:
-        policy, latest = policies.current_etag(session), publications.find_latest(session)
+        policy, names = policies.current_etag(session), publications.latest_etag(session)
+        preview = asking.newest_for(session, node_id, now)
     if policy is None:
         raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
-    return Tags(f'"{policy}"', f'"{latest.etag}"' if latest else "")
+    return Tags(f'"{policy}"', f'"{names}"' if names else "", str(preview or ""))
 
 
-def answer(shelf: Shelf, method: str, if_none_match: str | None, packs: bool) -> Response:
-    """The policy, or that it is the one the filter has; raise NotFound."""
-    with SessionFactory.begin() as session:
-        current, latest = shelf.current(session), publications.find_latest(session)
-    if current is None:
-        raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")
+def answer(shelf: Shelf, method: str, if_none_match: str | None, packs: bool, tags: Tags) -> Response:
+    """The policy, or that it is the one the filter has, and what else there is, as it was just looked up."""
+    current = shelf.find(tags.policy.strip('"'))
     content = current.compressed if packs else current.content
     headers = {"ETag": f'{"W/" if packs else ""}"{current.tag}"', "Vary": "Accept-Encoding"}
     headers["Cache-Control"] = "private, no-cache"
-    if latest is not None:
-        headers["X-Preau-Names"] = f'"{latest.etag}"'
+    if tags.names:
+        headers["X-Preau-Names"] = tags.names
+    if tags.preview:
+        headers[PREVIEW_HEADER] = tags.preview
     if is_known(if_none_match, f'"{current.tag}"'):
         return Response(status_code=304, headers=headers)
     if packs:
@@ -235,7 +248,7 @@ def report(body: ReportIn, node: CallingFilter, session: DbSession, now: Now) ->
         run=body.run,
         bundle_serial=body.bundle_serial,
         policy_serial=body.policy_serial,
-        health=body.health | facts,
+        health={**body.health, **facts},
         counts=[
             *(Count(count.hour, count.action, count.category, count.queries) for count in body.counts),
             *(Count(c.hour, c.action, c.category, c.queries, c.school) for c in body.school_counts),

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -30,7 +29,7 @@ class FolderHeld(Exception):
     """The folder changed beyond belief since the last publication; the text says, in French, how and what to do."""
 
 
-def check_folder(session: Session, names: NamesFile, *, is_accepted: bool) -> list[dict[str, Any]]:
+def check_folder(session: Session, names: NamesFile, *, is_accepted: bool) -> list[dict[str, object]]:
     """What the folder holds, for the report of the publication; raise FolderHeld.
 
     Nothing is held when a person accepts it, nor the first time: there is nothing to compare with, and no filter.
@@ -48,13 +47,13 @@ def check_folder(session: Session, names: NamesFile, *, is_accepted: bool) -> li
 
 
 def compare(
-    before: Sequence[Mapping[str, Any]], found: Sequence[ListCount], blocked: Collection[str], bounds: Bounds
+    before: Sequence[Mapping[str, object]], found: Sequence[ListCount], blocked: Collection[str], bounds: Bounds
 ) -> None:
     """Raise FolderHeld when what was found should not follow what was there before."""
     counts = [ListCount.from_json({"category": "", "names": 0, **facts}) for facts in before]
     doubts = find_doubts(counts, found, blocked, bounds)
     if doubts:
-        raise FolderHeld(ACCEPT.format(reasons=" ".join(sentence(doubt.to_json()) for doubt in doubts)))
+        raise FolderHeld(ACCEPT.format(reasons=" ".join(sentence(doubt) for doubt in doubts)))
 
 
 def count_lists(names: NamesFile) -> Iterator[ListCount]:

@@ -1,8 +1,10 @@
 """Holds: a list that changed beyond belief, or would close what everybody uses, waits for a person."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
+
+import msgspec
 
 from filter.settings import PolicySettings, Verdict
 
@@ -40,10 +42,9 @@ class ListCount:
     """Networks so wide that many sites live there."""
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Self:
+    def from_json(cls, facts: Mapping[str, object]) -> Self:
         """Read what `asdict` gave and the database kept."""
-        lists = {key: tuple(facts.get(key, ())) for key in ("popular", "education", "by_rule", "lifts", "wide")}
-        return cls(facts["slug"], facts["category"], facts["names"], **lists, suffixes=facts.get("suffixes", 0))
+        return msgspec.convert(facts, cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,12 @@ class Doubt:
     after: int = 0
     names: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    @classmethod
+    def from_json(cls, facts: Mapping[str, object]) -> Self:
+        """Read what `to_json` gave and the database kept."""
+        return msgspec.convert(facts, cls)
+
+    def to_json(self) -> dict[str, object]:
         """As the database keeps it."""
         return {key: value for key, value in asdict(self).items() if value}
 
@@ -126,18 +132,23 @@ def find_changes(before: Sequence[ListCount], after: Sequence[ListCount], bounds
     return doubts
 
 
-def sentence(doubt: Mapping[str, Any]) -> str:
-    """What a person reads of a doubt that the database kept."""
-    name, before, after = doubt["list"], doubt.get("before", 0), doubt.get("after", 0)
-    if doubt["kind"] == "gone":
+def sentence(doubt: Doubt) -> str:
+    """What a person reads of a doubt."""
+    name, before, after = doubt.list, doubt.before, doubt.after
+    if doubt.kind == "gone":
         return f"La liste « {name} » ({names(before)}) a disparu."
-    if doubt["kind"] in {"shrunk", "grew"}:
-        verb = "rétréci" if doubt["kind"] == "shrunk" else "grandi"
+    if doubt.kind in {"shrunk", "grew"}:
+        verb = "rétréci" if doubt.kind == "shrunk" else "grandi"
         return f"La liste « {name} » a {verb} : {names(before)} avant, {names(after)} maintenant."
-    if doubt["kind"] == "suffixes":
+    if doubt.kind == "suffixes":
         return f"La liste « {name} » contient surtout des suffixes publics ({after}) : ce n’est pas une liste de sites."
-    shown = ", ".join(doubt.get("names", ())[:10])
-    return SENTENCES[doubt["kind"]].format(name=name, after=after) + f" : {shown}{'…' if after > 10 else ''}."
+    shown = ", ".join(doubt.names[:10])
+    return SENTENCES[doubt.kind].format(name=name, after=after) + f" : {shown}{'…' if after > 10 else ''}."
+
+
+def reasons(doubts: Iterable[Mapping[str, object]]) -> list[str]:
+    """What a person reads of the doubts that the database kept."""
+    return [sentence(Doubt.from_json(each)) for each in doubts]
 
 
 def names(number: int) -> str:

@@ -47,12 +47,15 @@ def ensure_local_source(session: Session, now: datetime) -> None:
 
 
 @contextlib.contextmanager
-def open_lists(config: FleetConfig, workspace: Path) -> Iterator[list[ListSource]]:
-    """Every list, to be read while the block lasts; raise ListRefused for what cannot be used."""
+def open_lists(config: FleetConfig, workspace: Path, *, accepting: UUID | None = None) -> Iterator[list[ListSource]]:
+    """Every list, to be read while the block lasts; raise ListRefused for what cannot be used.
+
+    ``accepting``: as they would be with this held content accepted.
+    """
     with SessionFactory.begin() as session:
         ensure_local_source(session, utc_now())
         local = find_local(session)
-        good = list_good(session)
+        good = list_good(session, accepting)
     lists = list(services.list_sources())
     for each in good:
         directory = workspace / "sources" / each.description.slug
@@ -82,12 +85,14 @@ def find_local(session: Session) -> dict[str, str] | None:
     return folder.categories if (folder := find_folder(session)) else None
 
 
-def list_good(session: Session) -> list[Good]:
-    """The good contents of enabled sources, in the order of their slugs."""
+def list_good(session: Session, accepting: UUID | None = None) -> list[Good]:
+    """The good contents of enabled sources, in the order of their slugs; ``accepting`` stands for its source's."""
+    waiting = select(SourceContent.source_id).where(SourceContent.id == accepting)
+    wanted = (SourceContent.state == ContentState.GOOD) & SourceContent.source_id.not_in(waiting)
     query = select(FilterSource, SourceContent.id, SourceContent.format).join(
         SourceContent, SourceContent.source_id == FilterSource.id
     )
-    rows = query.where(FilterSource.is_enabled, SourceContent.state == ContentState.GOOD).order_by(FilterSource.slug)
+    rows = query.where(FilterSource.is_enabled, wanted | (SourceContent.id == accepting)).order_by(FilterSource.slug)
     return [
         Good(content_id, replace(Description.of(source), format=known_format))
         for source, content_id, known_format in session.execute(rows)

@@ -9,7 +9,7 @@ from fleet.db import DbSession
 from fleet.filtering.access import OperatorViewer, PublishingViewer
 from fleet.filtering.lists import sources
 from fleet.filtering.lists.schemas import ContentOut, HeldOut, SourceChangesIn, SourceIn, SourceOut
-from fleet.filtering.lists.sources import Terms
+from fleet.filtering.lists.terms import Terms
 from fleet.filtering.models import FilterSource, Publication, SourceContent
 from fleet.filtering.publishing import returning
 from fleet.filtering.schemas import PublicationOut

@@ -1,13 +1,15 @@
 """HTTP shapes of sources and of what they sent."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from uuid import UUID
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.bodies import STRICT
-from fleet.filtering.lists.holds import sentence
+from fleet.filtering.lists.holds import reasons
+from fleet.filtering.lists.terms import Changes
 from fleet.filtering.models import ContentState, FetchOutcome, FilterSource, SourceContent
 
 Title = Annotated[str, Field(min_length=1, max_length=120)]
@@ -38,11 +40,12 @@ class SourceChangesIn(BaseModel):
     popular_limit: int | None = None
     is_enabled: bool | None = None
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> Changes:
         """The fields that were sent. ``null`` empties what may be empty."""
         empty = {"checksum_url", "quiet_from", "quiet_until"}
         sent = self.model_dump(exclude_unset=True)
-        return {name: value for name, value in sent.items() if value is not None or name in empty}
+        told = {name: value for name, value in sent.items() if value is not None or name in empty}
+        return msgspec.convert(told, Changes)
 
 
 class SourceIn(SourceChangesIn):
@@ -51,12 +54,6 @@ class SourceIn(SourceChangesIn):
     slug: Word
     title: Title
     url: Address
-
-    def given(self) -> dict[str, Any]:
-        """The fields that were sent, without the slug."""
-        sent = super().given()
-        del sent["slug"]
-        return sent
 
 
 class SourceOut(BaseModel):
@@ -70,7 +67,7 @@ class SourceOut(BaseModel):
     url: str | None
     format: str
     category: str
-    categories: dict[str, Any]
+    categories: dict[str, str]
     licence: str
     is_internal: bool
     checksum_url: str | None
@@ -102,8 +99,8 @@ class ContentOut(BaseModel):
     digest: str | None
     format: str
     names: int
-    report: dict[str, Any]
-    doubts: list[dict[str, Any]]
+    report: dict[str, object]
+    doubts: list[dict[str, object]]
     decided_at: datetime | None
     decided_by: str | None
 
@@ -121,5 +118,5 @@ class HeldOut(BaseModel):
         return cls(
             source=SourceOut.model_validate(source),
             content=ContentOut.model_validate(content),
-            reasons=[sentence(doubt) for doubt in content.doubts],
+            reasons=reasons(content.doubts),
         )

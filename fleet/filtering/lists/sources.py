@@ -1,23 +1,18 @@
 """Sources of lists: added, changed, fetched when a person asks, and what they sent approved or rejected."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from filter.lists.formats import FORMATS
 from fleet.db import after_commit
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import tasks
 from fleet.filtering.lists import contents
-from fleet.filtering.lists.inspecting import UT1
-from fleet.filtering.lists.reaching import Forbidden, check_url, is_inside
+from fleet.filtering.lists.terms import SLUG, Changes, Terms, check_terms, terms_of
 from fleet.filtering.lists.timetable import next_polite
 from fleet.filtering.models import ContentState, FilterSource, SourceContent
 from fleet.filtering.policy import events
@@ -25,8 +20,6 @@ from fleet.filtering.publishing import publications
 from fleet.paging import Listing, Page, paginate
 from fleet.scope import Action, Viewer
 
-SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-CATEGORY = re.compile(r"[a-z0-9][a-z0-9_:-]{0,63}")
 SORTABLE = {
     "id": FilterSource.id,
     "slug": FilterSource.slug,
@@ -34,45 +27,6 @@ SORTABLE = {
     "checked_at": FilterSource.checked_at,
 }
 CONTENTS_SORTABLE = {"id": SourceContent.id, "fetched_at": SourceContent.fetched_at}
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a person says of a source; a field that is missing in a change stays."""
-
-    title: str
-    url: str | None = None
-    format: str = ""
-    """A key of filter.lists.formats.FORMATS, "ut1" for a tarball of the UT1 lists, "" for what the content shows."""
-    category: str = ""
-    """Of a source of one list."""
-    categories: Mapping[str, str] = field(default_factory=dict)
-    """Of a tree: folder -> category; "" leaves the folder out, one that is not named keeps its name."""
-    licence: str = ""
-    is_internal: bool = False
-    """It lives on a private network: its addresses, and those it redirects to, may be private."""
-    checksum_url: str | None = None
-    """MD5 sums as md5sum writes them."""
-    quiet_from: int | None = None
-    quiet_until: int | None = None
-    """Hours of UTC between which its server is left alone."""
-    every_hours: int = 24
-    shrink_percent: int = 50
-    growth_percent: int = 200
-    popular_limit: int = 3
-    is_enabled: bool = True
-
-
-UT1_TERMS = Terms(
-    title="Listes de l’Université Toulouse Capitole",
-    url="https://dsi.ut-capitole.fr/blacklists/download/all.tar.gz",
-    format=UT1,
-    licence="CC BY-SA 4.0",
-    checksum_url="https://dsi.ut-capitole.fr/blacklists/download/MD5SUM.LST",
-    quiet_from=8,
-    quiet_until=19,
-)
-"""Ready to add: its authors ask to be left alone from 8 to 19 h GMT."""
 
 
 def list_sources(session: Session, page: Page = Page(), search: str = "") -> Listing[FilterSource]:  # noqa: B008
@@ -124,9 +78,7 @@ def add_source(session: Session, viewer: Viewer, slug: str, terms: Terms, now: d
     return source
 
 
-def change_source(
-    session: Session, viewer: Viewer, source_id: UUID, changes: Mapping[str, Any], now: datetime
-) -> FilterSource:
+def change_source(session: Session, viewer: Viewer, source_id: UUID, changes: Changes, now: datetime) -> FilterSource:
     """Change what is given (fields of Terms); disabled or enabled, it counts from the next publication on, which is
     asked for at once. Raise NotAllowed, NotFound or Invalid.
     """
@@ -220,62 +172,7 @@ def publish_soon(session: Session, viewer: Viewer, now: datetime, *, accepts_fol
 
 def note(
     session: Session, viewer: Viewer, verb: str, source: FilterSource, now: datetime,
-    before: dict[str, Any] | None = None, after: dict[str, Any] | None = None,
+    before: Mapping[str, object] | None = None, after: Mapping[str, object] | None = None,
 ) -> None:  # fmt: skip
     """A line in the history, in the transaction of the change."""
     events.note(session, viewer.name, verb, source.title, now, subject_id=source.id, before=before, after=after)
-
-
-def terms_of(source: FilterSource) -> Terms:
-    """What people said of a source so far."""
-    return Terms(**{f.name: getattr(source, f.name) for f in fields(Terms)})
-
-
-def check_terms(terms: Terms) -> Terms:
-    """The terms, tidied; raise Invalid with what is wrong with them."""
-    title = " ".join(terms.title.split())
-    if not title or len(title) > 120 or not title.isprintable():
-        raise Invalid("filtering.bad_source_title", "Donnez à la source un nom de 1 à 120 caractères.")
-    if terms.format not in {"", UT1, *FORMATS}:
-        raise Invalid(
-            "filtering.bad_format", f"Format inconnu. Formats possibles : {', '.join((UT1, *sorted(FORMATS)))}."
-        )
-    if terms.url is not None and terms.format != UT1 and not terms.category:
-        raise Invalid("filtering.category_missing", "Dites de quelle catégorie sont les noms de cette liste.")
-    named = [terms.category, *terms.categories.values()]
-    if wrong := [category for category in named if category and not CATEGORY.fullmatch(category)]:
-        raise Invalid("filtering.bad_category", f"Catégories invalides : {', '.join(w[:60] for w in wrong[:10])}.")
-    check_numbers(terms)
-    url = check_address(terms.url, is_internal=terms.is_internal)
-    checksum_url = check_address(terms.checksum_url, is_internal=terms.is_internal)
-    return replace(terms, title=title, url=url, checksum_url=checksum_url, categories=dict(terms.categories))
-
-
-def check_numbers(terms: Terms) -> None:
-    """Raise Invalid for hours and bounds that cannot be."""
-    hours = (terms.quiet_from, terms.quiet_until)
-    if (None in hours and hours != (None, None)) or any(h is not None and not 0 <= h <= 24 for h in hours):
-        raise Invalid("filtering.bad_hours", "Les heures de repos vont d’une heure à une autre, de 0 à 24 (UTC).")
-    if not 1 <= terms.every_hours <= 24 * 31:
-        raise Invalid("filtering.bad_interval", "Une source est relue toutes les 1 à 744 heures.")
-    if not 0 <= terms.shrink_percent <= 100 <= terms.growth_percent <= 1_000_000 or terms.popular_limit < 0:
-        raise Invalid("filtering.bad_bounds", "Les bornes encadrent 100 % : par exemple 50 et 200.")
-
-
-def check_address(url: str | None, *, is_internal: bool) -> str | None:
-    """The URL; raise Invalid for what may not be fetched. Names are looked up when they are fetched, not here."""
-    if url is None:
-        return None
-    try:
-        url = check_url(url)
-        host = urlsplit(url).hostname or ""
-        if not is_internal and is_address(host) and is_inside(host):
-            raise Forbidden(f"{host} est une adresse interne : dites que la source est sur un réseau interne")
-    except Forbidden as error:
-        raise Invalid("filtering.bad_url", f"Adresse refusée : {error}.") from error
-    return url
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is written as an address."""
-    return ":" in host or host.replace(".", "").isdecimal()

@@ -22,8 +22,7 @@ from filter.settings import (
     hash_label,
 )
 from fleet.collectivities.models import Collectivity
-from fleet.devices.models import Device
-from fleet.filtering.gateways.networks import NetworkRow, heeded
+from fleet.devices.models import Device, DeviceStatus
 from fleet.filtering.policy.layers import LayerSettings
 from fleet.filtering.policy.models import (
     FilterLabel,
@@ -34,6 +33,7 @@ from fleet.filtering.policy.models import (
     FilterSchedule,
     Lesson,
 )
+from fleet.filtering.policy.networks import NetworkRow, heeded
 from fleet.filtering.policy.places import OPERATOR, Found, Place
 from fleet.filtering.policy.resolving import Key, ProfileNode, RoomNode, SchoolNode, Spoken, Tree, distinct
 from fleet.schools.models import School
@@ -149,8 +149,10 @@ def _overrides(session: Session, now: datetime) -> Iterator[tuple[Key, OverrideS
 
 
 def _labels(session: Session) -> Iterator[Labelled]:
+    """Of all devices but the retired ones: whoever still shows the label of one is nobody we know."""
     columns = select(Device.label, FilterLabel.profile_id, Device.school_id, FilterLabel.room_id)
-    for row in session.execute(columns.join(FilterLabel, FilterLabel.device_id == Device.id).order_by(Device.label)):
+    columns = columns.join(FilterLabel, FilterLabel.device_id == Device.id)
+    for row in session.execute(columns.where(Device.status != DeviceStatus.RETIRED).order_by(Device.label)):
         yield Labelled(*row)
 
 

@@ -4,7 +4,6 @@ behind the lock of policies: of two at once, the second builds on the first.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,6 +16,7 @@ from fleet.filtering.policy.layers import SILENT, LayerSettings, Voice, merge_li
 from fleet.filtering.policy.models import FilterLayer, FilterProfile, FilterSchedule
 from fleet.filtering.policy.places import OPERATOR, OPERATOR_NAME, Found, on_visible_node
 from fleet.filtering.policy.profiles import list_profiles
+from fleet.filtering.policy.revisions import check_revision
 from fleet.paging import Listing, Page, paginate
 from fleet.scope import Action, Viewer
 
@@ -95,15 +95,29 @@ def find_layer(session: Session, found: Found, profile: FilterProfile | None) ->
 
 
 def set_layer(
-    session: Session, viewer: Viewer, found: Found, profile: FilterProfile | None, says: LayerSettings, now: datetime
-) -> None:
-    """Write what a node says of a profile (None: of all), in place of what it said; nothing at all: it is silent.
+    session: Session, viewer: Viewer, found: Found, profile: FilterProfile | None, says: LayerSettings, now: datetime,
+    *, seen: str | None = None,
+) -> None:  # fmt: skip
+    """Write what a node says of a profile (None: of all), in place of what it said, and publish it.
 
-    Raise NotAllowed, or Invalid for what is wrong or locked above.
+    Nothing at all: it is silent. ``seen`` is the revision that it replaces. Raise NotAllowed, Outdated when another
+    was written since ``seen``, or Invalid for what is wrong or locked above.
+    """
+    subject = write_layer(session, viewer, found, profile, says, now, seen=seen)
+    policies.publish(session, viewer.name, f"Réglage : {subject}", now)
+
+
+def write_layer(
+    session: Session, viewer: Viewer, found: Found, profile: FilterProfile | None, says: LayerSettings, now: datetime,
+    *, seen: str | None = None,
+) -> str:  # fmt: skip
+    """The same without publishing it, for who publishes it or only wants to know what it would change; what people
+    call the layer.
     """
     found.must(viewer, Action.EDIT_FILTER)
     policies.lock_for(session, viewer, found.place)
     layer = find_layer(session, found, profile)
+    check_revision(layer, seen)
     before = layer.says if layer is not None else SILENT
     wanted = cleaning.mark_layer(
         cleaning.clean_layer(says, session.scalars(select(FilterSchedule.slug))), before, viewer.name, now
@@ -118,12 +132,12 @@ def set_layer(
     )  # fmt: skip
     if profile is not None:
         profile.updated_at = now
-    policies.publish(session, viewer.name, f"Réglage : {subject}", now)
+    return subject
 
 
-def _told(says: LayerSettings) -> dict[str, Any]:
+def _told(says: LayerSettings) -> dict[str, object]:
     """A layer as JSON, without the parts that say nothing."""
-    plain: dict[str, Any] = msgspec.to_builtins(says)
+    plain: dict[str, object] = msgspec.to_builtins(says)
     return {part: value for part, value in plain.items() if value}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -31,8 +30,8 @@ def note(
     now: datetime,
     *,
     subject_id: UUID | None = None,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
     collectivity_id: UUID | None = None,
     school_id: UUID | None = None,
 ) -> None:
@@ -103,5 +102,5 @@ def _exported(event: FilterEvent) -> tuple[object, ...]:
     return (at, event.by or "Préau", event.verb, event.subject, _as_text(event.before), _as_text(event.after))
 
 
-def _as_text(value: dict[str, Any] | None) -> str | None:
+def _as_text(value: dict[str, object] | None) -> str | None:
     return None if value is None else msgspec.json.encode(value, order="sorted").decode()

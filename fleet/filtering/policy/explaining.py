@@ -12,15 +12,14 @@ from uuid import UUID
 from dnslib import QTYPE
 from sqlalchemy.orm import Session
 
+from filter import explaining
 from filter.bundle import NamesFile, PolicyFile
-from filter.deciding import explaining
-from filter.deciding.explaining import Explanation
+from filter.explaining import Explanation
 from filter.policy import Decision, Policy, Query
 from filter.settings import NetworkSettings, PolicySettings
 from fleet.errors import Invalid, NotFound
-from fleet.filtering.gateways import networks
 from fleet.filtering.models import Publication
-from fleet.filtering.policy import decisions, policies
+from fleet.filtering.policy import decisions, networks, policies
 from fleet.filtering.policy.cleaning import clean_host
 from fleet.filtering.policy.layers import Mark
 from fleet.filtering.policy.resolving import Tree

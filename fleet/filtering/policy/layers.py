@@ -151,6 +151,7 @@ class Line(Protocol):
 
 
 L = TypeVar("L", bound=Line)
+L_co = TypeVar("L_co", bound=Line, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +164,10 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Said(Generic[L]):
+class Said(Generic[L_co]):
     """The line that stands, and the label of the layer that said it."""
 
-    line: L
+    line: L_co
     layer: str
 
 

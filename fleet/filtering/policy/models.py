@@ -97,7 +97,7 @@ class FilterProfile(HasId, Base):
 class FilterNetwork(HasId, Base):
     """Clients of this network get that profile, as its school and room have it; the longest prefix wins.
 
-    Two schools may have the same one: see fleet.filtering.gateways.networks.
+    Two schools may have the same one: see fleet.filtering.policy.networks.
     """
 
     __tablename__ = "filter_networks"

@@ -4,6 +4,7 @@ once. They are small; filters that wait for one have it a moment after the commi
 
 import hashlib
 import tempfile
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session, undefer
 from filter.compiler import compile_policy
 from filter.settings import PolicySettings, SettingsInvalid
 from fleet.errors import Invalid, NotFound
-from fleet.filtering.gateways import waiting
+from fleet.filtering import waiting
 from fleet.filtering.policy import events, profiles, snapshots
 from fleet.filtering.policy.models import FilterPolicy
 from fleet.filtering.policy.places import Place, get_room
@@ -33,6 +34,15 @@ SORTABLE = {"id": FilterPolicy.id, "serial": FilterPolicy.serial, "made_at": Fil
 NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(FilterPolicy.__tablename__, "serial"))
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A policy file that was written, and the digest of its content and of the names beside it."""
+
+    content: bytes
+    digest: str
+    names_digest: str
+
+
 def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: bool = False) -> FilterPolicy:
     """Make what is decided the current policy, in this transaction; the present one is returned when it says the same,
     unless ``anew``.
@@ -42,7 +52,7 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
     """
     lock(session)
     settings = profiles.policy_settings(session, now)
-    settings_digest = _digest_of(settings)
+    settings_digest = digest_of(settings)
     current = find_current(session)
     if current is not None and current.settings_digest == settings_digest and not anew:
         return current
@@ -82,19 +92,41 @@ def catch_up(session: Session, now: datetime) -> None:
     collectivity's, something ended, the calendar goes on. Nobody waits for the look itself.
     """
     current = find_current(session)
-    if current is not None and current.settings_digest != _digest_of(profiles.policy_settings(session, now)):
+    if current is not None and current.settings_digest != digest_of(profiles.policy_settings(session, now)):
         publish(session, None, "Appareils, écoles ou dates", now)
 
 
-def _digest_of(settings: PolicySettings) -> str:
+def digest_of(settings: PolicySettings) -> str:
+    """What tells two policies apart, the names that they were compiled beside left aside: SHA-256, hex."""
     return hashlib.sha256(settings.to_json()).hexdigest()
 
 
 def _compile(session: Session, settings: PolicySettings, by: str | None, why: str, now: datetime) -> FilterPolicy:
     """The signed file of these settings, as a row that is not added yet; raise Invalid for contradictions."""
+    serial = session.scalars(select(NEXT_SERIAL)).one()
+    written = write_file(session, settings, serial, now)
+    decisions = snapshots.take(session)
+    return FilterPolicy(
+        serial=serial,
+        digest=written.digest,
+        names_digest=written.names_digest,
+        content=written.content,
+        decisions=decisions,
+        decisions_digest=snapshots.digest_of(decisions),
+        size=len(written.content),
+        made_at=now,
+        by=by,
+        why=why,
+    )
+
+
+def write_file(session: Session, settings: PolicySettings, serial: int, now: datetime) -> Written:
+    """The signed file of these settings beside the current names; raise Invalid for contradictions.
+
+    ``serial`` 0: a candidate, which filters judge by and never install.
+    """
     latest = publications.find_latest(session)
     names_digest = (latest.digest if latest is not None else None) or ""
-    serial = session.scalars(select(NEXT_SERIAL)).one()
     with tempfile.TemporaryDirectory(prefix="preau-policy-") as directory:
         out = Path(directory) / "policy"
         sign = signing.signing_key(session).sign
@@ -102,20 +134,7 @@ def _compile(session: Session, settings: PolicySettings, by: str | None, why: st
             report = compile_policy(settings, out, serial=serial, compiled_at=now, names_digest=names_digest, sign=sign)
         except SettingsInvalid as error:
             raise Invalid("filtering.bad_policy", f"Ces réglages se contredisent : {error}.") from error
-        content = out.read_bytes()
-    decisions = snapshots.take(session)
-    return FilterPolicy(
-        serial=serial,
-        digest=report.digest,
-        names_digest=names_digest,
-        content=content,
-        decisions=decisions,
-        decisions_digest=snapshots.digest_of(decisions),
-        size=report.size,
-        made_at=now,
-        by=by,
-        why=why,
-    )
+        return Written(out.read_bytes(), report.digest, names_digest)
 
 
 def _prune(session: Session, newest: int) -> None:

@@ -1,17 +1,20 @@
 """HTTP of layers, of what stands once all have spoken, and of the policies made of them."""
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Response
 
 from fleet.accounts.access import CurrentViewer
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.filtering.access import OperatorViewer
 from fleet.filtering.policy import editing, policies, profiles, standing
+from fleet.filtering.policy.layers import SILENT
 from fleet.filtering.policy.models import FilterPolicy
 from fleet.filtering.policy.places import find_place
+from fleet.filtering.policy.revisions import revision_at
 from fleet.filtering.policy.schemas import (
     EffectiveOut,
     LayerIn,
@@ -20,6 +23,7 @@ from fleet.filtering.policy.schemas import (
     PolicyOut,
     ProfileUse,
     SaidOut,
+    SaysOut,
 )
 from fleet.paging import ListingOut, WantedPage, listing_out
 
@@ -38,12 +42,45 @@ def list_layers(
     return listing_out(editing.list_layers(session, viewer, profile_id=profile_id, school_id=school_id, page=page))
 
 
+@router.get("/layer")
+def get_layer(
+    response: Response,
+    session: DbSession,
+    viewer: CurrentViewer,
+    profile_id: UUID | None = None,
+    collectivity_id: UUID | None = None,
+    school_id: UUID | None = None,
+    room_id: UUID | None = None,
+) -> SaysOut:
+    """What a node says of a profile (or of all), nothing as well. ``ETag`` is its revision, for whoever changes it."""
+    found = find_place(session, viewer, collectivity_id, school_id, room_id)
+    layer = editing.find_layer(session, found, profiles.get_profile(session, profile_id) if profile_id else None)
+    response.headers["ETag"] = f'"{revision_at(layer)}"'
+    return SaysOut(
+        content=msgspec.to_builtins(layer.says if layer is not None else SILENT),
+        updated_at=layer.updated_at if layer is not None else None,
+        updated_by=layer.updated_by if layer is not None else "",
+    )
+
+
 @router.put("/layers", status_code=204)
-def set_layer(body: LayerIn, session: DbSession, viewer: CurrentViewer, now: Now) -> None:
-    """Write all that a node says of a profile (or of all), and publish it. Nothing given: the node is silent."""
+def set_layer(
+    body: LayerIn,
+    response: Response,
+    session: DbSession,
+    viewer: CurrentViewer,
+    now: Now,
+    if_match: Annotated[str | None, Header()] = None,
+) -> None:
+    """Write all that a node says of a profile (or of all), and publish it. Nothing given: the node is silent.
+
+    With ``If-Match: "<revision>"`` it is written in place of that revision only: 412 ``filtering.layer_changed`` when
+    somebody changed it since. ``ETag`` is the new revision.
+    """
     found = find_place(session, viewer, body.collectivity_id, body.school_id, body.room_id)
     profile = profiles.get_profile(session, body.profile_id) if body.profile_id else None
-    editing.set_layer(session, viewer, found, profile, body.says(), now)
+    editing.set_layer(session, viewer, found, profile, body.says(), now, seen=if_match)
+    response.headers["ETag"] = f'"{revision_at(editing.find_layer(session, found, profile))}"'
 
 
 @router.get("/effective")

@@ -1,7 +1,7 @@
 """HTTP shapes of schedules: hours are written ``["08:30", "17:00"]``, days ``2026-11-24``."""
 
 from datetime import date, datetime, time
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
@@ -90,7 +90,7 @@ class ScheduleOut(BaseModel):
     slug: str
     name: str
     zone_b: bool
-    content: dict[str, Any]
+    content: dict[str, object]
     is_active: bool
     updated_at: datetime
     updated_by: str

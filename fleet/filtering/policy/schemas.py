@@ -1,7 +1,7 @@
 """HTTP shapes of what people decide: layers, rooms, networks, labels, schedules, policies, history."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -120,8 +120,16 @@ class LayerOut(FromRow):
     collectivity_id: UUID | None
     school_id: UUID | None
     room_id: UUID | None
-    content: dict[str, Any]
+    content: dict[str, object]
     updated_at: datetime
+    updated_by: str
+
+
+class SaysOut(BaseModel):
+    """What a node says now; who said it last, and when: nobody while it is silent."""
+
+    content: dict[str, object]
+    updated_at: datetime | None
     updated_by: str
 
 
@@ -130,7 +138,7 @@ class SaidOut(BaseModel):
 
     part: str
     key: str
-    says: dict[str, Any]
+    says: dict[str, object]
     layer: str
     locked: bool
     by: str
@@ -179,6 +187,12 @@ class RoomIn(BaseModel):
     name: Title
 
 
+class RoomNameIn(BaseModel):
+    model_config = STRICT
+
+    name: Title
+
+
 class RoomOut(FromRow):
     id: UUID
     school_id: UUID
@@ -219,5 +233,5 @@ class EventOut(FromRow):
     subject_id: UUID | None
     school_id: UUID | None
     collectivity_id: UUID | None
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
+    before: dict[str, object] | None
+    after: dict[str, object] | None

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from filter.settings import OverrideSettings
-from fleet.devices.models import Device
+from fleet.devices.models import Device, DeviceStatus
 from fleet.filtering.policy import decisions
 from fleet.filtering.policy.layers import Line, Mark, Merged, Said
 from fleet.filtering.policy.models import FilterLabel, FilterNetwork, FilterProfile
@@ -24,7 +23,7 @@ class StandingLine:
 
     part: str
     key: str
-    says: dict[str, Any]
+    says: dict[str, object]
     layer: str
     mark: Mark
 
@@ -48,7 +47,7 @@ def what_stands(session: Session, found: Found, profile: FilterProfile, now: dat
 
 def lines_of(merged: Merged) -> list[StandingLine]:
     """Every line that stands, part by part."""
-    parts: list[tuple[str, list[Said[Any]]]] = [
+    parts: list[tuple[str, list[Said[Line]]]] = [
         ("categories", list(merged.categories.values())),
         ("names", list(merged.names.values())),
         ("engines", list(merged.engines.values())),
@@ -60,7 +59,7 @@ def lines_of(merged: Merged) -> list[StandingLine]:
 
 
 def _standing(part: str, said: Said[Line]) -> StandingLine:
-    says: dict[str, Any] = msgspec.to_builtins(said.line)
+    says: dict[str, object] = msgspec.to_builtins(said.line)
     return StandingLine(part, said.line.key, {k: v for k, v in says.items() if k != "mark"}, said.layer, said.line.mark)
 
 
@@ -79,7 +78,7 @@ def uses(session: Session, found: Found) -> list[Use]:
     school_id = found.place.school_id
     networks = session.scalars(select(FilterNetwork).where(FilterNetwork.school_id == school_id)).all()
     query = select(FilterLabel).join(Device, Device.id == FilterLabel.device_id)
-    labels = session.scalars(query.where(Device.school_id == school_id)).all()
+    labels = session.scalars(query.where(Device.school_id == school_id, Device.status != DeviceStatus.RETIRED)).all()
     keys = {(n.profile_id, n.room_id) for n in networks} | {(label.profile_id, label.room_id) for label in labels}
     default = ensure_default_profile(session)
     keys |= set() if any(profile_id == default.id for profile_id, _ in keys) else {(default.id, None)}

@@ -4,7 +4,6 @@ import logging
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -31,6 +30,14 @@ from fleet.filtering.publishing.turns import COMPILE_LOCK, turn
 
 log = logging.getLogger(__name__)
 REFUSALS = (ListRefused, BundleRefused, NotFound)
+OTHER = (
+    "Les listes ne sont plus celles que l’essai a jugées : rien n’est publié. Demandez un nouvel essai, ou publiez-les "
+    "telles qu’elles sont."
+)
+
+
+class OtherThanJudged(Exception):
+    """The lists hold something else than the preview of which somebody published the content."""
 
 
 class NothingToPublish(Exception):
@@ -61,7 +68,7 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
     try:
         report = write_anew(order, workspace, out) if order.returns_to else compile_lists(order, config, workspace, out)
         finish(order, out, report, workspace)
-    except (*REFUSALS, NothingToPublish, FolderHeld) as error:
+    except (*REFUSALS, NothingToPublish, FolderHeld, OtherThanJudged) as error:
         give_up(order, str(error))
     except OSError as error:
         give_up(order, f"Fichier illisible ou disque plein : {error}")
@@ -72,17 +79,26 @@ def carry_out(order: Order, config: FleetConfig, workspace: Path) -> None:
         give_up(order, f"Erreur imprévue ({type(error).__name__}) : {error}. Voyez le journal de l’ouvrier.")
 
 
-def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, Any]:
-    """Compile, and tell what people read of it; raise FolderHeld for what no person should miss."""
+def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path) -> dict[str, object]:
+    """Compile, and tell what people read of it; raise FolderHeld for what no person should miss, and
+    OtherThanJudged.
+    """
     report = summary(compile_order(order, config, workspace, out))
+    if order.expects is not None and NamesFile.open(out).digest != order.expects:
+        raise OtherThanJudged(OTHER)
     with SessionFactory() as session:
         return report | {REPORTED: check_folder(session, NamesFile.open(out), is_accepted=order.accepts_folder)}
 
 
-def compile_order(order: Order, config: FleetConfig, workspace: Path, out: Path) -> CompileReport:
-    """Write the names file of an order; raise what the readers and the compiler refuse, or NothingToPublish."""
+def compile_order(
+    order: Order, config: FleetConfig, workspace: Path, out: Path, *, accepting: UUID | None = None
+) -> CompileReport:
+    """Write the names file of an order; raise what the readers and the compiler refuse, or NothingToPublish.
+
+    ``accepting``: a held content that is taken as if somebody had accepted it.
+    """
     key = signing_key()
-    with open_lists(config, workspace) as lists:
+    with open_lists(config, workspace, accepting=accepting) as lists:
         report = compile_names(lists, out, serial=order.serial, compiled_at=utc_now(), sign=key.sign)
     if not any(is_from_source(outcome.info) for outcome in report.lists):
         raise NothingToPublish("Les listes ne contiennent aucun nom : rien n’est publié.")
@@ -94,7 +110,7 @@ def is_from_source(info: ListInfo) -> bool:
     return bool(info.entries or info.rules or info.addresses) and not info.category.startswith(SERVICE_PREFIX)
 
 
-def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, Any]:
+def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, object]:
     """The content of an earlier publication under this order's serial; raise NotFound when it was pruned."""
     key = signing_key()
     with SessionFactory() as session:
@@ -111,7 +127,7 @@ def signing_key() -> SigningKey:
         return signing.signing_key(session)
 
 
-def finish(order: Order, out: Path, report: dict[str, Any], workspace: Path) -> None:
+def finish(order: Order, out: Path, report: dict[str, object], workspace: Path) -> None:
     """Publish what differs from what is published, with the deltas that lead to it."""
     digest = NamesFile.open(out).digest  # what does not open here would be refused everywhere
     with SessionFactory() as session:
@@ -143,7 +159,7 @@ def give_up(order: Order, reason: str) -> None:
     log.error("compile failed", extra={"serial": order.serial, "reason": reason})
 
 
-def summary(report: CompileReport) -> dict[str, Any]:
+def summary(report: CompileReport) -> dict[str, object]:
     """What people read of a compile, as JSON."""
     with SessionFactory.begin() as session:
         settings = profiles.policy_settings(session, utc_now())

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -13,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from fleet.db import SessionFactory
 from fleet.errors import NotFound
-from fleet.filtering.gateways.waiting import announce
 from fleet.filtering.models import Publication, PublicationChunk, PublicationState
+from fleet.filtering.waiting import announce
 from fleet.paging import Listing, Page, paginate
 
 CHUNK = 1024 * 1024
@@ -26,6 +25,7 @@ WAITING = (PublicationState.REQUESTED, PublicationState.COMPILING)
 DONE = (PublicationState.PUBLISHED, PublicationState.UNCHANGED, PublicationState.FAILED)
 PAUSED = "Un retour à une publication antérieure est en place : publiez pour reprendre les listes du moment."
 ACCEPTS = "accepts_folder"
+EXPECTS = "expects"
 """In the report of a request, until it is compiled."""
 SORTABLE = {"id": Publication.id, "serial": Publication.serial, "requested_at": Publication.requested_at}
 
@@ -41,23 +41,34 @@ class Order:
     """The publication whose content is published anew; None: what the lists hold."""
     accepts_folder: bool = False
     """A person asked, and so takes the controller's own folder as it is."""
+    expects: str | None = None
+    """Digest of the only content that is wanted: that of a preview."""
 
 
-def add_request(session: Session, by: str | None, now: datetime, *, accepts_folder: bool = False) -> Publication:
+def add_request(
+    session: Session, by: str | None, now: datetime, *, accepts_folder: bool = False, expects: str | None = None
+) -> Publication:
     """A row that asks for a compile. One that nobody started yet serves both: it reads the sources when it starts.
 
-    ``accepts_folder``: a person asks for the very lists, and so answers for the controller's own folder.
+    ``accepts_folder``: a person asks for the very lists, and so answers for the controller's own folder. ``expects``:
+    digest of the only content that is wanted; such a request serves nobody else, who wants whatever the lists hold.
     """
-    query = select(Publication).where(
-        Publication.state == PublicationState.REQUESTED, Publication.returns_to.is_(None), Publication.night.is_(None)
-    )
-    waiting = session.scalar(query.order_by(Publication.serial).limit(1).with_for_update(skip_locked=True))
+    waiting = None if expects else _find_request(session)
     publication = waiting or Publication(requested_at=now, requested_by=by)
     if accepts_folder:
-        publication.report = {ACCEPTS: True}
+        publication.report = {ACCEPTS: True} | ({EXPECTS: expects} if expects else {})
     session.add(publication)
     session.flush()
     return publication
+
+
+def _find_request(session: Session) -> Publication | None:
+    """What was asked for and not started, of whatever the lists hold."""
+    query = select(Publication).where(
+        Publication.state == PublicationState.REQUESTED, Publication.returns_to.is_(None),
+        Publication.night.is_(None), ~Publication.report.has_key(EXPECTS),
+    )  # fmt: skip
+    return session.scalar(query.order_by(Publication.serial).limit(1).with_for_update(skip_locked=True))
 
 
 def add_nightly_request(session: Session, night: date, now: datetime) -> UUID | None:
@@ -104,15 +115,18 @@ def start(session: Session, publication_id: UUID, now: datetime) -> Order | None
     if publication.attempts > 1 or (latest is not None and latest.serial > publication.serial):
         # Serials follow the order of compiling, not of asking: what is compiled last is what filters must keep.
         publication.serial = session.scalars(select(NEXT_SERIAL)).one()
-    accepts = publication.report.get(ACCEPTS, False) if publication.report else False
-    return Order(publication.id, publication.serial, publication.attempts, publication.returns_to, accepts)
+    asked = publication.report or {}
+    return Order(
+        publication.id, publication.serial, publication.attempts, publication.returns_to,
+        asked.get(ACCEPTS, False), asked.get(EXPECTS),
+    )  # fmt: skip
 
 
 NEXT_SERIAL = func.nextval(func.pg_get_serial_sequence(Publication.__tablename__, "serial"))
 
 
 def publish(
-    session: Session, order: Order, names: Path, digest: str, report: dict[str, Any], now: datetime
+    session: Session, order: Order, names: Path, digest: str, report: dict[str, object], now: datetime
 ) -> Publication | None:
     """Store a names file and make it current, all at once; None when somebody else has taken the order meanwhile.
 
@@ -135,7 +149,7 @@ def publish(
     return publication
 
 
-def leave_unchanged(session: Session, order: Order, digest: str, report: dict[str, Any]) -> None:
+def leave_unchanged(session: Session, order: Order, digest: str, report: dict[str, object]) -> None:
     """Note that the lists hold what is published already: the publication before stays in force."""
     publication = _ours(session, order)
     if publication is not None:
@@ -174,6 +188,13 @@ def find_latest(session: Session) -> Publication | None:
     """The current names file: the highest serial that was published."""
     query = select(Publication).where(Publication.state == PublicationState.PUBLISHED)
     return session.scalar(query.order_by(Publication.serial.desc()).limit(1))
+
+
+def latest_etag(session: Session) -> str | None:
+    """The tag of the current names file alone: hundreds of filters look at the same moment."""
+    columns = select(Publication.digest, Publication.serial).where(Publication.state == PublicationState.PUBLISHED)
+    row = session.execute(columns.order_by(Publication.serial.desc()).limit(1)).first()
+    return None if row is None else f"{row.digest}.{row.serial}"
 
 
 def list_last(session: Session, number: int) -> list[Publication]:

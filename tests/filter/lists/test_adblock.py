@@ -65,6 +65,7 @@ def below(name: str) -> NameEntry:
         ("8.8.8.8", AddressEntry("8.8.8.8/32")),
         ("||8.8.8.8^", AddressEntry("8.8.8.8/32")),
         ("@@||8.8.8.8^", AddressEntry("8.8.8.8/32", allows=True)),
+        ("2001:db8::7", AddressEntry("2001:db8::7/128")),
         ("||[2606:4700::1111]^", AddressEntry("2606:4700::1111/128")),
     ],
 )
@@ -156,6 +157,8 @@ def test_what_no_name_can_say_is_a_pattern(line: str, pattern: str) -> None:
         ("@@||gouv.fr^", "public_suffix"),
         ("co.uk", "public_suffix"),
         ("192.168.1.1", "ip_address"),
+        ("fe80::1", "ip_address"),
+        ("::1", "ip_address"),
         ("||0.0.0.0^", "ip_address"),
         ("||a..b^", "invalid_name"),
         (">>><<<", "invalid_name"),

@@ -7,9 +7,9 @@ from dns.rdatatype import RdataType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filter.lists.rdata import pack_record
 from filter.lists.records import TYPES, WRITERS, read_record, read_target, read_type
 from filter.lists.refused import RuleRefused
-from filter.serving.rdata import pack_record
 
 A, CNAME, PTR, MX, TXT, AAAA, SRV, SVCB, HTTPS = 1, 5, 12, 15, 16, 28, 33, 64, 65
 

@@ -103,6 +103,20 @@ def test_a_category_without_names_says_so(tmp_path: Path) -> None:
     assert "domains" in report.warnings[0]
 
 
+def test_a_folder_whose_name_is_no_category_is_told_once(tmp_path: Path) -> None:
+    tree = write_ut1(tmp_path / "ut1", jeux=["jeu.example"], sport=["sport.example"])
+    for name in ("Réseaux sociaux", "PUBLICITE\n"):
+        (tree / name).mkdir()
+        (tree / name / "domains").write_text("autre.example\n")
+    (tree / "notes").mkdir()
+    first, second = (read(source)[1] for source in read_ut1(tree))
+    assert [warning.partition(" laissé")[0] for warning in first.warnings] == [
+        "dossier « PUBLICITE? »",
+        "dossier « Réseaux sociaux »",
+    ]
+    assert second.warnings == []
+
+
 @pytest.mark.parametrize(
     ("content", "categories", "words"),
     [(None, None, "dossier"), ({}, None, "aucune catégorie"), ({"jeux": []}, ["jeu"], "inconnues : jeu .*jeux")],
