@@ -146,7 +146,7 @@ def test_every_module_opens_with_what_it_is(part: str) -> None:
 def test_blanket_catches_live_in_the_known_places_only() -> None:
     """The agent's tick, the filter's answer, and loops over items (lists, orders) that report each failure."""
     known = {"agent/loop.py", "agent/apply.py", "filter/serving/handler.py"}
-    known |= {"fleet/filtering/publishing/compiling.py", "fleet/filtering/lists/fetching.py"}
+    known |= {f"fleet/filtering/{each}.py" for each in ("publishing/compiling", "lists/fetching", "previews/preparing")}
     found = {
         str(path.relative_to(ROOT))
         for part in PARTS
