@@ -41,13 +41,13 @@ Poured = dict[str, int]
 @pytest.fixture(scope="module")
 def pour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("pour") / "pour"
-    command = ["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-o", program, SOURCE]
+    command = ["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-o", str(program), str(SOURCE)]
     subprocess.run(command, check=True, timeout=120)
     return program
 
 
 def start(program: Path, port: int, seconds: float, rate: float, seed: int) -> "subprocess.Popen[str]":
-    words = [program, str(port), str(seconds), str(rate), str(WINDOW), str(SOCKETS), str(seed)]
+    words = [str(program), str(port), str(seconds), str(rate), str(WINDOW), str(SOCKETS), str(seed)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
