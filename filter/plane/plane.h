@@ -78,6 +78,7 @@ typedef struct {
     address_t client;
     const char *client_text;
     int64_t wall, clock; /* microseconds since 1970, and of the steady clock */
+    bool whole; /* on a stream: a reply that would be cut is for Python, which counts it then */
 } asked_t;
 
 /* What Python or an upstream needs, for MISSED and HANDED. */

@@ -116,6 +116,7 @@ class PlaneUdp:
             handed = Handed(packet, client, Reason(reason), message, stored)
             task = self.loop.create_task(self.respond(origin, handed))
             self.pending.add(task)
+            self.metrics.handed_over.labels(handed.reason.name.lower()).inc()
             task.add_done_callback(self.settle)
 
     async def respond(self, origin: bytes, handed: Handed) -> None:
