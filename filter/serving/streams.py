@@ -51,6 +51,8 @@ class DnsStream:
     def received(self, data: bytes) -> None:
         self.buffer += data
         self.take()
+        if self.buffer and not (self.replies or self.pending):
+            self.line.acknowledge()
         self.rest()
 
     def take(self) -> None:
