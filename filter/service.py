@@ -253,6 +253,7 @@ class FilterService:
                 body = json.dumps(self.health(), ensure_ascii=False).encode()
                 return Response(200 if self.is_ready else 503, body, "application/json")
             case "/metrics":
+                await self.gather()
                 return Response(200, await self.render(), "text/plain; version=0.0.4; charset=utf-8")
             case _:
                 return Response(404, b"/metrics /health/live /health/ready\n")

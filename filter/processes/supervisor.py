@@ -32,6 +32,8 @@ READY_SECONDS = 60.0
 DRAIN_SECONDS = 1.0
 """How often what workers counted is taken, and how long they may take to tell it."""
 MOST_MISSED = 3
+STOP_SECONDS = 3.0
+"""How long a worker may take to stop answering and tell what it counted."""
 """A worker that says nothing so often, one second or two apart, hangs: it is ended and replaced."""
 AGAIN_SECONDS = 1.0
 """After which a worker that could not open a pair tries again."""
@@ -232,12 +234,16 @@ class Supervisor:
     async def close(self) -> None:
         """End all workers; they end with their pipes, or are killed."""
         with suppress(OSError):
-            await self.drain()
+            await asyncio.gather(*(self.dismiss(place) for place in self.places if place.ready.is_set()))
         for task in self.keepers:
             task.cancel()
         await asyncio.gather(*self.keepers, return_exceptions=True)
         await self.nursery.close()
 
+
+    async def dismiss(self, place: Place) -> None:
+        """Have a worker answer no more, and take what it counted until then."""
+        await place.ask({"stop": None if self.counts is None else self.counts.key}, STOP_SECONDS)
 
 def worst(told: Sequence[object]) -> list[object]:
     """Of each resolver, what the worker says that has the most trouble with it."""
