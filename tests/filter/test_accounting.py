@@ -184,7 +184,7 @@ def test_what_was_asked_is_what_is_counted(
         with RunningFilter(*options, "--plane", plane, "--workers", workers, "--rate-limit", "20") as running:
             installed(running, 8)
             expected = work(running)
-            wait_until(lambda: read_metrics(running).queries.total() == expected.queries.total())
+            wait_until(lambda: read_metrics(running).queries.total() >= expected.queries.total())
             told = read_metrics(running)
             assert told.queries == expected.queries
             assert told.dropped == Counter(no_query=expected.no_queries)
