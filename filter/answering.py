@@ -24,6 +24,7 @@ from filter.serving.lines import Room
 from filter.serving.lookup import Lookup
 from filter.serving.probing import Prober, make_token
 from filter.serving.quick import QuickAnswers, never
+from filter.serving.ready import ReadyReplies
 from filter.serving.server import DnsServer
 from filter.serving.sockets import Kind, Listening
 from filter.serving.tls import Certificates
@@ -74,6 +75,7 @@ class Answering:
         self.limits = RateLimits(config.rate_limit, self.locate, self.metrics)
         self.plane = self.make_plane() if by_plane else None
         self.quick = self.make_quick()
+        self.ready = ReadyReplies(self.handler)
 
     def make_plane(self) -> PlaneUdp:
         """The compiled way over UDP. It asks plain resolvers itself; others are Python's."""
@@ -132,8 +134,9 @@ class Answering:
         )
         dns = DnsServer(
             self.handler.answer, self.metrics, self.knows, self.certificates, self.config.public_name, room,
-            self.limits, self.quick or never,
+            self.limits, self.quick or never, answer=self.ready.answer,
         )  # fmt: skip
+        stack.push_async_callback(ended, asyncio.create_task(self.ready.keep_draining()))
         stack.push_async_callback(dns.close)
         self.handler.lookup.is_late = dns.pulse.is_late
         by_plane = [each for each in sockets if self.plane is not None and each.kind is Kind.UDP]
@@ -146,7 +149,7 @@ class Answering:
 
     def listen_too(self, listening: Listening) -> UdpListener:
         """Answer on a UDP socket more, by Python; whoever asks closes it. Only once started."""
-        listener = UdpListener(listening, self.handler.answer, self.metrics, self.limits.admit)
+        listener = UdpListener(listening, self.ready.answer, self.metrics, self.limits.admit)
         listener.start()
         return listener
 
@@ -177,6 +180,7 @@ class Answering:
             self.plane.drain.take()
         if self.quick is not None:
             self.quick.tell()
+        self.ready.drain()
         entries, size = len(self.cache), self.cache.bytes
         if self.plane is not None:
             entries, size = entries + self.plane.drain.cache_entries, size + self.plane.drain.cache_bytes

@@ -159,6 +159,7 @@ class NamesFile(SignedFile):
         self.fanout = sections[SectionId.FANOUT].cast("I")
         self.hashes = sections[SectionId.HASHES].cast("Q")
         self.set_ids = sections[SectionId.SET_IDS].cast("H" if self.header.set_id_size == 2 else "I")
+        self.shift = 64 - self.header.fanout_bits
         buckets = (1 << self.header.fanout_bits) + 1
         if (len(self.fanout), len(self.hashes), len(self.set_ids)) != (buckets, self.names, self.names):
             raise ValueError("tables de longueurs différentes")
@@ -174,10 +175,11 @@ class NamesFile(SignedFile):
 
         Bounded even for a file whose tables lie, which only the holder of a trusted key can make.
         """
-        bucket = name_hash >> (64 - self.header.fanout_bits)
-        end = min(self.fanout[bucket + 1], self.names)
-        position = bisect_left(self.hashes, name_hash, self.fanout[bucket], end)
-        if position < end and self.hashes[position] == name_hash:
+        bucket = name_hash >> self.shift
+        fanout, hashes = self.fanout, self.hashes
+        end = min(fanout[bucket + 1], len(hashes))
+        position = bisect_left(hashes, name_hash, fanout[bucket], end)
+        if position < end and hashes[position] == name_hash:
             set_id = self.set_ids[position]
             return set_id if set_id < len(self.sets) else None
         return None

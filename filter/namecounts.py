@@ -103,10 +103,10 @@ class NameCounts:
         self.has_begun = False
         """Whether the store knows today's key."""
 
-    def count(self, name: str, qtype: int, profile: str, client: str) -> None:
-        """One more query. Nothing is written, nothing waits."""
+    def count(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
+        """So many more queries. Nothing is written, nothing waits."""
         bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
-        self.add((name, GROUPS.get(qtype, OTHER), profile), 1, bit)
+        self.add((name, GROUPS.get(qtype, OTHER), profile), queries, bit)
 
     def add(self, key: Key, queries: int, bits: int) -> None:
         """So many more queries, of devices that light these bits."""

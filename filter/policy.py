@@ -154,14 +154,20 @@ REWRITES: tuple[Rule, ...] = (
 
 
 def decide(query: Query, profile: Profile, now: datetime) -> Decision:
-    """What happens to a query. The same names are asked for again and again: the last answers are remembered."""
-    moment = profile.moment(now)
+    """What happens to a query."""
+    return decide_at(query, profile, profile.moment(now))
+
+
+def decide_at(query: Query, profile: Profile, moment: Moment) -> Decision:
+    """The same, at a moment of the profile. The same names are asked for again and again: the last answers are
+    remembered."""
     key = moment, query.name, query.qtype
     known = profile.shelf.decided
     if (decision := known.get(key)) is None:
         if len(known) >= MOST_DECIDED:
             known.clear()
-        decision = known[key] = judge(make_case(query, profile, now))
+        case = Case(query.name, query.qtype, name_and_parents(query.name), profile, moment)
+        decision = known[key] = judge(case)
     return decision
 
 

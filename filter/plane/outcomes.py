@@ -117,7 +117,7 @@ def decided_variants(
 def as_asked(query: ClientQuery, qtype: int) -> ClientQuery:
     """The same question with EDNS and without flags, so that everything that can be in the reply is in it."""
     raw = query.question.raw[:-4] + struct.pack("!HH", qtype, wire.IN)
-    question = replace(query.question, raw=raw, qtype=qtype)
+    question = query.question._replace(raw=raw, qtype=qtype)
     return ClientQuery(0, 0, question, Edns(replies.EDNS_VERSION, replies.UDP_SIZE, dnssec_ok=False))
 
 

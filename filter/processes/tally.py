@@ -20,10 +20,10 @@ class Tally:
         self.key = key
         self.pending: dict[Key, list[int]] = {}
 
-    def count(self, name: str, qtype: int, profile: str, client: str) -> None:
-        """One more query."""
+    def count(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
+        """So many more queries."""
         bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
-        self.add((name, GROUPS.get(qtype, OTHER), profile), 1, bit)
+        self.add((name, GROUPS.get(qtype, OTHER), profile), queries, bit)
 
     def add(self, key: Key, queries: int, bits: int) -> None:
         """So many more queries, of devices that light these bits."""

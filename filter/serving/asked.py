@@ -8,6 +8,7 @@ from filter.serving import wire
 from filter.serving.wire import Question, WireError
 
 UDP_SIZE = 1232
+OPT = struct.Struct("!BHHIH")
 PADDING = 12
 PADDED_TO = 128
 """Bytes of which an encrypted query is a multiple (RFC 8467, 4.1)."""
@@ -37,7 +38,7 @@ class Asked:
             missing = -(wire.HEADER.size + len(question) + 15) % PADDED_TO
             options = struct.pack("!HH", PADDING, missing) + bytes(missing)
         ttl = 0x8000 if self.dnssec_ok else 0
-        opt = struct.pack("!BHHIH", 0, wire.OPT, UDP_SIZE, ttl, len(options)) + options
+        opt = OPT.pack(0, wire.OPT, UDP_SIZE, ttl, len(options)) + options
         return wire.HEADER.pack(identifier, flags, 1, 0, 0, 1) + question + opt
 
 

@@ -4,6 +4,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from filter.deciding.decisions import AnswerRecord
 from filter.serving import wire
@@ -22,8 +23,7 @@ OVERHEAD = 700
 """Bytes that one entry costs beside its message, about."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheKey:
+class CacheKey(NamedTuple):
     """What must be equal for an answer to serve again."""
 
     question: bytes
@@ -135,8 +135,7 @@ def find_negative_ttl(answer: UpstreamAnswer) -> int:
     return min(clamp(soa.ttl, LONGEST_NEGATIVE_TTL), clamp(minimum, LONGEST_NEGATIVE_TTL))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A kept answer, its age in seconds, and whether its TTL has passed."""
 
     answer: KeptAnswer
@@ -153,6 +152,12 @@ class Entry:
     answer: KeptAnswer
     stored_at: float
     hits: int = 0
+    is_kept: bool = True
+
+    def is_due_at(self, age: int) -> bool:
+        """Whether it is soon too old, at that many seconds: who asks often then has it fetched ahead."""
+        ttl = self.answer.ttl
+        return ttl >= SHORTEST_PREFETCH and age * 10 >= ttl * 9
 
 
 class Cache:
@@ -177,8 +182,14 @@ class Cache:
             return None
         self.kept.move_to_end(key)
         entry.hits += 1
-        is_due = entry.hits > HOT_HITS and ttl >= SHORTEST_PREFETCH and age * 10 >= ttl * 9
+        is_due = entry.hits > HOT_HITS and entry.is_due_at(age)
         return Found(entry.answer, age, is_stale=age >= ttl, is_due=is_due)
+
+    def use(self, key: CacheKey, entry: Entry, times: int) -> None:
+        """An entry that was found here has served that many times more."""
+        entry.hits += times
+        if entry.is_kept:
+            self.kept.move_to_end(key)
 
     def put(self, key: CacheKey, answer: KeptAnswer, now: float) -> None:
         """Keep an answer that has a TTL; make room for it."""
@@ -192,6 +203,7 @@ class Cache:
 
     def drop(self, key: CacheKey) -> None:
         if (entry := self.kept.pop(key, None)) is not None:
+            entry.is_kept = False
             self.bytes -= cost(key, entry.answer)
 
 

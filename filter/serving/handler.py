@@ -5,11 +5,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple, Protocol
 
 from filter.deciding.decisions import Action, Decision, Query
+from filter.deciding.profiles import Moment
 from filter.metrics import Metrics
-from filter.policy import Policy, Profile, decide, review_answer
+from filter.policy import Policy, Profile, decide_at, review_answer
 from filter.serving import probing, replies, wire
+from filter.serving.cache import Found
 from filter.serving.lookup import Lookup
 from filter.serving.replies import Address
 from filter.serving.upstream import UpstreamFailed
@@ -17,14 +20,47 @@ from filter.serving.wire import ClientQuery, WireError
 
 log = logging.getLogger("filter")
 
-Observe = Callable[[str, int, str, str], None]
-"""(name, type, profile, client: its label or address)"""
+
+class Observe(Protocol):
+    """Counts names."""
+
+    def __call__(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
+        """``client``: its label or address."""
 
 
 def place_of(error: Exception) -> dict[str, object]:
     """What went wrong and where, without the message: a queried name may be in it."""
     frames = traceback.extract_tb(error.__traceback__)
     return {"error": type(error).__name__, "at": [f"{frame.name}:{frame.lineno}" for frame in frames]}
+
+
+class Allowed(NamedTuple):
+    """A query that was decided, and what its answer is made with."""
+
+    query: ClientQuery
+    limit: int
+    """Bytes that the client takes."""
+    decision: Decision
+    profile: Profile
+    moment: Moment
+    sent: ClientQuery
+    """What is looked up: the query, or the same about the name that a rewrite leads to."""
+    over_udp: bool
+    started: float
+
+
+class Answered(NamedTuple):
+    """A reply, if there is one, and what it was made of when the policy decided."""
+
+    reply: bytes | None
+    allowed: Allowed | None = None
+    decision: Decision | None = None
+    found: Found | None = None
+    """The answer that was judged, if any."""
+
+
+NOTHING = Answered(None)
+REFUSED_TYPES = frozenset({wire.AXFR, wire.IXFR, wire.OPT})
 
 
 class Handler:
@@ -53,87 +89,120 @@ class Handler:
 
         ``label`` is the device's own, from its DoH path or DoT name.
         """
+        answered = self.begin(data, client, over_udp, label)
+        return await self.finish(data, answered) if isinstance(answered, Allowed) else answered.reply
+
+    def begin(self, data: bytes, client: str, over_udp: bool, label: str | None = None) -> Answered | Allowed:
+        """The reply, if it needs no upstream; else what is to be finished."""
         if len(data) < wire.HEADER.size or data[2] & 0x80:
             self.metrics.dropped.labels("no_query").inc()
-            return None
+            return NOTHING
         started = time.perf_counter()
         try:
-            reply = await self.reply_to(data, client, over_udp, label)
+            answered = self.reply_to(data, client, over_udp, label, started)
         except Exception as error:  # noqa: BLE001  # whatever fails, the client hears SERVFAIL at once
-            log.error("query could not be answered", extra=place_of(error))  # noqa: TRY400  # its text may hold a name
-            self.count("failed", "error")
-            reply = replies.error(data, wire.SERVFAIL)
-        if reply is not None:
+            answered = self.failed(data, error)
+        if isinstance(answered, Answered) and answered.reply is not None:
             self.metrics.answer_seconds.observe(time.perf_counter() - started)
-        return reply
+        return answered
 
-    async def reply_to(self, data: bytes, client: str, over_udp: bool, label: str | None) -> bytes | None:
+    async def finish(self, data: bytes, allowed: Allowed) -> bytes | None:
+        """The reply to a query that ``begin`` left: what an upstream says, or that none does."""
+        try:
+            answered = self.tell(allowed, await self.lookup.find(allowed.sent))
+        except UpstreamFailed as failure:
+            answered = self.tell_failure(allowed, failure)
+        except Exception as error:  # noqa: BLE001  # the same
+            answered = self.failed(data, error)
+        if answered.reply is not None:
+            self.metrics.answer_seconds.observe(time.perf_counter() - allowed.started)
+        return answered.reply
+
+    def failed(self, data: bytes, error: Exception) -> Answered:
+        """SERVFAIL, for what nobody foresaw."""
+        log.error("query could not be answered", extra=place_of(error))  # the error's text may hold a name
+        self.count("failed", "error")
+        return Answered(replies.error(data, wire.SERVFAIL))
+
+    def reply_to(
+        self, data: bytes, client: str, over_udp: bool, label: str | None, started: float
+    ) -> Answered | Allowed:
         """Refuse what is no ordinary query; decide the rest."""
-        flags = int.from_bytes(data[2:4], "big")
+        flags = int.from_bytes(data[2:4])
         if wire.opcode(flags):
             self.count("refused", "opcode")
-            return replies.error(data, wire.NOTIMP)
+            return Answered(replies.error(data, wire.NOTIMP))
         try:
             query = wire.read_query(data)
         except WireError:
             self.count("refused", "malformed")
-            return replies.error(data, wire.FORMERR)
+            return Answered(replies.error(data, wire.FORMERR))
         limit = replies.size_limit(query, over_udp)
         if query.edns is not None and query.edns.version != replies.EDNS_VERSION:
             self.count("refused", "edns_version")
-            return replies.reply(query, limit, wire.BADVERS)
-        if query.question.qclass != wire.IN or query.question.qtype in {wire.AXFR, wire.IXFR, wire.OPT}:
+            return Answered(replies.reply(query, limit, wire.BADVERS))
+        if query.question.qclass != wire.IN or query.question.qtype in REFUSED_TYPES:
             self.count("refused", "kind")
-            return replies.reply(query, limit, wire.REFUSED)
+            return Answered(replies.reply(query, limit, wire.REFUSED))
         if self.loop_token and probing.is_ours(query.question.name, self.loop_token):
             self.count("failed", "loop")
-            return replies.own_text(query, limit, probing.pack_token(self.loop_token))
+            return Answered(replies.own_text(query, limit, probing.pack_token(self.loop_token)))
         if (policy := self.policy) is None:
             self.count("failed", "not_ready")
-            return replies.not_ready(query, limit)
-        return await self.decide(query, limit, policy.profile_for(client, label), over_udp, label or client)
+            return Answered(replies.not_ready(query, limit))
+        profile = policy.profile_for(client, label)
+        return self.decide(query, limit, profile, over_udp, label or client, started)
 
-    async def decide(
-        self, query: ClientQuery, limit: int, profile: Profile, over_udp: bool, client: str
-    ) -> bytes | None:
-        """Answer by decision, or look the answer up and judge where it leads."""
+    def decide(
+        self, query: ClientQuery, limit: int, profile: Profile, over_udp: bool, client: str, started: float
+    ) -> Answered | Allowed:
+        """Answer by decision, or by an answer that is at hand, judged where it leads."""
         asked = Query(query.question.name, query.question.qtype)
         if self.observe is not None:
             self.observe(asked.name, asked.qtype, profile.slug, client)
-        now = self.now()
-        until = profile.moment(now).until
-        decision = lift_truncation(decide(asked, profile, now), over_udp)
+        moment = profile.moment(self.now())
+        decision = lift_truncation(decide_at(asked, profile, moment), over_udp)
         target = decision.leads_to
-        if decision.action is not Action.ALLOWED and target is None:
-            return self.stop(query, limit, decision, profile, until)
         sent = query if target is None else replies.target_query(query, target)
-        try:
-            found = await self.lookup.find(sent)
-        except UpstreamFailed as failure:
-            self.count("failed", "upstream", school=profile.school)
-            return replies.failed(query, limit, failure.rcode, failure.ede)
-        led_to = asked if target is None else Query(target, asked.qtype)
+        allowed = Allowed(query, limit, decision, profile, moment, sent, over_udp, started)
+        if decision.action is not Action.ALLOWED and target is None:
+            return self.stop(allowed, decision)
+        found = self.lookup.find_fresh(sent)
+        return allowed if found is None else self.tell(allowed, found)
+
+    def tell(self, allowed: Allowed, found: Found) -> Answered:
+        """Answer with what was found, if it leads where it may."""
+        query, limit, decision, profile, moment, sent, over_udp, _ = allowed
+        led_to = Query(sent.question.name, query.question.qtype)
         reviewed = lift_truncation(
             review_answer(led_to, decision, profile, found.answer.records, self.now()), over_udp, decision
         )
         if reviewed is not decision:
-            return self.stop(query, limit, reviewed, profile, until)
+            return self.stop(allowed, reviewed)._replace(found=found)
         self.count(decision.action, decision.rule, decision.category, profile.school)
-        most = most_ttl(decision, until, self.now())
-        if target is not None:
-            return replies.rewritten(query, limit, decision._replace(ttl=most), found)
-        return replies.forwarded(query, limit, found, most)
+        most = most_ttl(decision, moment.until, self.now())
+        if sent is not query:
+            reply = replies.rewritten(query, limit, decision._replace(ttl=most), found)
+        else:
+            reply = replies.forwarded(query, limit, found, most)
+        return Answered(reply, allowed, decision, found)
 
-    def stop(
-        self, query: ClientQuery, limit: int, decision: Decision, profile: Profile, until: datetime
-    ) -> bytes | None:
+    def tell_failure(self, allowed: Allowed, failure: UpstreamFailed) -> Answered:
+        """Say that no upstream answered."""
+        self.count("failed", "upstream", school=allowed.profile.school)
+        return Answered(replies.failed(allowed.query, allowed.limit, failure.rcode, failure.ede))
+
+    def stop(self, allowed: Allowed, decision: Decision) -> Answered:
         """The reply of a decision that needs no upstream."""
+        query, limit, _, profile, moment, *_ = allowed
         self.count(decision.action, decision.rule, decision.category, profile.school)
         if decision.action is Action.DROPPED:
-            return None
+            return NOTHING
+        told = decision
         if decision.action is Action.REWRITTEN:
-            decision = decision._replace(ttl=most_ttl(decision, until, self.now()))
-        return replies.decided(query, limit, decision, self.block_addresses, profile.block_mode)
+            told = decision._replace(ttl=most_ttl(decision, moment.until, self.now()))
+        reply = replies.decided(query, limit, told, self.block_addresses, profile.block_mode)
+        return Answered(reply, allowed, decision)
 
     def count(self, action: str, rule: str, category: str | None = None, school: str = "") -> None:
         self.metrics.count(self.now(), action, rule, category, school)

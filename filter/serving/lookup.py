@@ -47,6 +47,11 @@ def never(_name: str) -> bool:
     return False
 
 
+def key_of(query: ClientQuery) -> CacheKey:
+    """Under which the answer to a query is kept."""
+    return CacheKey(query.question.lowered, query.dnssec_ok, bool(query.flags & wire.CD))
+
+
 class Lookup:
     """Finds answers to allowed queries."""
 
@@ -58,8 +63,8 @@ class Lookup:
         clock: Callable[[], float] = time.monotonic,
         is_down: Callable[[str], bool] = never,
     ) -> None:
-        """``count`` is told what the cache had: hit, miss, stale, failure, prefetch or shed; ``is_down`` says whether nobody
-        is known to answer for a name."""
+        """``count`` is told what the cache had: hit, miss, stale, failure, prefetch or shed; ``is_down`` says whether
+        nobody is known to answer for a name."""
         self.forward = forward
         self.cache = cache
         self.count = count
@@ -75,18 +80,18 @@ class Lookup:
 
     async def find(self, query: ClientQuery) -> Found:
         """A fresh answer, or a stale one when the upstreams fail or dawdle; raise UpstreamFailed."""
-        key = CacheKey(query.question.lowered, query.dnssec_ok, bool(query.flags & wire.CD))
+        key = key_of(query)
         found = self.cache.find(key, self.clock())
         if found is not None and not found.is_stale:
-            self.count("hit")
-            if found.is_due:
-                self.prefetch(key, query.question)
-            return found
+            return self.hit(key, query.question, found)
         try:
             self.refuse_known_failure(key)
             task = self.ask(key, query.question)
-            async with asyncio.timeout(None if found is None else self.patience(query.question)):
-                answer = await self.join(task)  # it goes on, and fills the cache, when this client gives up
+            if found is None:
+                answer = await self.join(task)
+            else:
+                async with asyncio.timeout(self.patience(query.question)):
+                    answer = await self.join(task)  # it goes on, and fills the cache, when this client gives up
         except (UpstreamFailed, TimeoutError):
             if (found := found or self.find_plain(key)) is None:
                 raise
@@ -94,6 +99,19 @@ class Lookup:
             return found
         self.count("miss")
         return Found(answer, 0, is_stale=False)
+
+    def find_fresh(self, query: ClientQuery) -> Found | None:
+        """A fresh answer, if there is one."""
+        key = key_of(query)
+        found = self.cache.find(key, self.clock())
+        return None if found is None or found.is_stale else self.hit(key, query.question, found)
+
+    def hit(self, key: CacheKey, question: Question, found: Found) -> Found:
+        """Count it, and fetch ahead what is about to be too old."""
+        self.count("hit")
+        if found.is_due:
+            self.prefetch(key, question)
+        return found
 
     async def join(self, task: asyncio.Task[KeptAnswer]) -> KeptAnswer:
         """Wait with others; raise UpstreamFailed when too many do: what is at hand is still answered then."""

@@ -2,8 +2,9 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from filter.deciding.decisions import Action, Decision, Rewrite
 from filter.lists.rdata import RecordInvalid, pack_name, pack_record
@@ -34,6 +35,7 @@ EDE_BLOCKED = 15
 EDE_FILTERED = 17
 NOBODY_ANSWERED = frozenset({22, 23})
 
+VERSIONS = {wire.A: 4, wire.AAAA: 6}
 QUESTION_NAME = b"\xc0\x0c"
 """A pointer to the question's name."""
 AUTHORITY_NAME = b"\x06filtre\x05preau\x07invalid\x00"
@@ -41,8 +43,7 @@ AUTHORITY_NAME = b"\x06filtre\x05preau\x07invalid\x00"
 Address = IPv4Address | IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
+class Extra(NamedTuple):
     """An extended error: a number that programs know, a sentence for people."""
 
     code: int
@@ -77,22 +78,24 @@ def reply(
 
     What does not fit is left out whole, and TC says so.
     """
-    opt = b"" if query.edns is None else pack_opt(query, rcode, extra)
-    if extra is not None and 12 + len(query.question.raw) + len(opt) > limit:
-        opt = opt and pack_opt(query, rcode, None)
+    raw, edns = query.question.raw, query.edns
+    opt = b"" if edns is None else pack_opt(rcode, edns.dnssec_ok, extra)
+    if extra is not None and edns is not None and 12 + len(raw) + len(opt) > limit:
+        opt = pack_opt(rcode, edns.dnssec_ok, None)
     flags |= wire.QR | query.flags & (wire.RD | wire.CD) | rcode & 15
-    if 12 + len(query.question.raw) + len(body) + len(opt) > limit:
+    if 12 + len(raw) + len(body) + len(opt) > limit:
         flags, body, answers, authorities = flags | wire.TC, b"", 0, 0
     header = wire.HEADER.pack(query.id, flags, 1, answers, authorities, 1 if opt else 0)
-    return header + query.question.raw + body + opt
+    return header + raw + body + opt
 
 
-def pack_opt(query: ClientQuery, rcode: int, extra: Extra | None) -> bytes:
+@lru_cache(maxsize=4_096)
+def pack_opt(rcode: int, dnssec_ok: bool, extra: Extra | None) -> bytes:
     option = b""
     if extra is not None:
         info = struct.pack("!H", extra.code) + extra.text.encode()[:LONGEST_TEXT].decode(errors="ignore").encode()
         option = struct.pack("!HH", EDE_OPTION, len(info)) + info
-    ttl = rcode >> 4 << 24 | EDNS_VERSION << 16 | (0x8000 if query.dnssec_ok else 0)
+    ttl = rcode >> 4 << 24 | EDNS_VERSION << 16 | (0x8000 if dnssec_ok else 0)
     return struct.pack("!BHHIH", 0, wire.OPT, UDP_SIZE, ttl, len(option)) + option
 
 
@@ -101,10 +104,10 @@ def record(rtype: int, ttl: int, rdata: bytes, owner: bytes = QUESTION_NAME) -> 
     return owner + struct.pack("!HHIH", rtype, wire.IN, ttl, len(rdata)) + rdata
 
 
-def start_of_authority() -> bytes:
-    """What lets resolvers behind us keep a negative answer for BLOCKED_TTL seconds (RFC 2308)."""
-    numbers = struct.pack("!5I", 1, 3600, 600, 86_400, BLOCKED_TTL)
-    return record(wire.SOA, BLOCKED_TTL, AUTHORITY_NAME + AUTHORITY_NAME + numbers)
+START_OF_AUTHORITY = record(
+    wire.SOA, BLOCKED_TTL, AUTHORITY_NAME + AUTHORITY_NAME + struct.pack("!5I", 1, 3600, 600, 86_400, BLOCKED_TTL)
+)
+"""What lets resolvers behind us keep a negative answer for BLOCKED_TTL seconds (RFC 2308)."""
 
 
 def forwarded(query: ClientQuery, limit: int, found: Found, most_ttl: int = LONGEST_TOLD) -> bytes:
@@ -164,7 +167,7 @@ def truncated(query: ClientQuery) -> bytes:
 
 def addresses(query: ClientQuery, limit: int, known: Sequence[Address], ttl: int, extra: Extra | None) -> bytes:
     """The addresses of the family asked for; no data for every other type, so that nothing leads around them."""
-    version = {wire.A: 4, wire.AAAA: 6}.get(query.question.qtype)
+    version = VERSIONS.get(query.question.qtype)
     chosen = [address.packed for address in known if address.version == version]
     if not chosen:
         return negative(query, limit, wire.NOERROR, extra)
@@ -174,7 +177,7 @@ def addresses(query: ClientQuery, limit: int, known: Sequence[Address], ttl: int
 
 def negative(query: ClientQuery, limit: int, rcode: int, extra: Extra | None) -> bytes:
     """No such name, or no such data."""
-    return reply(query, limit, rcode, body=start_of_authority(), authorities=1, extra=extra)
+    return reply(query, limit, rcode, body=START_OF_AUTHORITY, authorities=1, extra=extra)
 
 
 LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
@@ -213,11 +216,24 @@ def decided(
 
 def explain(decision: Decision) -> Extra:
     """Why, for whoever reads it with kdig or in a browser that shows it. No name: the client knows what it asked."""
-    known = REASONS.get(decision.rule)
+    return explain_rule(
+        decision.rule, decision.category, decision.lists, bool(decision.via), decision.schedule, decision.reason
+    )
+
+
+@lru_cache(maxsize=1_024)
+def explain_rule(
+    rule: str, category: str | None, lists: tuple[str, ...], is_led_to: bool, schedule: str, reason: str
+) -> Extra:
+    """The same, whatever the name was."""
+    known = REASONS.get(rule)
     if known is not None:
         code, text = known
-        return Extra(code, f"{text} : {decision.reason}" if decision.reason else text)
-    return Extra(EDE_FILTERED, explain_category(decision))
+        return Extra(code, f"{text} : {reason}" if reason else text)
+    if category is None:
+        return Extra(EDE_FILTERED, f"nom bloqué par dérogation : {reason}".removesuffix(" : "))
+    way = " (par son adresse)" if rule == "address_deny" else " (par un autre nom)" if is_led_to else ""
+    return Extra(EDE_FILTERED, explain_category(category, lists, way, schedule, reason))
 
 
 REASONS = {
@@ -233,19 +249,12 @@ REASONS = {
 """Rule -> number and words. Lists and overrides are told by explain_category()."""
 
 
-def explain_category(decision: Decision) -> str:
+def explain_category(category: str, lists: tuple[str, ...], way: str, schedule: str, reason: str) -> str:
     """The category, its lists where their titles say more, how the name came to be judged, and by whom."""
-    if decision.category is None:
-        return f"nom bloqué par dérogation : {decision.reason}".removesuffix(" : ")
-    title = TITLES.get(decision.category)
-    others = ", ".join(each for each in decision.lists if each != title)
-    way = " (par son adresse)" if decision.rule == "address_deny" else " (par un autre nom)" if decision.via else ""
-    parts = [f"catégorie : {title or others or decision.category}{way}"]
-    for word, value in (
-        ("liste", others if title else ""),
-        ("plage", decision.schedule),
-        ("dérogation", decision.reason),
-    ):
+    title = TITLES.get(category)
+    others = ", ".join(each for each in lists if each != title)
+    parts = [f"catégorie : {title or others or category}{way}"]
+    for word, value in (("liste", others if title else ""), ("plage", schedule), ("dérogation", reason)):
         parts += [f"{word} : {value}"] if value else []
     return " ; ".join(parts)
 

@@ -15,7 +15,7 @@ from filter.serving.quick import Quick, never
 from filter.serving.sockets import Kind, Listening
 from filter.serving.streams import Ask, DnsStream
 from filter.serving.tls import CertificateInvalid, Certificates, TlsLine
-from filter.serving.udp import UdpListener
+from filter.serving.udp import Answer, UdpListener
 
 TLS_IDLE_SECONDS = 30.0
 """Longer than over bare TCP: a handshake costs more than an open connection (RFC 7858, 3.4)."""
@@ -37,9 +37,11 @@ class DnsServer:
         room: Room = ROOM,
         limits: RateLimits | None = None,
         quick: Quick = never,
+        *,
+        answer: Answer,
     ) -> None:
         """``is_known``: whether an address is in a network of the policy. ``public_name``: what stands behind labels in
-        the server names of TLS."""
+        the server names of TLS. ``answer``: what answers over UDP."""
         self.ask = ask
         self.metrics = metrics
         self.hall = Hall(metrics, room, is_known)
@@ -50,6 +52,7 @@ class DnsServer:
         self.limits = limits or RateLimits(0, lambda _address: None, metrics)
         self.doh = DohServer(ask, self.limits.wait, quick)
         self.quick = quick
+        self.answer = answer
         self.udp: list[UdpListener] = []
         self.acceptors: list[Acceptor] = []
 
@@ -57,7 +60,7 @@ class DnsServer:
         """Answer on a bound socket from now on; raise CertificateInvalid for TLS without a certificate."""
         self.pulse.start()
         if listening.kind is Kind.UDP:
-            listener = UdpListener(listening, self.ask, self.metrics, self.limits.admit)
+            listener = UdpListener(listening, self.answer, self.metrics, self.limits.admit)
             listener.start()
             self.udp.append(listener)
             return

@@ -1,14 +1,16 @@
-"""UDP by asyncio: what serves where no compiled loop does. A task for each query; answers leave from where it came."""
+"""UDP by asyncio: what serves where no compiled loop does. Answers leave from where the query came to.
+
+A task for each query that waits for an upstream; every other is answered at once.
+"""
 
 import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from filter.metrics import Metrics
 from filter.serving.sockets import IP_PKTINFO, Listening, is_wildcard
-from filter.serving.streams import Ask
 
 log = logging.getLogger("filter")
 
@@ -21,6 +23,9 @@ ANCILLARY = socket.CMSG_SPACE(20)
 
 Sender = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = list[tuple[int, int, bytes]]
+Later = Coroutine[None, None, bytes | None]
+Answer = Callable[[bytes, str], bytes | Later | None]
+"""(query, client) -> its reply, none, or what waits for it; filter.serving.ready.ReadyReplies.answer."""
 Admit = Callable[[bytes, str], bytes | None]
 """(query, client) -> None: answer it; bytes: send these instead; nothing when they are empty."""
 
@@ -30,11 +35,11 @@ def admit_all(_query: bytes, _client: str) -> bytes | None:
 
 
 class UdpListener:
-    """One socket. Too many queries at once and new ones are dropped, since their clients ask again."""
+    """One socket. With too many queries that wait new ones of them are dropped, since their clients ask again."""
 
-    def __init__(self, listening: Listening, ask: Ask, metrics: Metrics, admit: Admit = admit_all) -> None:
+    def __init__(self, listening: Listening, answer: Answer, metrics: Metrics, admit: Admit = admit_all) -> None:
         self.sock = listening.sock
-        self.ask = ask
+        self.answer = answer
         self.metrics = metrics
         self.admit = admit
         self.pending: set[asyncio.Task[None]] = set()
@@ -77,16 +82,23 @@ class UdpListener:
             if instead:
                 self.send(instead, sender, ancillary)
             return
+        reply = self.answer(data, sender[0])
+        if isinstance(reply, bytes):
+            self.send(reply, sender, ancillary)
+        elif reply is not None:
+            self.wait_for(reply, sender, ancillary)
+
+    def wait_for(self, reply: Later, sender: Sender, ancillary: Ancillary) -> None:
         if len(self.pending) >= MOST_PENDING:
+            reply.close()
             self.metrics.dropped.labels("overload").inc()
             return
-        task = asyncio.create_task(self.respond(data, sender, ancillary))
+        task = self.loop.create_task(self.respond(reply, sender, ancillary))
         self.pending.add(task)
         task.add_done_callback(self.pending.discard)
 
-    async def respond(self, data: bytes, sender: Sender, ancillary: Ancillary) -> None:
-        reply = await self.ask(data, sender[0], True, None)
-        if reply is not None:
+    async def respond(self, later: Later, sender: Sender, ancillary: Ancillary) -> None:
+        if (reply := await later) is not None:
             self.send(reply, sender, ancillary)
 
     def send(self, reply: bytes, sender: Sender, ancillary: Ancillary) -> None:

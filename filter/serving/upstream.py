@@ -3,14 +3,15 @@
 import asyncio
 import errno
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from filter.names import name_and_parents
 from filter.resolvers import Resolver, Transport
 from filter.serving import wire
-from filter.serving.asked import Asked
+from filter.serving.asked import Asked, CaseLost
 from filter.serving.datagrams import DatagramChannel
 from filter.serving.health import Server
 from filter.serving.links import Channel, StreamLink, verifying
@@ -26,6 +27,8 @@ MOST_TRIES = 1_500
 """Under way at once, over all questions: each has a socket. What is beyond fails at once."""
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
 """Troubles of this machine, which say nothing of a resolver."""
+Begun = tuple[float, Coroutine[None, None, UpstreamAnswer]]
+"""When something was asked, and what waits for the answer."""
 EDE_OTHER = 0
 EDE_NO_REACHABLE_AUTHORITY = 22
 EDE_NETWORK_ERROR = 23
@@ -74,6 +77,8 @@ class Upstreams:
         self.clock = clock
         self.channels = {server: open_channel(server.resolver, ca_file, mixes_case) for server in self.servers}
         self.tries: set[asyncio.Task[UpstreamAnswer]] = set()
+        self.firsts = 0
+        """First tries under way, which are no tasks."""
 
     @property
     def is_down(self) -> bool:
@@ -89,42 +94,56 @@ class Upstreams:
 
     async def forward(self, question: Question, dnssec_ok: bool, checking_disabled: bool) -> UpstreamAnswer:
         """The first usable answer; raise UpstreamFailed when none comes, or only SERVFAIL, REFUSED and the like."""
-        asked = Asked(question, dnssec_ok, checking_disabled)
+        race = Race(self, Asked(question, dnssec_ok, checking_disabled))
+        if (answer := await race.begin()) is not None:
+            return answer
         try:
-            async with asyncio.timeout(ALL_SECONDS):
-                return await Race(self, asked).run()
+            async with asyncio.timeout(ALL_SECONDS - (self.clock() - race.began)):
+                return await race.run()
         except TimeoutError as error:
             raise UpstreamFailed(EDE_NO_REACHABLE_AUTHORITY, "no upstream in time") from error
 
-    def start(self, server: Server, asked: Asked) -> asyncio.Task[UpstreamAnswer]:
+    def start(self, server: Server, asked: Asked, began: Begun | None = None) -> asyncio.Task[UpstreamAnswer]:
         """One try, which goes on when nobody waits for it any more: its outcome is what we know of the server."""
-        if len(self.tries) >= MOST_TRIES:
-            raise UpstreamFailed(EDE_NETWORK_ERROR, "too many queries wait for an upstream")
-        task = asyncio.create_task(self.ask(server, asked))
+        if began is None:
+            self.check_room()
+        task = asyncio.create_task(self.ask(server, asked, began))
         self.tries.add(task)
         task.add_done_callback(self.finish)
         return task
+
+    def check_room(self) -> None:
+        if len(self.tries) + self.firsts >= MOST_TRIES:
+            raise UpstreamFailed(EDE_NETWORK_ERROR, "too many queries wait for an upstream")
 
     def finish(self, task: asyncio.Task[UpstreamAnswer]) -> None:
         self.tries.discard(task)
         if not task.cancelled():
             task.exception()  # those who wait are told; nobody may be left
 
-    async def ask(self, server: Server, asked: Asked) -> UpstreamAnswer:
-        """Ask one resolver and remember how it did; raise UpstreamFailed."""
-        started = self.clock()
+    async def ask(self, server: Server, asked: Asked, begun: Begun | None = None) -> UpstreamAnswer:
+        """Ask one resolver, or wait on for what it was asked, and remember how it did; raise UpstreamFailed."""
+        started, waiting = begun or (self.clock(), self.channels[server].ask(asked))
         try:
-            async with asyncio.timeout(TRY_SECONDS):
-                answer = await self.channels[server].ask(asked)
+            async with asyncio.timeout(TRY_SECONDS - (self.clock() - started)):
+                answer = await waiting
         except (OSError, EOFError, WireError) as error:  # TimeoutError is an OSError
-            self.observe(str(server), self.clock() - started, False)
-            if not (isinstance(error, OSError) and error.errno in OURS):
-                server.failed(self.clock())
-            ede = EDE_NO_REACHABLE_AUTHORITY if isinstance(error, TimeoutError) else EDE_NETWORK_ERROR
-            raise UpstreamFailed(ede, f"{server}: {type(error).__name__}") from error
-        self.observe(str(server), self.clock() - started, True)
-        server.answered(self.clock() - started)
+            raise self.failed(server, started, error) from error
+        self.answered(server, started)
         return answer
+
+    def answered(self, server: Server, started: float) -> None:
+        seconds = self.clock() - started
+        self.observe(str(server), seconds, True)
+        server.answered(seconds)
+
+    def failed(self, server: Server, started: float, error: Exception) -> UpstreamFailed:
+        """Remember it; what there is to tell of it."""
+        self.observe(str(server), self.clock() - started, False)
+        if not (isinstance(error, OSError) and error.errno in OURS):
+            server.failed(self.clock())
+        ede = EDE_NO_REACHABLE_AUTHORITY if isinstance(error, TimeoutError) else EDE_NETWORK_ERROR
+        return UpstreamFailed(ede, f"{server}: {type(error).__name__}")
 
     def close(self) -> None:
         """Leave every resolver."""
@@ -141,14 +160,54 @@ class Race:
         self.upstreams = upstreams
         self.asked = asked
         self.plan = upstreams.candidates()
+        self.began = upstreams.clock()
+        self.patience: float | None = None
+        """Seconds before another resolver is asked than the one that was first; None: at once."""
         self.running: dict[asyncio.Task[UpstreamAnswer], Server] = {}
         self.unwilling: dict[Server, UpstreamFailed] = {}
         """They answered, if nothing useful; asking them again changes nothing."""
         self.failure = UpstreamFailed(EDE_NO_REACHABLE_AUTHORITY, "no upstream")
 
+    async def begin(self) -> UpstreamAnswer | None:
+        """Ask the first resolver without ado, since most answers come at once; None: ``run`` has to go on."""
+        server = next(self.plan, None)
+        channel = None if server is None else self.upstreams.channels[server]
+        if server is None or not isinstance(channel, DatagramChannel):
+            self.plan = self.plan if server is None else chain((server,), self.plan)
+            return None
+        self.upstreams.check_room()
+        self.upstreams.firsts += 1
+        try:
+            return await self.ask_first(server, channel)
+        except (OSError, WireError) as error:
+            self.failure = self.upstreams.failed(server, self.began, error)
+            return None
+        finally:
+            self.upstreams.firsts -= 1
+
+    async def ask_first(self, server: Server, channel: DatagramChannel) -> UpstreamAnswer | None:
+        """Its answer, if it is one for the client and not late; raise OSError or WireError."""
+        flight = channel.send(self.asked, server.patience)
+        is_late = False
+        try:
+            answer = await channel.hear(flight)
+            is_late = answer is None
+        except CaseLost:
+            answer = None
+        finally:
+            if not is_late:
+                channel.end(flight)
+        if answer is not None and not answer.truncated:
+            self.upstreams.answered(server, self.began)
+            return self.heed(server, answer)
+        goes_on = channel.wait(self.asked, flight) if is_late else channel.stream.ask(self.asked)
+        self.running[self.upstreams.start(server, self.asked, (self.began, goes_on))] = server
+        self.patience = None if is_late else server.patience
+        return None
+
     async def run(self) -> UpstreamAnswer:
         """The first usable answer; raise UpstreamFailed."""
-        patience = self.send()
+        patience = self.patience or self.send()
         while self.running:
             done, _ = await asyncio.wait(self.running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -174,6 +233,10 @@ class Race:
         except UpstreamFailed as failure:
             self.failure = failure
             return None
+        return self.heed(server, answer)
+
+    def heed(self, server: Server, answer: UpstreamAnswer) -> UpstreamAnswer | None:
+        """The answer, if it is one for the client."""
         lame = is_referral(answer)
         if answer.rcode in {wire.NOERROR, wire.NXDOMAIN} and not lame:
             return answer

@@ -3,8 +3,13 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 HEADER = struct.Struct("!HHHHHH")
+TYPE_AND_CLASS = struct.Struct("!HH")
+OPT_FIELDS = struct.Struct("!HIH")
+ROOT_OPT = b"\0\0\x29"
+"""How an OPT record begins: the root's name, the type."""
 LONGEST_NAME = 255
 MOST_RECORDS = 512
 """Records read in one message; an upstream that sends more is not believed."""
@@ -17,12 +22,14 @@ IN = 1
 EXTENDED_ERROR = 15
 LARGEST_TTL = 2**31 - 1
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
+PLAIN_BYTES = bytes(PLAIN)
 
 
 MOST_POINTERS = 32
 """In one name. Servers that compress chain a handful."""
 MOST_OTHERS = (0, 1, 3)
 """Records that a query may carry as answers, authorities (IXFR's SOA) and additions (OPT, TSIG, one to spare)."""
+NO_RECORDS, OPT_ALONE = [0, 0, 0], [0, 0, 1]
 
 
 class WireError(ValueError):
@@ -65,6 +72,9 @@ def dotted(labels: tuple[bytes, ...]) -> str:
 
     A byte that no host name has becomes ``\\DDD``, so that a dot inside a label is no border between two.
     """
+    name = b".".join(labels).lower()
+    if len(name.translate(None, PLAIN_BYTES)) == len(labels) - 1:  # dots between labels, and nothing else
+        return name.decode("ascii")
     return ".".join(dotted_label(label.lower()) for label in labels)
 
 
@@ -74,9 +84,9 @@ def dotted_label(label: bytes) -> str:
     return "".join(chr(byte) if byte in PLAIN else f"\\{byte:03d}" for byte in label)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked: the bytes as the client wrote them, and the name as it is compared."""
+class Question(NamedTuple):
+    """What is asked: the bytes as the client wrote them, and the name as it is compared. A tuple: one is made for
+    nearly every query, as are those below."""
 
     raw: bytes
     """Name, type and class; the client's own capitals."""
@@ -92,13 +102,15 @@ class Question:
 
 def read_question(data: bytes, offset: int = 12) -> tuple[Question, int]:
     """The question and where it ends; a compressed name has nothing to point back to."""
-    labels, end = read_name(data, offset)
-    if end + 4 > len(data):
-        raise WireError("question beyond the message")
-    if end - offset != sum(len(label) + 1 for label in labels) + 1:
-        raise WireError("pointer in the question")
-    qtype, qclass = struct.unpack_from("!HH", data, end)
-    return Question(data[offset : end + 4], dotted(labels), qtype, qclass), end + 4
+    labels, end, last = [], offset, len(data) - 5
+    while end <= last and (length := data[end]):
+        if length > 63:
+            raise WireError("label too long, or pointer in the question")
+        labels.append(data[end + 1 : (end := end + 1 + length)])
+    if end > last or end - offset >= LONGEST_NAME:
+        raise WireError("question beyond the message, or too long")
+    qtype, qclass = TYPE_AND_CLASS.unpack_from(data, end + 1)
+    return Question(data[offset : end + 5], dotted(tuple(labels)), qtype, qclass), end + 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +149,7 @@ def read_records(data: bytes, offset: int, count: int) -> tuple[tuple[Record, ..
     return tuple(records), offset
 
 
-@dataclass(frozen=True, slots=True)
-class Edns:
+class Edns(NamedTuple):
     """The client's OPT record (RFC 6891)."""
 
     version: int
@@ -146,8 +157,7 @@ class Edns:
     dnssec_ok: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ClientQuery:
+class ClientQuery(NamedTuple):
     """A well-formed query of one question."""
 
     id: int
@@ -171,9 +181,16 @@ def read_query(data: bytes) -> ClientQuery:
     identifier, flags, questions, *counts = HEADER.unpack_from(data)
     if questions != 1:
         raise WireError("one question is expected")
+    if counts == NO_RECORDS:
+        question, offset = read_question(data)
+        if offset != len(data):
+            raise WireError("bytes after the message")
+        return ClientQuery(identifier, flags, question, None)
     if any(count > most for count, most in zip(counts, MOST_OTHERS, strict=True)):
         raise WireError("records that no query carries")
     question, offset = read_question(data)
+    if counts == OPT_ALONE and data.startswith(ROOT_OPT, offset):
+        return ClientQuery(identifier, flags, question, read_last_opt(data, offset + len(ROOT_OPT)))
     records, offset = read_records(data, offset, sum(counts))
     if offset != len(data):
         raise WireError("bytes after the message")
@@ -184,15 +201,31 @@ def read_query(data: bytes) -> ClientQuery:
 
 
 def read_edns(record: Record, data: bytes) -> Edns:
-    """The fields that an OPT record keeps in its class and TTL; options must fit, and are otherwise ignored."""
-    offset = record.rdata
-    while offset < record.end:
-        if offset + 4 > record.end:
-            raise WireError("EDNS option beyond its record")
-        offset += 4 + struct.unpack_from("!H", data, offset + 2)[0]
-    if offset != record.end:
-        raise WireError("EDNS option beyond its record")
+    """The fields that an OPT record keeps in its class and TTL."""
+    check_options(data, record.rdata, record.end)
     return Edns(record.ttl >> 16 & 255, record.rclass, bool(record.ttl & 0x8000))
+
+
+def read_last_opt(data: bytes, offset: int) -> Edns:
+    """The same of an OPT record that ends the message, from its class on."""
+    start = offset + OPT_FIELDS.size
+    if start > len(data):
+        raise WireError("record beyond the message")
+    size, ttl, length = OPT_FIELDS.unpack_from(data, offset)
+    if start + length != len(data):
+        raise WireError("record data beyond the message, or bytes after it")
+    check_options(data, start, len(data))
+    return Edns(ttl >> 16 & 255, size, bool(ttl & 0x8000))
+
+
+def check_options(data: bytes, offset: int, end: int) -> None:
+    """Options must fit, and are otherwise ignored."""
+    while offset < end:
+        if offset + 4 > end:
+            raise WireError("EDNS option beyond its record")
+        offset += 4 + int.from_bytes(data[offset + 2 : offset + 4])
+    if offset != end:
+        raise WireError("EDNS option beyond its record")
 
 
 @dataclass(frozen=True, slots=True)
