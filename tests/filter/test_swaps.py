@@ -79,13 +79,13 @@ def test_a_hundred_swaps_under_load(
                 if swap == SETTLED:
                     settled = standing_of(running)
             ended = standing_of(running)
+        check(crowd.figures)
         wait_until(lambda: is_tidy(standing_of(running), begun, settled), lambda: f"{begun} / {standing_of(running)}")
     figures = crowd.figures
     figures.memory = ended.rss
     told = f"{figures}; after {SETTLED} swaps {settled}; after {SWAPS} {ended}"
     record_property(f"swaps-{plane}-{workers}", told)
     sys.stderr.write(f"swaps {plane} {workers}: {told}\n")
-    check(figures)
     assert crowd.broken == []
     assert ended.rss - settled.rss < MEMORY, told
 
