@@ -14,10 +14,11 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
+from filter.serving.cache import STALE_TTL
 from filter.settings import LessonSettings, NetworkSettings, OverrideSettings, Verdict
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
-from tests.filter.lying import PLANES
-from tests.filter.running import RunningFilter, records_of
+from tests.filter.lying import PLANES, silence
+from tests.filter.running import RunningFilter, errors_of, records_of
 from tests.filter.scripted import ScriptedUpstream
 
 LIBRARY = next(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"), None)
@@ -28,16 +29,17 @@ PATIENCE = 15.0
 
 
 class Jumping(RunningFilter):
-    """``jump("+7d")``: so far is its wall clock from everybody's from now on."""
+    """``jump("+7d")``: so far is its wall clock from everybody's from now on; and its steady clock when that is wanted,
+    as if so much time had passed."""
 
-    def __init__(self, offset_file: Path, *options: str) -> None:
+    def __init__(self, offset_file: Path, *options: str, is_passing: bool = False) -> None:
         self.offset_file = offset_file
         self.jump("+0")
         environ = {
             "LD_PRELOAD": str(LIBRARY),
             "FAKETIME_TIMESTAMP_FILE": str(offset_file),
             "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "0" if is_passing else "1",
         }
         super().__init__(*options, environ=environ)
 
@@ -117,3 +119,29 @@ def test_an_override_lasts_from_its_start_to_its_end(served: Jumping, upstream: 
         served.jump(offset)
         for _ in range(3):
             assert (served.ask("jeu.example").rcode() == dns.rcode.NOERROR) is allows, offset
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_stale_answer_bridges_an_outage_and_is_too_old_one_day(
+    upstream: ScriptedUpstream, bundle_file: Path, tmp_path: Path, plane: str
+) -> None:
+    """RFC 8767: with a TTL of 30 s, said to be stale (RFC 8914), while nobody answers; a day later it is gone."""
+    options = ("--bundle", str(bundle_file), "--upstream", upstream.address, "--plane", plane)
+    with Jumping(tmp_path / "offset", *options, is_passing=True) as served:
+        assert records_of(served.ask("carte.example")) == ["A 93.184.216.34"]
+        upstream.scripts["carte.example"] = silence
+        served.jump("+50")
+        assert errors_of(served.ask("carte.example")) == []  # ten seconds are left
+        served.jump("+90")
+        for _ in range(2):
+            reply = served.ask("carte.example")
+            assert (reply.rcode(), reply.answer[0].ttl) == (dns.rcode.NOERROR, STALE_TTL)
+            assert [code for code, _ in errors_of(reply)] == [3]
+        served.jump("+2d")
+        assert served.ask("carte.example").rcode() == dns.rcode.SERVFAIL
+        del upstream.scripts["carte.example"]
+        deadline = time.monotonic() + PATIENCE  # a failure is remembered for some seconds (RFC 9520)
+        while records_of(reply := served.ask("carte.example")) != ["A 93.184.216.34"]:
+            assert time.monotonic() < deadline, errors_of(reply)
+            assert reply.rcode() == dns.rcode.SERVFAIL
+        assert errors_of(reply) == []
