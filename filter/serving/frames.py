@@ -88,7 +88,7 @@ class Frames:
 
     def read_frames(self) -> None:
         """Take every whole frame; raise Http2Error."""
-        at, buffer, unpack, dispatch = 0, bytes(self.buffer), FRAME.unpack_from, self.dispatch
+        at, buffer, unpack, takes = 0, bytes(self.buffer), FRAME.unpack_from, self.take
         last = len(buffer) - 9
         while at <= last:
             high, low, kind, flags, stream = unpack(buffer, at)
@@ -100,7 +100,10 @@ class Frames:
             if end > last + 9:
                 at -= 9
                 break
-            dispatch(kind, flags, stream & LARGEST_WINDOW, buffer[at:end])
+            if self.awaited is None and kind in takes:
+                takes[kind](flags, stream & LARGEST_WINDOW, buffer[at:end])
+            else:
+                self.dispatch(kind, flags, stream & LARGEST_WINDOW, buffer[at:end])
             at = end
         if at or not self.since:
             self.since = self.line.loop.time()
