@@ -1,6 +1,7 @@
 """UDP by the compiled plane: its thread answers what it is sure of, and what it hands over is answered here."""
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ MOST_PENDING = 4_000
 MOST_AT_ONCE = 128
 """Packets taken before others have their turn."""
 DRAIN_SECONDS = 1.0
+NAMES_TURNS = 10
+"""Of the drains, every so manieth takes the names, too."""
 
 
 class Descriptor(Protocol):
@@ -133,8 +136,8 @@ class PlaneUdp:
         self.read_on()
 
     async def keep_draining(self) -> None:
-        while True:
+        for turn in itertools.count(1):
             await asyncio.sleep(DRAIN_SECONDS)
-            self.drain.take()
+            self.drain.take(turn % NAMES_TURNS == 0)
             for place, usable in enumerate(self.usable()):
                 self.plane.use(place, usable)

@@ -257,8 +257,9 @@ static void refuse(upstream_t *upstream, unsigned port, int64_t now) {
 
 void upstream_read(upstream_t *upstream, unsigned number, int64_t now) {
     uint8_t data[LARGEST_ANSWER];
-    for (int i = 0; i < MOST_READ && upstream->ports[number].fd >= 0; i++) {
-        ssize_t length = recv(upstream->ports[number].fd, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC);
+    const port_t *port = &upstream->ports[number];
+    for (int i = 0; i < MOST_READ && port->fd >= 0 && (i == 0 || port->outstanding > 0); i++) {
+        ssize_t length = recv(port->fd, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC);
         if (length < 0) {
             if (errno != EAGAIN && errno != EINTR) refuse(upstream, number, now);
             return;
