@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from filter.config import FilterConfig
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe, is_wanted
-from filter.plane.serving import PlaneUdp
+from filter.plane.serving import MOST_SERVERS, PlaneUdp
 from filter.processes.tally import Tally
 from filter.resolvers import Resolver, Transport
 from filter.serving.cache import Cache
@@ -25,13 +26,12 @@ from filter.serving.quick import QuickAnswers, never
 from filter.serving.server import DnsServer
 from filter.serving.sockets import Kind, Listening
 from filter.serving.tls import Certificates
+from filter.serving.udp import UdpListener
 from filter.serving.upstream import Forwarding, Upstreams
 from filter.updates.pair import Pair
 
 log = logging.getLogger("filter")
 
-CERTIFICATE_SECONDS = 10.0
-"""How often the certificate's files are looked at."""
 PYTHONS_PART = 4
 """Of the cache's memory a fourth is Python's where the plane keeps answers, too."""
 PER_NETWORK = 10
@@ -45,8 +45,11 @@ def utc_now() -> datetime:
 class Answering:
     """Everything between a socket and its replies."""
 
-    def __init__(self, config: FilterConfig, share: int = 1) -> None:
-        """``share``: how many processes share the memory and connections that the config grants.
+    def __init__(
+        self, config: FilterConfig, share: int = 1, fronts: Mapping[str, ssl.SSLContext] | None = None
+    ) -> None:
+        """``share``: how many processes share the memory and connections that the config grants. ``fronts``: what TLS
+        begins with in all of them.
 
         Raise CertificateInvalid.
         """
@@ -63,7 +66,8 @@ class Answering:
         lookup = Lookup(self.forwarding.forward, self.cache, self.metrics.count_cache, is_down=self.forwarding.is_down)
         self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
         self.handler.loop_token = make_token(config.listen)
-        self.certificates = None if config.certificate is None else Certificates(config.certificate)
+        self.certificates = None if config.certificate is None else Certificates(config.certificate, fronts)
+        self.limits = RateLimits(config.rate_limit, self.locate, self.metrics)
         self.plane = self.make_plane() if by_plane else None
         self.quick = self.make_quick()
 
@@ -71,7 +75,9 @@ class Answering:
         """The compiled way over UDP. It asks plain resolvers itself; others are Python's."""
         config = self.config
         is_plain = all(each.transport is Transport.UDP for each in config.upstreams) and not config.mixes_case
-        upstreams = [each.endpoint for each in config.upstreams] if is_plain else []
+        endpoints = [each.endpoint for each in config.upstreams]
+        fits = len(endpoints) <= MOST_SERVERS and not any("%" in each.host for each in endpoints)
+        upstreams = endpoints if is_plain and fits else []
         cache_bytes = self.cache_bytes - self.cache.most_bytes
         zones, rate = tuple(config.forwards), config.rate_limit
         return PlaneUdp(self.handler, self.metrics, cache_bytes, upstreams, zones, rate, self.find_usable)
@@ -122,10 +128,9 @@ class Answering:
             self.config.max_connections_per_client,
             PER_NETWORK * self.config.max_connections_per_client,
         )
-        limits = RateLimits(self.config.rate_limit, self.locate, self.metrics)
         dns = DnsServer(
-            self.handler.answer, self.metrics, self.knows, self.certificates, self.config.public_name, room, limits,
-            self.quick or never,
+            self.handler.answer, self.metrics, self.knows, self.certificates, self.config.public_name, room,
+            self.limits, self.quick or never,
         )  # fmt: skip
         stack.push_async_callback(dns.close)
         by_plane = [each for each in sockets if self.plane is not None and each.kind is Kind.UDP]
@@ -135,14 +140,12 @@ class Answering:
         if self.plane is not None:
             stack.push_async_callback(self.plane.close)
             self.plane.start([each.sock for each in by_plane])
-        if self.certificates is not None:
-            stack.push_async_callback(ended, asyncio.create_task(self.follow_certificate(self.certificates)))
 
-    async def follow_certificate(self, certificates: Certificates) -> None:
-        """Use a new certificate soon after its file was replaced."""
-        while True:
-            await asyncio.sleep(CERTIFICATE_SECONDS)
-            await asyncio.to_thread(certificates.refresh)
+    def listen_too(self, listening: Listening) -> UdpListener:
+        """Answer on a UDP socket more, by Python; whoever asks closes it. Only once started."""
+        listener = UdpListener(listening, self.handler.answer, self.metrics, self.limits.admit)
+        listener.start()
+        return listener
 
     def start_probing(self, stack: AsyncExitStack) -> None:
         """Look after the resolvers until we stop, then leave them."""
@@ -152,10 +155,9 @@ class Answering:
         task = asyncio.create_task(Prober(groups, self.handler.loop_token).keep())
         stack.push_async_callback(ended, task)
 
-    async def refresh_certificate(self) -> None:
-        """Look at the certificate's files now."""
-        if self.certificates is not None:
-            await asyncio.to_thread(self.certificates.refresh)
+    async def refresh_certificate(self) -> bool:
+        """Look at the certificate's files now; whether another one is in use."""
+        return self.certificates is not None and await asyncio.to_thread(self.certificates.refresh)
 
     def health(self) -> dict[str, object]:
         """How cache and resolvers are."""

@@ -30,6 +30,7 @@ class Metrics:
             "filter_queries", "Queries answered.", ["action", "rule", "category"], registry=self.registry
         )
         self.dropped = Metric("filter_dropped", "Packets left without a reply.", ["reason"], registry=self.registry)
+        self.dropped.labels("overload")  # from zero on: what an alert reads is there before it happens
         self.answer_seconds = Durations(
             "filter_answer_seconds", "From query to reply.", buckets=ANSWER_BUCKETS, registry=self.registry
         )
@@ -48,6 +49,14 @@ class Metrics:
         self.handshakes = Metric(
             "filter_handshakes", "TLS handshakes, by listener.", ["kind", "outcome"], registry=self.registry
         )
+        self.handed_over = Metric(
+            "filter_handed_over", "Queries that the compiled plane left to Python.", ["reason"], registry=self.registry
+        )
+        self.info = Gauge(
+            "filter_info", "1, of this version, where this answers over UDP.", ["version", "plane"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.workers = Gauge("filter_workers", "Processes that answer now.", registry=self.registry)
         self.worker_restarts = Metric(
             "filter_worker_restarts", "Worker processes that died and were replaced.", registry=self.registry
         )

@@ -85,10 +85,10 @@ class NameCounts:
         folder: Path,
         days: int,
         now: Callable[[], datetime],
-        dropped: Callable[[], None],
+        dropped: Callable[[int], None],
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``days`` are kept, at most MOST_DAYS. ``dropped`` is told of every query that found no room.
+        """``days`` are kept, at most MOST_DAYS. ``dropped`` is told how many queries found no room.
 
         ``elapsed``: seconds that never jump.
         """
@@ -115,7 +115,7 @@ class NameCounts:
         elif len(self.pending) < MOST_PENDING:
             self.pending[key] = [queries, bits]
         else:
-            self.dropped()
+            self.dropped(queries)
 
     async def keep(self) -> None:
         """Write every half minute, and a last time when cancelled; a fault is logged and the store goes on."""

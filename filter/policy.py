@@ -226,18 +226,25 @@ class Policy:
     """The profiles and networks of a policy file, judging by a names file. Either may be newer than the other."""
 
     def __init__(
-        self, names: NamesFile, policy: PolicyFile, filter_id: str = "", index: NamesIndex | None = None
+        self,
+        names: NamesFile,
+        policy: PolicyFile,
+        filter_id: str = "",
+        index: NamesIndex | None = None,
+        zones: Iterable[str] = (),
     ) -> None:
         """Make ready; raise BundleRefused for a policy that is unusable. Verdicts of lists are worked out when met.
 
         ``filter_id``: which filter this is, for the networks that one alone heeds. ``index``: the look-ups of these
-        names, when an earlier policy has made them already.
+        names, when an earlier policy has made them already. ``zones``: names that resolvers of this gateway's own
+        network answer for (--forward), which are private names here.
         """
         self.names = names
         self.file = policy
         try:
             said = PolicySettings.from_json(policy.settings)
-            self.settings = replace(said, networks=networks_of(said, filter_id))
+            private = tuple(sorted({*said.private_names, *zones}))
+            self.settings = replace(said, networks=networks_of(said, filter_id), private_names=private)
             self.index = index or NamesIndex(names)
             self.profiles = make_profiles(self.settings, Clocks(self.settings.schedules), Shelf(self.index))
             self.networks = Networks(

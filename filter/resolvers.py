@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
+from filter.deciding.special import ALWAYS
 from filter.endpoints import ConfigInvalid, Endpoint, is_address
+from filter.names import name_and_parents
 
 EXPECTED = (
     "attendu ADRESSE[:PORT], tls://NOM[:PORT][#ADRESSE] ou https://NOM[:PORT]/CHEMIN[#ADRESSE], "
@@ -93,6 +95,9 @@ def parse_forwards(texts: Iterable[str], problems: list[str]) -> Mapping[str, tu
     for text in texts:
         zone, separator, rest = text.partition("=")
         zone = zone.strip().lower().strip(".")
+        if (special := next((name for name in name_and_parents(zone) if name in ALWAYS), None)) is not None:
+            problems.append(f"--forward {text} : les noms de « {special} » ne sont demandés à aucun résolveur")
+            continue
         if not separator or not all(map(LABEL.fullmatch, zone.split("."))):
             problems.append(f"--forward {text} : attendu ZONE=RÉSOLVEUR, par exemple intranet.example=10.0.0.53")
             continue

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from filter.binding import Bound
 from filter.bundle import BundleRefused
 from filter.config import FilterConfig, LocalFiles
 from filter.namecounts import NameCounts
+from filter.plane.choosing import describe
 from filter.processes.supervisor import Supervisor
 from filter.processes.worker import Files
 from filter.serving.asking import Desk
@@ -31,6 +33,9 @@ from filter.updates.updater import NAMES, POLICY, Refusal, Updater
 
 log = logging.getLogger("filter")
 
+CERTIFICATE_SECONDS = 10.0
+"""How often the certificate's files are looked at."""
+
 
 class FilterService:
     """Everything that `preau-filter serve` runs: answers in this process, or by workers."""
@@ -42,11 +47,13 @@ class FilterService:
         self.answering = Answering(config)
         self.metrics = self.answering.metrics
         self.supervisor = Supervisor(config, bound.places, self.metrics) if config.workers else None
+        self.metrics.info.labels(version("preau"), describe(config.plane)).set(1)
         self.started_at = utc_now()
         self.pair: Pair | None = None
         self.refusals: dict[str, Refusal] = {}
         self.desk: Desk | None = None
         self.installing: set[asyncio.Task[None]] = set()
+        self.answers = False
 
     def install(self, pair: Pair) -> None:
         """Judge from now on by this pair; workers have it a moment later (``installing``)."""
@@ -69,6 +76,9 @@ class FilterService:
         self.tell_of(pair)
 
     def tell_of(self, pair: Pair) -> None:
+        """Once queries are answered; a pair that was there before is told of then."""
+        if not self.answers:
+            return
         names, policy = pair.names, pair.settings
         log.info("pair in use", extra={"names": names.serial, "policy": policy.serial, "count": names.names})
 
@@ -85,20 +95,31 @@ class FilterService:
     def open_files(self) -> None:
         """Use the files named on the command line; raise BundleRefused or OSError."""
         if (files := self.config.files) is not None:
-            self.install(read_files(files))
+            self.install(read_files(files, self.config.forwards))
 
     async def reload_files(self) -> None:
         """Use the certificate and both files anew (SIGHUP); what cannot be used changes nothing."""
-        await (self.supervisor or self.answering).refresh_certificate()
+        await self.refresh_certificate()
         if (files := self.config.files) is None:
             return
         try:
-            self.install(await asyncio.to_thread(read_files, files))
+            self.install(await asyncio.to_thread(read_files, files, self.config.forwards))
             await asyncio.gather(*self.installing)
         except (BundleRefused, OSError) as error:
             log.warning("bundle not reloaded, the open one stays", extra={"error": str(error)})
         else:
             log.info("bundle reloaded", extra=self.serials())
+
+    async def refresh_certificate(self) -> None:
+        """Use another certificate when its files changed; connections keep the one that they began with."""
+        if await (self.supervisor or self.answering).refresh_certificate():
+            log.info("certificate reloaded")
+
+    async def follow_certificate(self) -> None:
+        """Use a new certificate soon after its files were replaced."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            await self.refresh_certificate()
 
     def serials(self) -> dict[str, object]:
         """Which files are in use."""
@@ -121,8 +142,12 @@ class FilterService:
             await self.start_web(stack, self.bound)
             listen = [f"{each.kind}:{each.endpoint}" for each in self.bound.places[0]]
             log.info("filter answers", extra={"listen": listen, "workers": self.config.workers, **self.serials()})
-            if self.supervisor is None:
-                self.answering.start_probing(stack)
+            self.answers = True
+            if self.pair is not None:
+                self.tell_of(self.pair)
+            self.answering.start_probing(stack)  # beside workers too: the block page asks for itself
+            if self.config.certificate is not None:
+                stack.push_async_callback(ended, asyncio.create_task(self.follow_certificate()))
             if conversation is not None:
                 task = asyncio.create_task(conversation.go_on())
                 stack.callback(task.cancel)
@@ -170,10 +195,12 @@ class FilterService:
             return None
         client = await stack.enter_async_context(make_client(controller))
         trusted = trust(controller.trusted_keys)
-        updater = Updater(client, controller.data_dir, trusted, self.install, utc_now, controller.filter_id)
+        updater = Updater(
+            client, controller.data_dir, trusted, self.install, utc_now, controller.filter_id, self.config.forwards
+        )
         await updater.start()
         self.refusals = updater.refusals
-        reporter = Reporter(client, self.metrics, version("preau"), self.started_at, self.health)
+        reporter = Reporter(client, self.metrics, version("preau"), self.started_at, self.health, self.gather)
         courier = Courier(client, Box(controller.data_dir / "requests"))
         courier.start()
         self.desk = Desk(courier.box, utc_now, courier.news.set)
@@ -181,18 +208,27 @@ class FilterService:
             client, updater.previews, controller, self.counts_path(), lambda: self.pair is not None, utc_now
         )
         previewer.start()
-        return Conversation(updater, reporter, courier, previewer, self.metrics, lambda: self.pair, controller.interval)
+        conversation = Conversation(
+            updater, reporter, courier, previewer, self.metrics, lambda: self.pair, controller.interval
+        )
+        stack.push_async_callback(conversation.end)
+        return conversation
 
     def counts_path(self) -> Path | None:
         """Where names are counted; None when they are not."""
         folder = self.config.data_dir
         return folder / namecounts.FILE if folder is not None and self.config.name_counts_days else None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether queries are judged and answered."""
+        return self.pair is not None and (self.supervisor is None or self.supervisor.is_ready)
+
     def health(self) -> dict[str, object]:
         """How this filter is, for the controller, `preau-filter status` and load balancers."""
         pair, now = self.pair, utc_now()
         return {
-            "ready": pair is not None,
+            "ready": self.is_ready,
             "uptime_seconds": int((now - self.started_at).total_seconds()),
             "bundle_serial": pair and pair.names.serial,
             "bundle_compiled_at": pair and pair.names.compiled_at.isoformat(),
@@ -215,7 +251,7 @@ class FilterService:
                 return Response(200, b"live\n")
             case "/health/ready":
                 body = json.dumps(self.health(), ensure_ascii=False).encode()
-                return Response(200 if self.pair else 503, body, "application/json")
+                return Response(200 if self.is_ready else 503, body, "application/json")
             case "/metrics":
                 return Response(200, await self.render(), "text/plain; version=0.0.4; charset=utf-8")
             case _:
@@ -226,13 +262,19 @@ class FilterService:
         if (pair := self.pair) is not None:
             self.metrics.bundle_age.set((utc_now() - pair.names.compiled_at).total_seconds())
             self.metrics.policy_age.set((utc_now() - pair.settings.compiled_at).total_seconds())
+        places = None if self.supervisor is None else self.supervisor.places
+        self.metrics.workers.set(1 if places is None else sum(place.ready.is_set() for place in places))
+        await self.gather()
+        return self.metrics.render() if self.supervisor is None else self.supervisor.render()
+
+    async def gather(self) -> None:
+        """Have everything in our metrics that was counted until now, here or by the workers."""
         if self.supervisor is None:
             self.answering.refresh_gauges()
-            return self.metrics.render()
-        await self.supervisor.drain()
-        return self.supervisor.render()
+        else:
+            await self.supervisor.drain()
 
 
-def read_files(files: LocalFiles) -> Pair:
+def read_files(files: LocalFiles, zones: Iterable[str]) -> Pair:
     """The pair of local files, signed when keys were named; raise BundleRefused or OSError."""
-    return open_pair(files.names, files.policy, trust(files.trusted_keys) if files.trusted_keys else None)
+    return open_pair(files.names, files.policy, trust(files.trusted_keys) if files.trusted_keys else None, zones)

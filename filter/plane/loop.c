@@ -124,8 +124,14 @@ static const answer_t *find_stale(const loop_t *loop, const waiter_t *waiter) {
     return answers_find(answers, hash, &query.name, query.qtype, flags);
 }
 
+/* An upstream's failure, told in words, is no answer to keep in place of an older one. */
+static bool says_nothing(const landing_t *landing) {
+    uint8_t rcode = landing->message == NULL ? 0 : landing->message[3] & 15;
+    return landing->message == NULL || (rcode != 0 && rcode != 3);
+}
+
 static void hand_back(loop_t *loop, const waiter_t *waiter, const landing_t *landing, int reason) {
-    const answer_t *stale = landing->message == NULL ? find_stale(loop, waiter) : NULL;
+    const answer_t *stale = says_nothing(landing) ? find_stale(loop, waiter) : NULL;
     const uint8_t *message = stale ? answer_message(stale) : landing->message;
     hand_over(loop, &waiter->origin, waiter->packet, waiter->length, reason, message,
               stale ? stale->length : landing->length, stale ? stale->stored : landing->now);
@@ -195,6 +201,19 @@ static bool answer_one(loop_t *loop, slot_t *slot, const origin_t *origin, uint8
     return false;
 }
 
+/* The address that was asked is the reply's; the way back is for routing to say, not the interface it came by. */
+static void forget_interface(origin_t *origin) {
+    struct msghdr message = {.msg_control = origin->control, .msg_controllen = origin->control_length};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (head == NULL) return;
+    if (head->cmsg_level == IPPROTO_IP && head->cmsg_type == IP_PKTINFO)
+        ((struct in_pktinfo *)CMSG_DATA(head))->ipi_ifindex = 0;
+    if (head->cmsg_level == IPPROTO_IPV6 && head->cmsg_type == IPV6_PKTINFO) {
+        struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(head);
+        if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr)) info->ipi6_ifindex = 0;
+    }
+}
+
 static int receive(const loop_t *loop, unsigned listener, batch_t *batch) {
     for (int i = 0; i < BATCH; i++) {
         origin_t *origin = &batch->origins[i];
@@ -208,6 +227,7 @@ static int receive(const loop_t *loop, unsigned listener, batch_t *batch) {
         batch->origins[i].listener = listener;
         batch->origins[i].peer_length = batch->in[i].msg_hdr.msg_namelen;
         batch->origins[i].control_length = (uint32_t)batch->in[i].msg_hdr.msg_controllen;
+        if (batch->origins[i].control_length) forget_interface(&batch->origins[i]);
     }
     return count;
 }

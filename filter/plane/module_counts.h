@@ -12,8 +12,9 @@ static PyObject *plane_answer_one(PlaneObject *self, PyObject *arguments) {
     uint8_t *message = NULL;
     size_t message_length = 0;
     long long stored = 0;
-    if (!PyArg_ParseTuple(arguments, "y#sLL", &packet, &length, &client, &wall, &clock)) return NULL;
-    asked = (asked_t){(const uint8_t *)packet, (size_t)length, {{0}}, client, wall, clock};
+    int whole = 0;
+    if (!PyArg_ParseTuple(arguments, "y#sLL|p", &packet, &length, &client, &wall, &clock, &whole)) return NULL;
+    asked = (asked_t){(const uint8_t *)packet, (size_t)length, {{0}}, client, wall, clock, whole};
     if (inet_pton(AF_INET, client, ipv4) == 1) asked.client = address_of_ipv4(ipv4);
     else if (inet_pton(AF_INET6, client, asked.client.bytes) != 1) return PyErr_Format(PyExc_ValueError, "client");
     BEGIN_WORK;

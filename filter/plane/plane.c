@@ -86,13 +86,16 @@ static void count_answered(const answering_t *a, const outcome_t *outcome) {
     if (outcome->flags & COUNTS_CACHE_HIT) counting->hits++;
 }
 
+static bool is_wanted_whole(const answering_t *a) { return a->asked->whole && get16(a->out + 2) & FLAG_TC; }
+
 /* By what was decided without looking an answer up. */
 static int finish(const answering_t *a, const outcome_t *outcome) {
+    bool drops = outcome->kind == OUTCOME_DROP;
     if (outcome->kind == OUTCOME_PYTHON) return HANDED_PYTHON;
+    if (!drops) *a->out_length = outcome_reply(outcome, &a->outlook->query, a->asked->clock, a->out);
+    if (!drops && is_wanted_whole(a)) return HANDED_PYTHON;
     count_answered(a, outcome);
-    if (outcome->kind == OUTCOME_DROP) return DROPPED;
-    *a->out_length = outcome_reply(outcome, &a->outlook->query, a->asked->clock, a->out);
-    return ANSWERED;
+    return drops ? DROPPED : ANSWERED;
 }
 
 /* An allowed name: its answer, if there is one that is fresh and leads nowhere it must not. */
@@ -114,11 +117,12 @@ static int look_up(const answering_t *a, const outcome_t *outcome, answer_t *fre
         if (!passes_review(plane->policy, a->moment, query, found)) return HANDED_REVIEW;
         answer_pass(found, a->moment->number);
     }
+    *a->out_length = answer_reply(found, query, age, most_ttl(a->moment, outcome, a->asked->wall), a->out);
+    if (is_wanted_whole(a)) return HANDED_PYTHON;
     *(fresh ? &plane->counting.misses : &plane->counting.hits) += 1;
     outlook->is_due = !fresh && missed == MISSED && ++found->hits > HOT_HITS && found->ttl >= SHORTEST_PREFETCH &&
                       10 * (uint64_t)age >= 9 * (uint64_t)found->ttl;
     count_answered(a, outcome);
-    *a->out_length = answer_reply(found, query, age, most_ttl(a->moment, outcome, a->asked->wall), a->out);
     return ANSWERED;
 }
 

@@ -87,6 +87,7 @@ typedef struct {
     address_t client;
     const char *client_text;
     int64_t wall, clock; /* microseconds since 1970, and of the steady clock */
+    bool whole; /* on a stream: a reply that would be cut is for Python, which counts it then */
 } asked_t;
 
 /* What a packet shows before anything is judged (plane_look), then what Python or an upstream needs (plane_answer). */

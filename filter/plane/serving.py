@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("filter")
 
 MOST_PENDING = 4_000
+MOST_SERVERS = 8
+"""Resolvers that the plane can ask itself: upstream.h."""
 MOST_AT_ONCE = 128
 """Packets taken before others have their turn."""
 DRAIN_SECONDS = 1.0
@@ -119,6 +121,7 @@ class PlaneUdp:
             handed = Handed(packet, client, Reason(reason), message, stored)
             task = self.loop.create_task(self.respond(origin, handed))
             self.pending.add(task)
+            self.metrics.handed_over.labels(handed.reason.name.lower()).inc()
             task.add_done_callback(self.settle)
 
     async def respond(self, origin: bytes, handed: Handed) -> None:

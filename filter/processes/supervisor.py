@@ -5,13 +5,11 @@ import asyncio
 import logging
 import pickle
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import cycle
 
 import msgspec
 
@@ -19,7 +17,9 @@ from filter.config import FilterConfig
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe
+from filter.processes.nursery import Nursery, NurseryFailed
 from filter.processes.pipe import Message, Pipe
+from filter.processes.place import Place
 from filter.processes.sums import Family, add_up, as_families, lasting, render, snapshot
 from filter.processes.tally import Line
 from filter.processes.worker import Files, Orders
@@ -31,10 +31,10 @@ READY_SECONDS = 60.0
 """How long a worker may take to open its files and answer."""
 DRAIN_SECONDS = 1.0
 """How often what workers counted is taken, and how long they may take to tell it."""
-STOP_SECONDS = 5.0
-MOST_MISSED = 30
-SHORT_LIFE = 5.0
-"""Seconds; a worker that dies sooner is not replaced at once."""
+MOST_MISSED = 3
+"""A worker that says nothing so often, one second or two apart, hangs: it is ended and replaced."""
+AGAIN_SECONDS = 1.0
+"""After which a worker that could not open a pair tries again."""
 
 Count = tuple[str, tuple[str, ...], int]
 
@@ -53,32 +53,15 @@ class Drained(msgspec.Struct):
     names: list[Line] = []
 
 
-@dataclass(slots=True, eq=False)
-class Place:
-    """A worker's place: its sockets, and who works there now."""
-
-    sockets: tuple[Listening, ...]
-    process: "subprocess.Popen[bytes] | None" = None
-    pipe: Pipe | None = None
-    started_at: float = 0.0
-    restarts: int = -1
-    missed: int = 0
-    """How often in a row it did not answer us."""
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    drained: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-    measures: list[Family] = field(default_factory=list)
-    health: dict[str, object] = field(default_factory=dict)
-
-
 class Supervisor:
     """All workers of one filter."""
 
     def __init__(self, config: FilterConfig, places: Sequence[Sequence[Listening]], metrics: Metrics) -> None:
         """One worker for each of ``places``, on those sockets. ``metrics``: where hourly totals gather."""
         self.config = config
-        self.places = [Place(tuple(sockets)) for sockets in places]
+        self.places = [Place(sockets) for sockets in places]
         self.metrics = metrics
+        self.nursery = Nursery(sorted({each for place in self.places for each in place.descriptors}))
         self.counts: NameCounts | None = None
         self.pair: Files | None = None
         self.gone: list[Family] = []
@@ -93,43 +76,43 @@ class Supervisor:
                 await asyncio.gather(*(place.ready.wait() for place in self.places))
         except TimeoutError as error:
             raise WorkersFailed("les processus qui répondent ne démarrent pas (voir le journal)") from error
-        self.keepers.append(asyncio.create_task(self.keep_draining()))
+        self.keepers.append(asyncio.create_task(self.keep_watching()))
 
     async def keep(self, place: Place) -> None:
-        """Have a worker at this place, always."""
+        """Have a worker at this place, always; while there is none, others do its work."""
         while True:
-            await self.employ(place)
-            lived = time.monotonic() - place.started_at
-            status = None if place.process is None else place.process.returncode
-            log.error("a worker died, another takes its place", extra={"status": status, "seconds": int(lived)})
-            self.metrics.worker_restarts.inc()
-            if lived < SHORT_LIFE:
-                await asyncio.sleep(1.0)
-
-    async def employ(self, place: Place) -> None:
-        """Start a worker and listen to it until it is gone."""
-        place.ready.clear()
-        place.started_at = time.monotonic()
-        place.restarts += 1
-        ours, theirs = socket.socketpair()
-        descriptors = [each.sock.fileno() for each in place.sockets]
-        with theirs:
-            place.process = await asyncio.to_thread(
-                subprocess.Popen,
-                [sys.executable, "-m", "filter.processes.worker", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(), *descriptors),
+            place.begin()
+            status = await self.employ(place)
+            lived = int(time.monotonic() - place.started_at)
+            pause = place.pause()
+            log.error(
+                "a worker died, another takes its place", extra={"status": status, "seconds": lived, "pause": pause}
             )
-        pipe = place.pipe = await Pipe.open(ours)
+            self.metrics.worker_restarts.inc()
+            self.share_out()
+            await asyncio.sleep(pause)
+
+    async def employ(self, place: Place) -> int | str | None:
+        """Start a worker and listen to it until it is gone; what became of it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            pipe = await Pipe.open(ours)
+            try:
+                place.process = await self.nursery.fork(theirs)
+            except (NurseryFailed, OSError) as error:
+                pipe.close()
+                return str(error)
+        place.pipe = pipe
         try:
             self.brief(pipe, place)
             while (message := await pipe.receive()) is not None:
                 self.hear(place, message)
         finally:
             pipe.close()
-            place.pipe = None
-            place.drained.set()
-            place.opened.set()
-            await self.bury(place)
+            place.leave()
+            self.bury(place)
+            status = await place.process.end()
+        return status
 
     def brief(self, pipe: Pipe, place: Place) -> None:
         """Say what a new worker must know."""
@@ -142,26 +125,28 @@ class Supervisor:
         )
         pipe.send(msgspec.to_builtins(orders, builtin_types=(bytes,)))
 
-    async def bury(self, place: Place) -> None:
+    def bury(self, place: Place) -> None:
         """Keep what a dead worker counted."""
         self.gone = as_families(add_up([self.gone, lasting(place.measures)]))
         place.measures = []
-        if (process := place.process) is not None:
-            with suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(process.wait, STOP_SECONDS)
-            if process.returncode is None:
-                process.kill()
-                await asyncio.to_thread(process.wait)
+
+    def share_out(self) -> None:
+        """Have those who are there answer on the UDP sockets of those who are not, or say nothing."""
+        present = [place for place in self.places if place.ready.is_set() and not place.missed]
+        minded: dict[Place, list[int]] = {place: [] for place in present}
+        for absent, minder in zip((p for p in self.places if p not in minded), cycle(present), strict=False):
+            minded[minder] += absent.own
+        for place, descriptors in minded.items():
+            place.tell({"mind": descriptors})
 
     def hear(self, place: Place, message: Message) -> None:
         """What a worker says."""
         if "ready" in message:
             place.ready.set()
-        if "opened" in message or "refused" in message:
-            place.opened.set()
+            self.share_out()
         if "drained" in message:
             self.add(place, msgspec.convert(message["drained"], Drained))
-            place.drained.set()
+        place.answered(message)
 
     def add(self, place: Place, drained: Drained) -> None:
         """Add what a worker counted to what is told outside."""
@@ -173,40 +158,61 @@ class Supervisor:
             for name, queries, bits in drained.names:
                 self.counts.add(name, queries, int.from_bytes(bits, "big"))
 
-    async def keep_draining(self) -> None:
+    async def keep_watching(self) -> None:
+        """Take what was counted, again and again: whoever does not answer to that hangs."""
         while True:
             await asyncio.sleep(DRAIN_SECONDS)
-            await self.drain()
-            for place in self.places:
-                place.missed = 0 if place.drained.is_set() or not place.ready.is_set() else place.missed + 1
-                if place.missed >= MOST_MISSED and place.process is not None:
-                    log.error("a worker says nothing any more, it is ended")
-                    place.process.kill()
+            await asyncio.gather(*(self.watch(place) for place in self.places))
+
+    async def watch(self, place: Place) -> None:
+        """End a worker that says nothing any more, or never began to."""
+        if not place.ready.is_set():
+            is_hanging = place.pipe is not None and time.monotonic() - place.started_at > READY_SECONDS
+        else:
+            await self.beat(place)
+            is_hanging = place.missed >= MOST_MISSED
+        if is_hanging and place.process is not None:
+            log.error("a worker says nothing any more, it is ended", extra={"pid": place.process.pid})
+            place.process.kill()
+
+    async def beat(self, place: Place) -> None:
+        """Ask a worker for what it counted; from its first silence on others answer on its sockets, too."""
+        before = place.missed
+        place.missed = 0 if await self.drain_one(place) else before + 1
+        if bool(before) != bool(place.missed):
+            self.share_out()
+
+    async def drain_one(self, place: Place) -> bool:
+        """Take what this worker counted; whether it could tell."""
+        key = None if self.counts is None else self.counts.key
+        return await place.ask({"drain": key}, DRAIN_SECONDS) is not None
 
     async def drain(self) -> None:
-        """Take what workers counted until now."""
-        await self.tell_all({"drain": None if self.counts is None else self.counts.key}, "drained", DRAIN_SECONDS)
+        """Take what all workers counted until now."""
+        await asyncio.gather(*(self.drain_one(place) for place in self.places if place.ready.is_set()))
 
     async def install(self, pair: Files) -> None:
-        """Have all workers judge by this pair; returns when they do."""
+        """Have all workers judge by this pair; returns when none judges by an earlier one any more."""
         self.pair = pair
-        await self.tell_all({"open": msgspec.to_builtins(pair)}, "opened", READY_SECONDS)
+        await asyncio.gather(*(self.have_opened(place, pair) for place in self.places))
 
-    async def refresh_certificate(self) -> None:
-        for place in self.places:
-            if place.pipe is not None:
-                place.pipe.send({"refresh": True})
+    async def have_opened(self, place: Place, pair: Files) -> None:
+        """Until this worker has it. One that comes later opens the newest before it answers."""
+        while self.pair is pair:
+            answer = await place.ask({"open": msgspec.to_builtins(pair)})
+            if answer is None or answer["opened"]:
+                return
+            await asyncio.sleep(AGAIN_SECONDS)
 
-    async def tell_all(self, message: Message, answer: str, patience: float) -> None:
-        """Tell every worker, and wait until each has answered, is gone, or takes too long."""
-        told = [place for place in self.places if place.pipe is not None and place.ready.is_set()]
-        for place in told:
-            getattr(place, answer).clear()
-            if place.pipe is not None:
-                place.pipe.send(message)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await asyncio.gather(*(getattr(place, answer).wait() for place in told))
+    async def refresh_certificate(self) -> bool:
+        """Have all workers look at the certificate's files now; whether another one is in use."""
+        answers = await asyncio.gather(*(place.ask({"refresh": True}, READY_SECONDS) for place in self.places))
+        return any(answer is not None and answer["refreshed"] for answer in answers)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether anybody answers."""
+        return any(place.ready.is_set() for place in self.places)
 
     def render(self) -> bytes:
         """The text that Prometheus reads, over all processes."""
@@ -220,15 +226,7 @@ class Supervisor:
             "cache_entries": sum(int(str(each["cache_entries"])) for each in told),
             "cache_bytes": sum(int(str(each["cache_bytes"])) for each in told),
             "upstreams": worst([each["upstreams"] for each in told]),
-            "workers": [
-                {
-                    "pid": place.process and place.process.pid,
-                    "ready": place.ready.is_set(),
-                    "restarts": place.restarts,
-                    "uptime_seconds": int(time.monotonic() - place.started_at),
-                }
-                for place in self.places
-            ],
+            "workers": [place.told() for place in self.places],
         }
 
     async def close(self) -> None:
@@ -238,6 +236,7 @@ class Supervisor:
         for task in self.keepers:
             task.cancel()
         await asyncio.gather(*self.keepers, return_exceptions=True)
+        await self.nursery.close()
 
 
 def worst(told: Sequence[object]) -> list[object]:

@@ -14,8 +14,8 @@ BYTES = (SLOTS + 7) // 8
 class Tally:
     """What was asked since it was last taken."""
 
-    def __init__(self, key: bytes, dropped: Callable[[], None]) -> None:
-        """``dropped`` is told of every query that found no room."""
+    def __init__(self, key: bytes, dropped: Callable[[int], None]) -> None:
+        """``dropped`` is told how many queries found no room."""
         self.dropped = dropped
         self.key = key
         self.pending: dict[Key, list[int]] = {}
@@ -34,7 +34,7 @@ class Tally:
         elif len(self.pending) < MOST_PENDING:
             self.pending[key] = [queries, bits]
         else:
-            self.dropped()
+            self.dropped(queries)
 
     def take(self, key: bytes) -> list[Line]:
         """All of it; ``key`` is the one of today, for what comes."""

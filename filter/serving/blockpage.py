@@ -1,14 +1,15 @@
 """The page that says in French why a site is blocked, and takes a request to unblock it.
 
-It judges by the same code as the queries, for the same client: the name itself, then where the answer that was just
-given leads, as far as the cache still holds it. It answers 403 Forbidden: 451 is for what the law or a
-court demands; this is the school's own choice.
+It judges by the same code as the queries, for the same client: the name itself, then where its answer leads, which is
+looked up as for a query. It answers 403 Forbidden: 451 is for what the law or a court demands; this is the school's own
+choice.
 """
 
+import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,8 +30,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",  # without a referrer the form would not say where it comes from either
     "Content-Language": "fr",
 }
-Recall = Callable[[str, int], Sequence[AnswerRecord]]
-"""(name, type) -> where its last answer leads, as far as that is known without asking anybody."""
+Recall = Callable[[str, int], Awaitable[Sequence[AnswerRecord]]]
+"""(name, type) -> where its answer leads, as far as that can be known soon (filter.serving.lookup)."""
 BROWSER_TYPES = (1, 28, 65)
 """A, AAAA and HTTPS: what a browser asks for."""
 REACHABLE = frozenset({Action.ALLOWED, Action.REWRITTEN, Action.TRUNCATED})
@@ -47,6 +48,11 @@ class Blocked:
     """When that may change by itself: the end of a lesson, an override or a schedule."""
 
 
+async def know_nothing(_name: str, _qtype: int) -> Sequence[AnswerRecord]:
+    """Without a resolver."""
+    return ()
+
+
 class BlockPage:
     """Answers every request by what the Host header names; the form's own path also takes POST."""
 
@@ -55,7 +61,7 @@ class BlockPage:
         policy: Callable[[], Policy | None],
         now: Callable[[], datetime],
         desk: Desk | None,
-        recall: Recall = lambda _name, _qtype: (),
+        recall: Recall = know_nothing,
     ) -> None:
         """``desk`` takes requests to unblock; None: nobody would read them, and no form is shown."""
         self.policy = policy
@@ -71,7 +77,7 @@ class BlockPage:
             return respond(404, html.FILTER_PAGE)
         if policy is None:
             return respond(404, html.FILTER_PAGE)
-        blocked = find_block(policy, name, request.client, self.now(), self.recall)
+        blocked = await find_block(policy, name, request.client, self.now(), self.recall)
         if blocked is None:
             return respond(404, html.OPEN_PAGE)
         if self.desk is not None and (request.method, request.path) == ("POST", html.FORM_PATH):
@@ -102,30 +108,31 @@ def respond(status: int, body: bytes) -> Response:
     return Response(status, body, "text/html; charset=utf-8", HEADERS)
 
 
-def find_block(policy: Policy, name: str, client: str, now: datetime, recall: Recall) -> Blocked | None:
+async def find_block(policy: Policy, name: str, client: str, now: datetime, recall: Recall) -> Blocked | None:
     """Why this client may not reach this name; None when it may, for all that is known."""
     profile = policy.profile_for(client)
     decision = decide(Query(name), profile, now)
     if decision.action in REACHABLE:
-        found = follow(name, profile, now, recall)
+        found = await follow(name, profile, now, recall)
         if found is None:
             return None
         decision = found
     return Blocked(name, profile, decision, decision.until or end_of_schedule(policy, decision, now))
 
 
-def follow(name: str, profile: Profile, now: datetime, recall: Recall) -> Decision | None:
+async def follow(name: str, profile: Profile, now: datetime, recall: Recall) -> Decision | None:
     """What stops the answer to a name that is not blocked itself, as the live path reviews it."""
-    for qtype in BROWSER_TYPES:
-        decision = decide(Query(name, qtype), profile, now)
-        target = decision.leads_to
-        if decision.action is not Action.ALLOWED and target is None:
-            continue
-        led_to = Query(target or name, qtype)
-        reviewed = review_answer(led_to, decision, profile, recall(led_to.name, qtype), now)
-        if reviewed.action not in REACHABLE:
-            return reviewed
-    return None
+    decided = [(qtype, decide(Query(name, qtype), profile, now)) for qtype in BROWSER_TYPES]
+    led = [
+        (Query(decision.leads_to or name, qtype), decision)
+        for qtype, decision in decided
+        if decision.action is Action.ALLOWED or decision.leads_to is not None
+    ]
+    found = await asyncio.gather(*(recall(to.name, to.qtype) for to, _ in led))
+    reviewed = (
+        review_answer(to, decision, profile, each, now) for (to, decision), each in zip(led, found, strict=True)
+    )
+    return next((each for each in reviewed if each.action not in REACHABLE), None)
 
 
 def end_of_schedule(policy: Policy, decision: Decision, now: datetime) -> datetime | None:

@@ -1,6 +1,5 @@
 """DNS over HTTPS (RFC 8484): a request's query and device, a reply with how long it may be kept."""
 
-import base64
 import binascii
 import re
 import struct
@@ -10,8 +9,8 @@ from urllib.parse import parse_qs
 
 from filter.serving import wire
 from filter.serving.flow import Response
-from filter.serving.headers import write_head
-from filter.serving.http2 import LONGEST_BODY, Request
+from filter.serving.headers import Headers, write_head
+from filter.serving.http2 import LONGEST_BODY
 from filter.serving.lines import Line
 from filter.serving.padding import pad
 from filter.serving.quick import Quick, never
@@ -22,8 +21,12 @@ MEDIA_TYPE = "application/dns-message"
 MEDIA_TYPE_BYTES = MEDIA_TYPE.encode()
 LABEL = re.compile(rb"[A-Za-z0-9-]{1,63}")
 COUNTS, TTL_AND_LENGTH = struct.Struct("!HH"), struct.Struct("!IH")
-LONGEST_PATH = 4_096
+LONGEST_PARAMETERS = 4_096
 """Bytes; a query of 512 takes 700 of them."""
+PLAIN = re.compile(rb"dns=[A-Za-z0-9_-]+")
+FROM_URL = bytes.maketrans(b"-_", b"+/")
+PADDING = (b"", b"===", b"==", b"=")
+"""What base64 lacks, by the length of the text modulo 4."""
 
 
 class RequestRefused(Exception):
@@ -42,23 +45,28 @@ class DohServer:
         self.wait = wait
         self.quick = quick
 
-    def respond(self, request: Request, line: Line) -> Response | Awaitable[Response | None]:
+    def respond(self, headers: Headers, body: bytes, line: Line) -> Response | Awaitable[Response | None]:
         """The response where it is at hand; else what brings it, or None for a query that gets no answer at all."""
         try:
-            label = read_label(request.path)
-            query = read_query(request)
-            if self.wait(line.client, label or line.label) > 0.0:
+            place, _, parameters = headers[b":path"].partition(b"?")
+            label = read_label(place) or line.label
+            query = read_query(headers, parameters, body)
+            if self.wait(line.client, label) > 0.0:
                 raise RequestRefused(429)
         except RequestRefused as refused:
             return refusal(refused.status)
-        label = label or line.label
-        if (reply := self.quick(query, line.client, label)) is not None:
-            return carry(reply)
-        return self.ask_for(query, line.client, label)
+        reply = self.quick(query, line.client, label)
+        if reply is None:
+            return self.ask_for(query, line.client, label)
+        return carry(reply) if reply else give_nothing()
 
     async def ask_for(self, query: bytes, client: str, label: str | None) -> Response | None:
         reply = await self.ask(query, client, False, label)
         return None if reply is None else carry(reply)
+
+
+async def give_nothing() -> None:
+    """For a name that a list drops."""
 
 
 def carry(reply: bytes) -> Response:
@@ -67,12 +75,9 @@ def carry(reply: bytes) -> Response:
     return Response(answer_head(len(reply), least_ttl(reply)), reply)
 
 
-def read_label(path: bytes) -> str | None:
-    """The device's label in ``/dns-query/<label>``; raise RequestRefused for any other path."""
-    if path == PATH:
-        return None
-    place = path.partition(b"?")[0]
-    if place in {PATH, PATH + b"/"}:
+def read_label(place: bytes) -> str | None:
+    """The device's label in ``/dns-query/<label>``; raise RequestRefused for any other place."""
+    if place == PATH or place == PATH + b"/":
         return None
     label = place.removeprefix(PATH + b"/")
     if label == place or LABEL.fullmatch(label) is None:
@@ -80,13 +85,13 @@ def read_label(path: bytes) -> str | None:
     return label.decode("ascii")
 
 
-def read_query(request: Request) -> bytes:
+def read_query(headers: Headers, parameters: bytes, body: bytes) -> bytes:
     """The DNS message of a GET or POST; raise RequestRefused."""
-    match request.method:
+    match headers[b":method"]:
         case b"GET":
-            query = from_path(request.path)
+            query = from_parameters(parameters)
         case b"POST":
-            query = from_body(request)
+            query = from_body(headers, body)
         case _:
             raise RequestRefused(405)
     if len(query) < wire.HEADER.size or query[2] & 0x80:
@@ -94,26 +99,31 @@ def read_query(request: Request) -> bytes:
     return query
 
 
-def from_path(path: bytes) -> bytes:
+def from_parameters(parameters: bytes) -> bytes:
     """The ``dns`` parameter, base64url without padding (RFC 8484, 6); raise RequestRefused."""
-    if len(path) > LONGEST_PATH:
+    if len(parameters) > LONGEST_PARAMETERS:
         raise RequestRefused(414)
     try:
-        values = parse_qs(path.partition(b"?")[2].decode("ascii"), max_num_fields=8)
-        (text,) = values["dns"]
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (KeyError, ValueError, binascii.Error) as error:
+        text = parameters[4:] if PLAIN.fullmatch(parameters) else find_parameter(parameters)
+        return binascii.a2b_base64(text.translate(FROM_URL) + PADDING[len(text) & 3], strict_mode=True)
+    except (KeyError, ValueError) as error:  # binascii.Error is a ValueError
         raise RequestRefused(400) from error
 
 
-def from_body(request: Request) -> bytes:
+def find_parameter(parameters: bytes) -> bytes:
+    """The text of ``dns`` among others, or percent-encoded; raise KeyError or ValueError."""
+    (text,) = parse_qs(parameters.decode("ascii"), max_num_fields=8)["dns"]
+    return text.encode("ascii")
+
+
+def from_body(headers: Headers, body: bytes) -> bytes:
     """The body of a POST; raise RequestRefused."""
-    media_type = request.headers.get(b"content-type", b"")
+    media_type = headers.get(b"content-type", b"")
     if media_type != MEDIA_TYPE_BYTES and media_type.partition(b";")[0].strip().lower() != MEDIA_TYPE_BYTES:
         raise RequestRefused(415)
-    if len(request.body) > LONGEST_BODY:
+    if len(body) > LONGEST_BODY:
         raise RequestRefused(413)
-    return request.body
+    return body
 
 
 @lru_cache(maxsize=4096)

@@ -2,13 +2,14 @@
 
 import asyncio
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from filter.serving.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
+    FRAME,
     LARGEST_FRAME,
     LARGEST_WINDOW,
     WINDOW,
@@ -17,8 +18,10 @@ from filter.serving.frames import (
     Http2Error,
     Kind,
 )
+from filter.serving.headers import Headers
 from filter.serving.lines import Line
 
+DATA, HEADERS = int(Kind.DATA), int(Kind.HEADERS)
 MOST_HELD = 1 << 20
 """Bytes of answers that wait for the client's window."""
 
@@ -35,8 +38,8 @@ class Stream:
     """One request and its answer."""
 
     window: int
-    headers: dict[bytes, bytes]
-    body: bytearray = field(default_factory=bytearray)
+    headers: Headers
+    body: bytes = b""
     is_whole: bool = False
     task: "asyncio.Task[None] | None" = None
     held: bytes = b""
@@ -58,23 +61,34 @@ class Flow(Frames):
 
     def send_response(self, stream: int, known: Stream, response: Response) -> None:
         """Headers, and as much of the body as the client's windows let through."""
-        body = response.body
-        if not body:
-            self.write(Kind.HEADERS, END_HEADERS | END_STREAM, stream, response.head)
+        if self.send_whole(stream, known.window, response):
             self.forget(stream)
             return
         self.write(Kind.HEADERS, END_HEADERS, stream, response.head)
-        size = len(body)
-        if size <= known.window and size <= self.window and size <= LARGEST_FRAME:
-            self.window -= size
-            self.write(Kind.DATA, END_STREAM, stream, body)
-            self.forget(stream)
-            return
-        known.held = body
-        self.held += len(body)
+        known.held = response.body
+        self.held += len(response.body)
         self.push(stream, known)
         if self.held > MOST_HELD:
             raise Http2Error(Code.ENHANCE_YOUR_CALM, "answers that are not read")
+
+    def send_whole(self, stream: int, window: int, response: Response) -> bool:
+        """All of a response at once, when the client's windows let it through; whether they did."""
+        head, body = response
+        size = len(body)
+        if size > window or size > self.window or size > LARGEST_FRAME:
+            return False
+        length = len(head)
+        if not size:
+            self.out.append(FRAME.pack(length >> 8, length & 255, HEADERS, END_HEADERS | END_STREAM, stream) + head)
+            return True
+        self.window -= size
+        self.out.append(
+            FRAME.pack(length >> 8, length & 255, HEADERS, END_HEADERS, stream)
+            + head
+            + FRAME.pack(size >> 8, size & 255, DATA, END_STREAM, stream)
+            + body
+        )
+        return True
 
     def push(self, stream: int, known: Stream) -> None:
         """Send what the windows let through of a body."""

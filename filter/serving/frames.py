@@ -59,6 +59,7 @@ class Frames:
         self.settings = settings
         self.buffer = bytearray()
         self.out: list[bytes] = []
+        """Frames to be sent together; each entry ends no more than one answer (Line.send_each)."""
         self.awaited: int | None = None
         """The stream whose header block must go on, before anything else comes (RFC 9113, 6.10)."""
         self.nuisance = 0
@@ -87,17 +88,19 @@ class Frames:
 
     def read_frames(self) -> None:
         """Take every whole frame; raise Http2Error."""
-        at, buffer = 0, bytes(self.buffer)
-        size = len(buffer)
-        while size - at >= 9:
-            high, low, kind, flags, stream = FRAME.unpack_from(buffer, at)
+        at, buffer, unpack, dispatch = 0, bytes(self.buffer), FRAME.unpack_from, self.dispatch
+        last = len(buffer) - 9
+        while at <= last:
+            high, low, kind, flags, stream = unpack(buffer, at)
             length = high << 8 | low
             if length > LARGEST_FRAME:
                 raise Http2Error(Code.FRAME_SIZE, "frame too large")
-            end = at + 9 + length
-            if size < end:
+            at += 9
+            end = at + length
+            if end > last + 9:
+                at -= 9
                 break
-            self.dispatch(kind, flags, stream & LARGEST_WINDOW, buffer[at + 9 : end])
+            dispatch(kind, flags, stream & LARGEST_WINDOW, buffer[at:end])
             at = end
         if at or not self.since:
             self.since = self.line.loop.time()
@@ -123,7 +126,7 @@ class Frames:
         """Send all frames written since the last time, in one piece."""
         if self.out:
             out, self.out = self.out, []
-            self.line.send(b"".join(out))
+            self.line.send_each(out)
 
     def bother(self, weight: int = 1) -> None:
         """A frame that no request needs; raise Http2Error when there are too many of them."""

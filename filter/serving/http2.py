@@ -8,20 +8,20 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from filter.serving.flow import Flow, Response, Stream
 from filter.serving.frames import (
     END_HEADERS,
     END_STREAM,
     HAS_PRIORITY,
+    PADDED,
     WINDOW,
     Code,
     Http2Error,
     Kind,
     unpadded,
 )
-from filter.serving.headers import BlockInvalid, HeadersInvalid, Reader, is_request
+from filter.serving.headers import BlockInvalid, Headers, HeadersInvalid, Reader, is_request
 from filter.serving.lines import Line
 
 MOST_STREAMS = 100
@@ -35,15 +35,6 @@ OUR_SETTINGS = struct.pack("!HIHIHI", 3, MOST_STREAMS, 6, 16_384, 8, 0)
 """Streams at once, size of headers, no extended CONNECT."""
 
 
-class Request(NamedTuple):
-    """What a client asks for, whole."""
-
-    method: bytes
-    path: bytes
-    headers: dict[bytes, bytes]
-    body: bytes
-
-
 @dataclass(slots=True)
 class Block:
     """Headers of which more frames must follow, and nothing else may (RFC 9113, 6.10)."""
@@ -53,8 +44,8 @@ class Block:
     data: bytearray
 
 
-Respond = Callable[[Request, Line], Response | Awaitable[Response | None]]
-"""The response, or what brings it; None: the stream is reset without an answer."""
+Respond = Callable[[Headers, bytes, Line], Response | Awaitable[Response | None]]
+"""(headers, body, connection) -> the response, or what brings it; None: the stream is reset without an answer."""
 
 
 class Http2(Flow):
@@ -88,6 +79,9 @@ class Http2(Flow):
         except Http2Error as error:
             self.give_up(error.code)
         else:
+            self.line.hall.heard(self.line)
+            if not self.out and (self.receiving or self.held or not self.streams):
+                self.line.acknowledge()
             self.rest()
         self.flush()
 
@@ -106,11 +100,12 @@ class Http2(Flow):
     def take_headers(self, flags: int, stream: int, payload: bytes) -> None:
         if not stream & 1:
             raise Http2Error(Code.PROTOCOL, "headers on a stream that no client opens")
-        payload = unpadded(flags, payload)
-        if flags & HAS_PRIORITY:
-            if len(payload) < 5:
-                raise Http2Error(Code.FRAME_SIZE, "priority cut short")
-            payload = payload[5:]
+        if flags & (PADDED | HAS_PRIORITY):
+            payload = unpadded(flags, payload)
+            if flags & HAS_PRIORITY:
+                if len(payload) < 5:
+                    raise Http2Error(Code.FRAME_SIZE, "priority cut short")
+                payload = payload[5:]
         ends_stream = bool(flags & END_STREAM)
         if flags & END_HEADERS:
             self.take_block(stream, ends_stream, payload)
@@ -149,21 +144,27 @@ class Http2(Flow):
         else:
             self.bother()
 
-    def open(self, stream: int, headers: dict[bytes, bytes], ends_stream: bool) -> None:
+    def open(self, stream: int, headers: Headers, ends_stream: bool) -> None:
         """A new request."""
         self.last = stream
         if not is_request(headers):
             self.reset(stream, Code.PROTOCOL)
-            return
-        if len(self.streams) >= MOST_STREAMS:
+        elif len(self.streams) >= MOST_STREAMS:
             self.reset(stream, Code.REFUSED_STREAM)
-            return
-        now = self.line.loop.time()
-        opened = self.streams[stream] = Stream(self.their_window, headers)
-        if ends_stream:
-            self.complete(stream, opened)
+        elif ends_stream:
+            self.answer_whole(stream, headers)
         else:
-            self.receiving[stream] = now
+            self.streams[stream] = Stream(self.their_window, headers)
+            self.receiving[stream] = self.line.loop.time()
+
+    def answer_whole(self, stream: int, headers: Headers) -> None:
+        """A request of headers alone; what can be answered at once needs no state of its own."""
+        found = self.respond(headers, b"", self.line)
+        if isinstance(found, Response) and self.send_whole(stream, self.their_window, found):
+            self.nuisance = max(self.nuisance - 2, 0)
+            return
+        opened = self.streams[stream] = Stream(self.their_window, headers, is_whole=True)
+        self.settle(stream, opened, found)
 
     def take_data(self, flags: int, stream: int, payload: bytes) -> None:
         self.our_window -= len(payload)
@@ -172,7 +173,7 @@ class Http2(Flow):
         if self.our_window < WINDOW // 2:
             self.write(Kind.WINDOW_UPDATE, 0, 0, struct.pack("!I", WINDOW - self.our_window))
             self.our_window = WINDOW
-        content = unpadded(flags, payload)
+        content = unpadded(flags, payload) if flags & PADDED else payload
         if not content and not flags & END_STREAM:
             self.bother()
         known = self.streams.get(stream)
@@ -184,7 +185,7 @@ class Http2(Flow):
         if len(known.body) + len(content) > LONGEST_BODY:
             self.reset(stream, Code.FLOW_CONTROL)
             return
-        known.body += content
+        known.body = known.body + content if known.body else content
         if flags & END_STREAM:
             self.complete(stream, known)
 
@@ -192,13 +193,12 @@ class Http2(Flow):
         """The request is whole: answer it."""
         self.receiving.pop(stream, None)
         known.is_whole = True
-        self.line.hall.heard(self.line)
-        headers = known.headers
-        request = Request(headers[b":method"], headers[b":path"], headers, bytes(known.body))
-        found = self.respond(request, self.line)
+        self.settle(stream, known, self.respond(known.headers, known.body, self.line))
+
+    def settle(self, stream: int, known: Stream, found: Response | Awaitable[Response | None]) -> None:
+        """Send what was found, or what will be."""
         if isinstance(found, Response):
-            if self.nuisance:
-                self.nuisance = max(self.nuisance - 2, 0)
+            self.nuisance = max(self.nuisance - 2, 0)
             self.send_response(stream, known, found)
         else:
             known.task = asyncio.create_task(self.answer(stream, known, found))

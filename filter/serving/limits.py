@@ -7,6 +7,7 @@ client comes back over TCP, and nobody else is hurt (slip, as BIND calls it). St
 
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 
 from filter.clients import Network
@@ -82,6 +83,7 @@ class RateLimits:
         yield key, PER_KNOWN_HOST if length == (32 if version == 4 else 128) else PER_KNOWN_ADDRESS
 
 
+@lru_cache(maxsize=4096)
 def subnet_of(client: str) -> str:
     """What one attacker easily has many addresses of: an IPv4 /24, an IPv6 /56."""
     try:

@@ -4,7 +4,7 @@ import asyncio
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -36,6 +36,11 @@ class Failure:
     error: UpstreamFailed
     until: float
     seconds: float
+
+
+def keys_of(question: Question) -> Iterator[CacheKey]:
+    """Under which its answers are kept, those without DNSSEC first."""
+    return (CacheKey(question.lowered, *flags) for flags in product((False, True), repeat=2))
 
 
 def never(_name: str) -> bool:
@@ -116,14 +121,19 @@ class Lookup:
             self.ask(key, question)
             self.count("prefetch")
 
-    def recall(self, name: str, qtype: int) -> tuple[AnswerRecord, ...]:
-        """Where the answer that is still at hand leads, fresh or stale; nothing is asked of an upstream."""
-        raw = pack_name(name) + struct.pack("!HH", qtype, wire.IN)
-        for dnssec_ok, checking_disabled in product((False, True), repeat=2):
-            key = CacheKey(Question(raw, name, qtype, wire.IN).lowered, dnssec_ok, checking_disabled)
-            if (found := self.cache.find(key, self.clock())) is not None:
-                return found.answer.records
-        return ()
+    async def recall(self, name: str, qtype: int) -> tuple[AnswerRecord, ...]:
+        """Where a name leads, for a person who asks why: by a fresh answer, which an upstream is asked for when there
+        is none here (it may be in another cache), else by a stale one. Nothing is counted."""
+        question = Question(pack_name(name) + struct.pack("!HH", qtype, wire.IN), name, qtype, wire.IN)
+        kept = [found for key in keys_of(question) if (found := self.cache.find(key, self.clock())) is not None]
+        fresh = [found.answer.records for found in kept if not found.is_stale]
+        if fresh:
+            return fresh[0]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return (await self.join(self.ask(next(keys_of(question)), question))).records
+        except (UpstreamFailed, TimeoutError):
+            return kept[0].answer.records if kept else ()
 
     def refuse_known_failure(self, key: CacheKey) -> None:
         """Raise the UpstreamFailed of a moment ago, rather than ask again at once."""

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from filter.metrics import ANSWER_BUCKETS, Metrics
 from filter.plane.handing import Handed, Reason
 from filter.plane.teacher import Teacher
-from filter.serving import wire
 
 if TYPE_CHECKING:
     from filter.plane._plane import Plane
 
-TRUNCATED = wire.TC >> 8
-
 Quick = Callable[[bytes, str, str | None], bytes | None]
-"""(query, client's address, device's label) -> a whole reply, or None when the handler has to answer."""
+"""(query, client's address, device's label) -> a whole reply, b"" for a query that gets none, or None when the handler
+has to answer."""
 
 
 def never(_query: bytes, _client: str, _label: str | None) -> bytes | None:
@@ -37,13 +35,14 @@ class QuickAnswers:
         if label is not None or "%" in client:
             return None
         began = time.monotonic_ns()
-        reason, reply, message, stored = self.plane.answer(query, client, time.time_ns() // 1000, began // 1000)
+        reason, reply, message, stored = self.plane.answer(query, client, time.time_ns() // 1000, began // 1000, True)
         if reason == Reason.ANSWERED:
-            if reply[2] & TRUNCATED:
-                return None
             self.answers += 1
             self.nanoseconds += time.monotonic_ns() - began
             return reply
+        if reason == Reason.DROPPED:
+            return b""
+        self.metrics.handed_over.labels(Reason(reason).name.lower()).inc()
         if reason > Reason.MISSED:
             self.teacher.learn(Handed(query, client, Reason(reason), message, stored))
         return None

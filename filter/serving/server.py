@@ -71,10 +71,10 @@ class DnsServer:
         return lambda: TlsLine(self.hall, begin, self.context(kind), kind.value, self.public_name)
 
     def context(self, kind: Kind) -> ssl.SSLContext:
-        """The certificate as it is now."""
+        """What a handshake begins with."""
         if self.certificates is None:
             raise CertificateInvalid("il faut un certificat (--certificate)")
-        return self.certificates.contexts[PROTOCOLS[kind]]
+        return self.certificates.fronts[PROTOCOLS[kind]]
 
     def begin_stream(self, line: Line, idle_seconds: float = 10.0) -> Conversation:
         return DnsStream(line, self.ask, self.limits.wait, idle_seconds, self.quick)

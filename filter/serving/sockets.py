@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ RECEIVE_BUFFER = 4 << 20
 BACKLOG = 1_024
 FIRST_PASSED = 3
 """The file descriptor of the first socket that systemd hands over."""
+LEFT_SECONDS = 2.0
+"""How long a port may still be held by workers whose supervisor was killed (filter.processes.forking ends them)."""
 IP_PKTINFO = 8
 """Linux's number; Python has none."""
 
@@ -52,10 +55,14 @@ class Listening:
 
 def bind(kind: Kind, endpoint: Endpoint, *, is_shared: bool = False) -> Listening:
     """Bind one address; raise PortTaken. ``is_shared``: others of ours bind it too, and the kernel deals out."""
-    try:
-        return Listening(kind, bind_udp(endpoint, is_shared) if kind is Kind.UDP else bind_tcp(endpoint))
-    except OSError as error:
-        raise PortTaken(describe(endpoint, "UDP" if kind is Kind.UDP else "TCP", error)) from error
+    deadline = time.monotonic() + LEFT_SECONDS
+    while True:
+        try:
+            return Listening(kind, bind_udp(endpoint, is_shared) if kind is Kind.UDP else bind_tcp(endpoint))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise PortTaken(describe(endpoint, "UDP" if kind is Kind.UDP else "TCP", error)) from error
+            time.sleep(0.05)
 
 
 def bind_udp(endpoint: Endpoint, is_shared: bool = False) -> socket.socket:

@@ -51,6 +51,8 @@ class DnsStream:
     def received(self, data: bytes) -> None:
         self.buffer += data
         self.take()
+        if self.buffer and not (self.replies or self.pending):
+            self.line.acknowledge()
         self.rest()
 
     def take(self) -> None:
@@ -91,7 +93,8 @@ class DnsStream:
     def begin(self, query: bytes) -> None:
         """Answer at once what can be; the rest as its answers come."""
         if (reply := self.quick(query, self.line.client, self.line.label)) is not None:
-            self.deliver(reply)
+            if reply:
+                self.deliver(reply)
             return
         task = asyncio.create_task(self.respond(query))
         self.pending.add(task)

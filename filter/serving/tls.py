@@ -3,16 +3,20 @@
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filter.serving.lines import Conversation, Hall, Line
 
 log = logging.getLogger("filter")
 
+PROTOCOLS = ("dot", "h2")
+"""What is agreed upon in the handshake (ALPN)."""
 HANDSHAKE_SECONDS = 5.0
-READ_BYTES = 65_536
+READ_BYTES = 16_384
+"""The longest record."""
 LONGEST_LABEL = 63
 
 
@@ -39,16 +43,29 @@ class CertificateFiles:
         return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
 
 
-def make_context(files: CertificateFiles, protocols: Sequence[str]) -> ssl.SSLContext:
-    """A server's context: TLS 1.2 at least, sessions resumed (RFC 7858, 3.4); raise CertificateInvalid."""
+def bare_context(protocol: str) -> ssl.SSLContext:
+    """A server's context: TLS 1.2 at least, sessions resumed by tickets (RFC 7858, 3.4), no certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.num_tickets = 1
-    context.set_alpn_protocols(list(protocols))
+    context.set_alpn_protocols([protocol])
     context.sslobject_class = NamedTls
-    context.sni_callback = remember_name
+    return context
+
+
+def make_fronts() -> dict[str, ssl.SSLContext]:
+    """For each protocol what handshakes begin with: it holds the keys of session tickets, whatever the certificate.
+
+    Processes forked after this resume each other's sessions.
+    """
+    return {protocol: bare_context(protocol) for protocol in PROTOCOLS}
+
+
+def make_context(files: CertificateFiles, protocol: str) -> ssl.SSLContext:
+    """The certificate that handshakes go on with; raise CertificateInvalid."""
+    context = bare_context(protocol)
     try:
         context.load_cert_chain(files.certificate, files.key)
     except ssl.SSLError as error:
@@ -59,19 +76,23 @@ def make_context(files: CertificateFiles, protocols: Sequence[str]) -> ssl.SSLCo
     return context
 
 
-def remember_name(session: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
-    if isinstance(session, NamedTls):
-        session.asked_name = name
-
-
 class Certificates:
     """The certificate in use, for each protocol; connections keep the one that they began with."""
 
-    def __init__(self, files: CertificateFiles) -> None:
-        """Raise CertificateInvalid."""
+    def __init__(self, files: CertificateFiles, fronts: Mapping[str, ssl.SSLContext] | None = None) -> None:
+        """``fronts``: those that other processes have, too. Raise CertificateInvalid."""
         self.files = files
         self.contexts: dict[str, ssl.SSLContext] = {}
         self.read()
+        self.fronts = make_fronts() if fronts is None else fronts
+        for protocol, front in self.fronts.items():
+            front.sni_callback = partial(self.present, protocol)
+
+    def present(self, protocol: str, session: ssl.SSLObject, name: str | None, _front: ssl.SSLContext) -> None:
+        """Go on with today's certificate; OpenSSL asks in every handshake, server name or not."""
+        session.context = self.contexts[protocol]
+        if isinstance(session, NamedTls):
+            session.asked_name = name
 
     def read(self) -> None:
         """Use what the files hold now; raise CertificateInvalid, and the one in use stays."""
@@ -79,7 +100,7 @@ class Certificates:
             self.seen = self.files.state()
         except OSError as error:
             raise CertificateInvalid(f"{error.filename} : {error.strerror}") from error
-        self.contexts = {protocol: make_context(self.files, [protocol]) for protocol in ("dot", "h2")}
+        self.contexts = {protocol: make_context(self.files, protocol) for protocol in PROTOCOLS}
 
     def refresh(self) -> bool:
         """Use the files' content if they changed; whether they did. A fault is logged, and the one in use stays."""
@@ -90,7 +111,6 @@ class Certificates:
         except (CertificateInvalid, OSError) as error:
             log.warning("certificate not reloaded, the one in use stays", extra={"error": str(error)})
             return False
-        log.info("certificate reloaded")
         return True
 
 
@@ -134,11 +154,12 @@ class TlsLine(Line):
                 self.shake_hands()
             self.read_on(self.conversation)
         except ssl.SSLWantReadError:
-            self.flush()
+            pass
         except ssl.SSLError:
             self.count("failed" if self.conversation is None else "broken")
             self.flush()
             self.close()
+        self.flush()
 
     def shake_hands(self) -> None:
         """Go on with the handshake; raise SSLWantReadError until it is over."""
@@ -149,18 +170,33 @@ class TlsLine(Line):
         self.conversation = self.begin(self)
 
     def read_on(self, conversation: Conversation | None) -> None:
-        """Give what was decrypted to the conversation; raise SSLWantReadError when that was all."""
-        while conversation is not None:
-            data = self.tls.read(READ_BYTES)
+        """Give what was decrypted to the conversation, in one piece; raise SSLError."""
+        parts: list[bytes] = []
+        while conversation is not None and self.incoming.pending:
+            try:
+                data = self.tls.read(READ_BYTES)
+            except ssl.SSLWantReadError:
+                break
             if not data:  # close_notify
+                if parts:
+                    conversation.received(b"".join(parts))
                 if not conversation.ended():
                     self.close()
                 return
-            conversation.received(data)
+            parts.append(data)
+        if conversation is not None and parts:
+            conversation.received(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def send(self, data: bytes) -> None:
         if data and self.transport is not None and not self.transport.is_closing():
             self.tls.write(data)
+            self.flush()
+
+    def send_each(self, parts: Sequence[bytes]) -> None:
+        """A record for each: dnsperf reads one at a time, and loses all but one answer of those in it."""
+        if parts and self.transport is not None and not self.transport.is_closing():
+            for each in parts:
+                self.tls.write(each)
             self.flush()
 
     def flush(self) -> None:

@@ -45,6 +45,11 @@ class UdpListener:
         self.loop = asyncio.get_running_loop()
         self.loop.add_reader(self.sock.fileno(), self.read)
 
+    async def finish(self) -> None:
+        """Take no more, and answer what was taken."""
+        self.loop.remove_reader(self.sock.fileno())
+        await asyncio.gather(*self.pending, return_exceptions=True)
+
     def close(self) -> None:
         """Answer no more; the socket stays whoever's it is."""
         self.loop.remove_reader(self.sock.fileno())

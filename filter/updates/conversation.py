@@ -26,6 +26,8 @@ SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 UNHELD_PAUSE = 5.0
 """Between two questions to a controller that answers at once though nothing changed."""
+LAST_SECONDS = 3.0
+"""How long the report may take that a filter sends when it is stopped."""
 SOON = 5.0
 """From a change of files to the report that tells it, more or less: one change reaches all filters at once."""
 
@@ -134,6 +136,12 @@ class Conversation:
                 await asyncio.sleep(pause)
             elif await is_set_within(self.updater.changed, pause):
                 await asyncio.sleep(back_off(1, min(self.interval, SOON)))  # further changes are in the same report
+
+    async def end(self) -> None:
+        """Tell what was counted since the last report: it is gone with this process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.attempt("report", self.send_report)
 
     async def send_report(self) -> str:
         await self.reporter.send(self.pair())

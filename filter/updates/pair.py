@@ -1,5 +1,6 @@
 """The pair that a filter judges by: names and policy, two files of which each is replaced without the other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,13 +24,21 @@ class Pair:
     """Profiles with their verdict tables: what queries are judged by."""
 
 
-def make_pair(names: NamesFile, settings: PolicyFile, filter_id: str = "", *, before: Pair | None = None) -> Pair:
+def make_pair(
+    names: NamesFile,
+    settings: PolicyFile,
+    filter_id: str = "",
+    zones: Iterable[str] = (),
+    *,
+    before: Pair | None = None,
+) -> Pair:
     """Turn what the policy says of categories into verdicts on these names; raise BundleRefused.
 
-    ``before``: the pair in use, whose look-ups go on serving when the names are the same.
+    ``zones``: names that this gateway's own resolvers answer for. ``before``: the pair in use, whose look-ups go on
+    serving when the names are the same.
     """
     index = before.policy.index if before is not None and before.names is names else None
-    return Pair(names, settings, Policy(names, settings, filter_id, index))
+    return Pair(names, settings, Policy(names, settings, filter_id, index, zones))
 
 
 def policy_beside(names: Path) -> Path:
@@ -37,9 +46,10 @@ def policy_beside(names: Path) -> Path:
     return names.with_name(f"{names.name}.policy")
 
 
-def open_pair(names: Path, policy: Path | None = None, verify: Verify | None = None) -> Pair:
+def open_pair(names: Path, policy: Path | None = None, verify: Verify | None = None, zones: Iterable[str] = ()) -> Pair:
     """Open two local files; raise BundleRefused or OSError. ``verify`` asks for the signatures of trusted keys."""
-    return make_pair(NamesFile.open(names, verify), PolicyFile.open(policy or policy_beside(names), verify))
+    settings = PolicyFile.open(policy or policy_beside(names), verify)
+    return make_pair(NamesFile.open(names, verify), settings, zones=zones)
 
 
 def open_newer(kind: type[File], path: Path, etag: str, verify: Verify, current: Opened | None) -> File:

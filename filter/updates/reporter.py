@@ -1,6 +1,6 @@
 """What the controller is told: how this filter is, and hourly totals by verdict and category. No name, no address."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
@@ -28,6 +28,8 @@ class Reporter:
     version: str
     started_at: datetime
     health: Callable[[], dict[str, object]]
+    gather: Callable[[], Awaitable[None]]
+    """Has everything in the metrics that was counted until now, wherever it was."""
     run: str = field(default_factory=lambda: str(uuid4()))
 
     def compose(self, pair: Pair | None, counts: Sequence[Total], school_counts: Sequence[Total]) -> dict[str, object]:
@@ -47,6 +49,7 @@ class Reporter:
 
     async def send(self, pair: Pair | None) -> None:
         """Post what is new, the newest hours first, in as many reports as it takes; raise TalkFailed."""
+        await self.gather()
         for _ in range(MOST_PIECES):
             if not await self.send_piece(pair):
                 return

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,14 +56,19 @@ class Updater:
         install: Install,
         now: Callable[[], datetime],
         filter_id: str = "",
+        zones: Iterable[str] = (),
     ) -> None:
-        """``client`` has the controller as its base URL and carries the credential of the filter that has this id."""
+        """``client`` has the controller as its base URL and carries the credential of the filter that has this id.
+
+        ``zones``: names that this gateway's own resolvers answer for.
+        """
         self.client = client
         self.data_dir = data_dir
         self.verify = verify
         self.install = install
         self.now = now
         self.filter_id = filter_id
+        self.zones = tuple(zones)
         self.names: NamesFile | None = None
         self.settings: PolicyFile | None = None
         self.pair: Pair | None = None  # both as they serve
@@ -86,7 +91,7 @@ class Updater:
         if self.names is None or self.settings is None:
             return False
         try:
-            pair = await asyncio.to_thread(make_pair, self.names, self.settings, self.filter_id)
+            pair = await asyncio.to_thread(make_pair, self.names, self.settings, self.filter_id, self.zones)
         except BundleRefused as refused:
             self.refuse(POLICY, self.settings.etag, refused)
             self.settings = None
@@ -170,7 +175,9 @@ class Updater:
             async with self.swapping:
                 pair = None
                 if self.names is not None:
-                    pair = await asyncio.to_thread(make_pair, self.names, settings, self.filter_id, before=self.pair)
+                    pair = await asyncio.to_thread(
+                        make_pair, self.names, settings, self.filter_id, self.zones, before=self.pair
+                    )
                 await asyncio.to_thread(settle, part, self.data_dir / POLICY)
                 self.settings = settings
                 self.refusals.pop(POLICY, None)
@@ -281,7 +288,7 @@ class Updater:
         if self.settings is None:
             return None
         try:
-            return await asyncio.to_thread(make_pair, names, self.settings, self.filter_id)
+            return await asyncio.to_thread(make_pair, names, self.settings, self.filter_id, self.zones)
         except BundleRefused as error:
             if self.names is not None:
                 raise

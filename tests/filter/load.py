@@ -110,4 +110,7 @@ def memory_of(process: int) -> int:
 
 
 def children_of(process: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()]
+    """Whichever of its threads started them; and theirs."""
+    told = [path.read_text("ascii") for path in Path(f"/proc/{process}/task").glob("*/children")]
+    children = [int(each) for each in " ".join(told).split()]
+    return children + [each for child in children for each in children_of(child)]

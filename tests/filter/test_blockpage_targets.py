@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from filter.lists.entries import AddressEntry
+from filter.plane.choosing import is_compiled
 from filter.settings import NameRule, RewriteSettings, Verdict
 from tests.filter.conftest import LISTS, compile_pair, make_list
 from tests.filter.running import RunningFilter, records_of
@@ -45,16 +46,21 @@ def page_port() -> int:
     return free_port()
 
 
-@pytest.fixture
-def served(tmp_path: Path, upstream: ScriptedUpstream, page_port: int) -> Iterator[RunningFilter]:
+@pytest.fixture(params=["python", "compiled", "two workers"])
+def served(
+    request: pytest.FixtureRequest, tmp_path: Path, upstream: ScriptedUpstream, page_port: int
+) -> Iterator[RunningFilter]:
+    """Whoever keeps the answers: this process, its plane, other processes."""
+    if request.param == "compiled" and not is_compiled():
+        pytest.skip("the plane is not compiled: a C compiler is needed")
+    how = ["--workers", "2"] if request.param == "two workers" else ["--plane", request.param]
     names = compile_pair((*LISTS, SERVERS), SETTINGS, tmp_path / "ecole.preau", serial=7)
     page = ["--block-page", f"127.0.0.1:{page_port}", "--block-address", "192.0.2.80"]
-    with RunningFilter("--bundle", str(names), "--upstream", f"127.0.0.1:{upstream.port}", *page) as running:
+    with RunningFilter("--bundle", str(names), "--upstream", f"127.0.0.1:{upstream.port}", *page, *how) as running:
         yield running
 
 
 def test_a_name_that_leads_to_a_blocked_one_says_where(served: RunningFilter, page_port: int) -> None:
-    assert get(page_port, "suivi.boutique.example")[0].status == 404  # nobody asked for it yet: nothing is known of it
     assert records_of(served.ask("suivi.boutique.example", "A")) == ["A 192.0.2.80"]
 
     response, html = get(page_port, "suivi.boutique.example")
@@ -99,6 +105,22 @@ def test_a_name_that_leads_nowhere_bad_or_is_allowed_by_a_person_is_not_blocked(
     assert "pas bloqué" in html
 
 
-def test_the_page_asks_no_upstream(served: RunningFilter, upstream: ScriptedUpstream, page_port: int) -> None:
-    get(page_port, "suivi.boutique.example")
-    assert upstream.asked == []
+def test_what_nobody_here_asked_for_is_looked_up(
+    served: RunningFilter, upstream: ScriptedUpstream, page_port: int
+) -> None:
+    assert get(page_port, "suivi.boutique.example")[0].status == 403
+    assert {qtype for _, qtype in upstream.asked_for("suivi.boutique.example")} == {"A", "AAAA", "HTTPS"}
+
+
+def test_a_name_that_is_blocked_itself_is_not_looked_up(
+    served: RunningFilter, upstream: ScriptedUpstream, page_port: int
+) -> None:
+    assert get(page_port, "www.tracker.example")[0].status == 403
+    assert upstream.asked_for("www.tracker.example") == []
+
+
+def test_without_a_resolver_the_page_knows_of_no_reason(
+    served: RunningFilter, upstream: ScriptedUpstream, page_port: int
+) -> None:
+    upstream.close()
+    assert get(page_port, "suivi.boutique.example")[0].status == 404

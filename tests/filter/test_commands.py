@@ -222,7 +222,7 @@ def test_a_signal_ends_it_cleanly(bundle: Path, number: signal.Signals) -> None:
         running.process.send_signal(number)
         assert running.process.wait(10) == 0
         running.wait_for("the process is gone")
-    assert [line["message"] for line in running.lines] == ["filter answers", "the process is gone"]
+    assert [line["message"] for line in running.lines] == ["filter answers", "pair in use", "the process is gone"]
 
 
 def test_ipv4_and_ipv6_are_served_side_by_side(bundle: Path) -> None:

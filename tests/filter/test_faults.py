@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import dns.flags
 import dns.message
+import dns.rcode
 import pytest
 from dns.message import Message
 
@@ -20,56 +20,9 @@ from tests.conformance.served import ClockedFilter
 from tests.filter import load
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.load import Figures
+from tests.filter.lying import PLANES, Everywhere, silence, truth
 from tests.filter.running import ROOT, RunningFilter, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
-
-Reply = Callable[[Message, bool], Sequence[bytes]]
-
-
-class Everywhere(dict[str, Reply]):
-    """One script for every name."""
-
-    def __init__(self, script: Reply) -> None:
-        super().__init__()
-        self.script = script
-
-    def get(self, _key: object, _default: object = None) -> Reply:
-        return self.script
-
-
-def truth(query: Message, _over_udp: bool) -> Sequence[bytes]:
-    return [pack(answer(query, f"{query.question[0].name} 1 IN A 93.184.216.34"))]
-
-
-def lie(query: Message) -> bytes:
-    return pack(answer(query, f"{query.question[0].name} 1 IN A 6.6.6.6"))
-
-
-def other_id(query: Message, _over_udp: bool) -> Sequence[bytes]:
-    data = lie(query)
-    return [bytes([data[0] ^ 1]) + data[1:]]
-
-
-def other_question(query: Message, _over_udp: bool) -> Sequence[bytes]:
-    return [lie(dns.message.make_query("banque.example", "A", id=query.id))]
-
-
-def cut_short(query: Message, _over_udp: bool) -> Sequence[bytes]:
-    return [lie(query)[:-3]]
-
-
-def always_truncated(query: Message, _over_udp: bool) -> Sequence[bytes]:
-    reply = answer(query)
-    reply.flags |= dns.flags.TC
-    return [pack(reply)]
-
-
-def garbage(query: Message, _over_udp: bool) -> Sequence[bytes]:
-    return [query.id.to_bytes(2, "big") + b"\x81\x80" + b"\xff" * 100, b"", b"x"]
-
-
-def silence(_query: Message, _over_udp: bool) -> Sequence[bytes]:
-    return []
 
 
 @pytest.fixture
@@ -98,58 +51,6 @@ def check(figures: Figures) -> None:
     """Everything was answered, and rightly."""
     assert (figures.unfiltered, figures.wrong, figures.lost) == (0, 0, 0), str(figures)
     assert figures.right == figures.sent, str(figures)
-
-
-@pytest.mark.parametrize(
-    "script", [silence, other_id, other_question, cut_short, always_truncated, garbage], ids=lambda each: each.__name__
-)
-def test_the_first_resolver_fails_in_its_way_and_the_second_answers(
-    good: ScriptedUpstream,
-    bad: ScriptedUpstream,
-    bundle_file: Path,
-    script: Reply,
-    record_property: Callable[[str, object], None],
-) -> None:
-    bad.scripts = Everywhere(script)
-    with RunningFilter("--bundle", str(bundle_file), "--upstream", bad.address, "--upstream", good.address) as served:
-        check(measure(served, script.__name__, record_property))
-
-
-def test_an_answer_from_another_port_is_never_heard(
-    good: ScriptedUpstream, bad: ScriptedUpstream, bundle_file: Path, record_property: Callable[[str, object], None]
-) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-
-        def script(query: Message, _over_udp: bool) -> Sequence[bytes]:
-            stranger.sendto(lie(query), bad.client)
-            return []
-
-        bad.scripts = Everywhere(script)
-        options = ("--bundle", str(bundle_file), "--upstream", bad.address, "--upstream", good.address)
-        with RunningFilter(*options) as served:
-            check(measure(served, "other_port", record_property))
-
-
-def test_a_dead_resolver(
-    good: ScriptedUpstream, bundle_file: Path, record_property: Callable[[str, object], None]
-) -> None:
-    options = ("--bundle", str(bundle_file), "--upstream", f"127.0.0.1:{free_port()}", "--upstream", good.address)
-    with RunningFilter(*options) as served:
-        check(measure(served, "dead", record_property))
-
-
-def test_a_resolver_that_comes_and_goes(
-    good: ScriptedUpstream, bad: ScriptedUpstream, bundle_file: Path, record_property: Callable[[str, object], None]
-) -> None:
-    count = [0]
-
-    def flapping(query: Message, over_udp: bool) -> Sequence[bytes]:
-        count[0] += 1
-        return truth(query, over_udp) if count[0] // 40 % 2 else []
-
-    bad.scripts = Everywhere(flapping)
-    with RunningFilter("--bundle", str(bundle_file), "--upstream", bad.address, "--upstream", good.address) as served:
-        check(measure(served, "flapping", record_property))
 
 
 def test_nobody_answers_and_then_somebody_does(
@@ -264,16 +165,29 @@ def test_a_resolver_that_asks_this_filter(
             check(measure(served, "loop", record_property, 300))
 
 
-def test_a_zone_of_the_schools_own(good: ScriptedUpstream, bad: ScriptedUpstream, tmp_path: Path) -> None:
-    """Its names go to its resolver alone; their addresses may be private when the policy says that they are."""
-    settings = replace(SCHOOL, private_names=("intranet.example", "lan"))
-    bundle = compile_pair(LISTS, settings, tmp_path / "b", serial=1)
-    for name in ("portail.intranet.example", "imprimante.lan", "portail.public.example"):
-        bad.add(f"{name}. 60 IN A 10.0.0.7")
-    forwards = [f"--forward={zone}={bad.address}" for zone in ("intranet.example", "lan", "public.example")]
-    with RunningFilter("--bundle", str(bundle), "--upstream", good.address, *forwards) as served:
-        for name in ("portail.intranet.example", "imprimante.lan"):
-            assert records_of(served.ask(name)) == ["A 10.0.0.7"]
-        assert records_of(served.ask("portail.public.example")) == []
-        assert records_of(served.ask("ailleurs.example")) == ["A 93.184.216.34"]
+@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_zone_of_the_schools_own(
+    good: ScriptedUpstream, bad: ScriptedUpstream, tmp_path: Path, plane: str, workers: str
+) -> None:
+    """Its names go to its resolver alone, and are private names: whatever their suffix and their addresses."""
+    bundle = compile_pair(LISTS, replace(SCHOOL, private_names=()), tmp_path / "b", serial=1)
+    internal = {
+        "portail.intranet.example": ("A", "10.0.0.7"),
+        "imprimante.lan": ("A", "192.168.1.9"),
+        "7.0.0.10.in-addr.arpa": ("PTR", "portail.intranet.example."),
+    }
+    for name, (qtype, data) in internal.items():
+        bad.add(f"{name}. 60 IN {qtype} {data}")
+    good.scripts = Everywhere(lambda query, _udp: [pack(answer(query, f"{query.question[0].name} 60 IN A 10.0.0.7"))])
+    forwards = [f"--forward={zone}={bad.address}" for zone in ("intranet.example", "lan", "10.in-addr.arpa")]
+    plane_and_workers = ("--plane", plane, "--workers", workers)
+    options = ("--bundle", str(bundle), "--upstream", good.address, *forwards, *plane_and_workers)
+    with RunningFilter(*options) as served:
+        for _ in range(3):  # asked, then from the cache
+            for name, (qtype, data) in internal.items():
+                assert records_of(served.ask(name, qtype)) == [f"{qtype} {data}"]
+        assert records_of(served.ask("ailleurs.example")) == []  # a private address for a public name
+        assert served.ask("x.home").rcode() == dns.rcode.NXDOMAIN
+        assert served.ask("1.168.192.in-addr.arpa", "PTR").rcode() == dns.rcode.NXDOMAIN
     assert {name for _, name, _ in good.asked if not name.endswith(ZONE)} == {"ailleurs.example"}

@@ -29,7 +29,7 @@ class Told(TypedDict):
 
 def start_counts(folder: Path) -> NameCounts:
     """A started store whose key is always the same: with some keys two of five devices light one bit and count once."""
-    counts = NameCounts(folder, 7, lambda: NOON, lambda: None)
+    counts = NameCounts(folder, 7, lambda: NOON, lambda _queries: None)
     counts.key = bytes(16)
     counts.start()
     return counts

@@ -52,11 +52,12 @@ def test_what_is_not(text: str) -> None:
 def test_zones_may_have_several_resolvers_and_mistakes_are_all_told() -> None:
     problems: list[str] = []
     found = parse_forwards(
-        ["Intranet.Example.=10.0.0.2", "intranet.example=10.0.0.3", "lan", "a..b=10.0.0.2", "x.example=tls://y/"],
+        ["Intranet.Example.=10.0.0.2", "intranet.example=10.0.0.3", "lan", "a..b=10.0.0.2", "x.example=tls://y/",
+         "x.onion=10.0.0.2"],
         problems,
-    )
+    )  # fmt: skip
     assert found == {"intranet.example": (Resolver("10.0.0.2", 53), Resolver("10.0.0.3", 53))}
-    assert len(problems) == 3
+    assert len(problems) == 4
 
 
 def test_everything_wrong_about_resolvers_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,11 @@ def test_what_was_asked_before_the_client_closed_its_side_is_answered(served: Ru
         assert is_closed(client)
 
 
-@pytest.mark.parametrize("sent", [b"\0\0", b"\0\x0b" + bytes(11), framed(packet()) + b"\0\x01x"])
+@pytest.mark.parametrize(
+    "sent",
+    [b"\0\0", b"\0\x0b" + bytes(11), framed(packet()) + b"\0\x01x"],
+    ids=["empty", "shorter than a header", "behind a query"],  # workers collect the same names: an id is drawn by lot
+)
 def test_what_holds_no_message_ends_the_connection(served: RunningFilter, sent: bytes) -> None:
     with connect(served) as client:
         client.sendall(sent)

@@ -3,12 +3,15 @@
 import os
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import dns.message
@@ -20,9 +23,11 @@ from filter.plane.choosing import is_compiled
 from filter.processes.sums import Family, add_up, as_families, lasting, render
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair, make_list
-from tests.filter.encrypted import EncryptedFilter
+from tests.filter.encrypted import NAME, EncryptedFilter, receive_exactly
 from tests.filter.running import PATIENCE, ROOT, RunningFilter
 from tests.filter.scripted import ScriptedUpstream
+from tests.filter.standing import wait_until
+from tests.filter.workforce import workers_of
 
 
 @pytest.fixture
@@ -48,12 +53,6 @@ def packet(name: str = "www.jeu.example") -> bytes:
     return dns.message.make_query(name, "A", use_edns=0).to_wire()
 
 
-def workers_of(running: RunningFilter) -> list[int]:
-    """The process ids of the workers."""
-    told = subprocess.run(["pgrep", "-P", str(running.process.pid)], capture_output=True, text=True)
-    return [int(each) for each in told.stdout.split()]
-
-
 def measures(running: RunningFilter) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{running.metrics}/metrics", timeout=10) as response:
         return str(response.read().decode())
@@ -63,13 +62,6 @@ def measure(running: RunningFilter, name: str) -> float:
     """The sum of all samples of that name."""
     lines = [line for line in measures(running).splitlines() if line.split("{")[0].split(" ")[0] == name]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_all_transports_are_answered_and_counted_once(served: EncryptedFilter) -> None:
@@ -140,6 +132,67 @@ def test_new_lists_reach_every_worker(served: EncryptedFilter, bundle: Path) -> 
     rcodes = {served.ask("journal.example").rcode() for _ in range(30)}
 
     assert rcodes == {dns.rcode.NXDOMAIN}
+
+
+def shake_hands(served: EncryptedFilter, context: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLSession:
+    """Ask once over DoT; the session, which was resumed if there was one before."""
+    plain = socket.create_connection(("127.0.0.1", served.tls), timeout=8)
+    with context.wrap_socket(plain, server_hostname=NAME, session=session) as secured:
+        secured.sendall(struct.pack("!H", len(packet())) + packet())
+        assert dns.message.from_wire(receive_exactly(secured)).rcode() == dns.rcode.NXDOMAIN
+        assert secured.session_reused is (session is not None)
+        assert secured.session is not None
+        return secured.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_of_one_worker_is_resumed_by_every_other(served: EncryptedFilter, version: ssl.TLSVersion) -> None:
+    """Those who come later, and under another certificate, too."""
+    context = served.context("dot")
+    context.maximum_version = version
+    session = shake_hands(served, context, None)
+    for _ in range(8):
+        session = shake_hands(served, context, session)
+    victims = workers_of(served)
+    for each in victims:
+        os.kill(each, signal.SIGKILL)
+    wait_until(lambda: len(set(workers_of(served)) - set(victims)) == 2)
+    session = shake_hands(served, context, session)
+
+    replace_certificate(served)
+    shake_hands(served, context, session)
+
+
+def replace_certificate(served: EncryptedFilter) -> None:
+    """Another one of the same authority is in use when this returns."""
+    folder = served.authority.directory
+    fresh = folder / "frais"
+    fresh.mkdir()
+    issued = replace(served.authority, directory=fresh).issue(NAME, f"*.{NAME}", "127.0.0.1")
+    for path in (issued.key, issued.certificate):
+        path.replace(folder / path.name)
+    served.process.send_signal(signal.SIGHUP)
+    served.wait_for("certificate reloaded")
+
+
+def test_a_new_certificate_reaches_every_worker_and_no_connection_is_lost(served: EncryptedFilter) -> None:
+    def number(secured: ssl.SSLSocket) -> object:
+        certificate = secured.getpeercert()
+        assert certificate
+        return certificate["serialNumber"]
+
+    with ExitStack() as stack:
+        before = [stack.enter_context(served.secure(served.tls, "dot")) for _ in range(12)]
+        old = {number(each) for each in before}
+        replace_certificate(served)
+        after = [stack.enter_context(served.secure(served.tls, "dot")) for _ in range(12)]
+        new = {number(each) for each in after}
+        for each in (*before, *after):
+            each.sendall(struct.pack("!H", len(packet())) + packet())
+            assert dns.message.from_wire(receive_exactly(each)).rcode() == dns.rcode.NXDOMAIN
+
+    assert len(old) == len(new) == 1
+    assert old != new
 
 
 def test_workers_go_with_their_supervisor(served: EncryptedFilter) -> None:

@@ -35,7 +35,7 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    counts = NameCounts(folder, 7, lambda: yesterday, lambda: None)
+    counts = NameCounts(folder, 7, lambda: yesterday, lambda _queries: None)
     counts.key = bytes(16)
     counts.start()
     for client in range(5):
