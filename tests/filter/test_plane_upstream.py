@@ -11,8 +11,8 @@ from tests.filter.running import RunningFilter, errors_of, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, pack
 from tests.filter.served import PATIENCE, Client, served
 
-USES, GUESSES = 64, 16
-"""Of one port, as upstream.h has them."""
+GUESSES = 16
+"""Of one port, as upstream.h has it."""
 
 
 class Watched(ScriptedUpstream):
@@ -33,14 +33,12 @@ async def ask_many(client: Client, first: int, count: int) -> None:
         await client.ask(f"n{number}.example")
 
 
-def test_no_port_is_used_often_and_many_are_open(tmp_path: Path) -> None:
+def test_questions_leave_by_many_ports(tmp_path: Path) -> None:
     async def story() -> None:
         with Watched() as upstream:
             async with served(tmp_path / "a", [upstream.port]) as client:
                 await ask_many(client, 0, 600)
-                times = [upstream.ports.count(port) for port in set(upstream.ports)]
-                assert max(times) <= USES
-                assert len(times) > 100
+                assert len(set(upstream.ports)) > 100
 
     asyncio.run(story())
 
@@ -92,6 +90,7 @@ def test_a_failure_told_in_words_leaves_the_old_answer(tmp_path: Path) -> None:
         with ScriptedUpstream() as upstream:
             upstream.add("journal.example. 1 IN A 93.184.216.34")
             async with served(tmp_path / "a", [upstream.port]) as client:
+                await client.ask("autre.example")  # what holds is taught: the next one the plane asks itself
                 await client.ask("journal.example")
                 upstream.scripts["journal.example"] = lambda query, _: [pack(answer(query, rcode=dns.rcode.SERVFAIL))]
                 async with asyncio.timeout(PATIENCE):
