@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -31,6 +32,9 @@ from filter.serving.upstream import Forwarding, Upstreams
 from filter.updates.pair import Pair
 
 log = logging.getLogger("filter")
+
+SPARE_DESCRIPTORS = 1_000
+"""What connections leave: half of all, where there are few."""
 
 PYTHONS_PART = 4
 """Of the cache's memory a fourth is Python's where the plane keeps answers, too."""
@@ -124,7 +128,7 @@ class Answering:
     async def start(self, stack: AsyncExitStack, sockets: Sequence[Listening]) -> None:
         """Answer on these sockets until the stack is closed."""
         room = Room(
-            max(self.config.max_connections // self.share, 1),
+            max(min(self.config.max_connections // self.share, most_connections()), 1),
             self.config.max_connections_per_client,
             PER_NETWORK * self.config.max_connections_per_client,
         )
@@ -133,6 +137,7 @@ class Answering:
             self.limits, self.quick or never,
         )  # fmt: skip
         stack.push_async_callback(dns.close)
+        self.handler.lookup.is_late = dns.pulse.is_late
         by_plane = [each for each in sockets if self.plane is not None and each.kind is Kind.UDP]
         for listening in sockets:
             if listening not in by_plane:
@@ -179,6 +184,12 @@ class Answering:
             entries, size = entries + self.plane.drain.cache_entries, size + self.plane.drain.cache_bytes
         self.metrics.cache_entries.set(entries)
         self.metrics.cache_bytes.set(size)
+
+
+def most_connections() -> int:
+    """How many this process may have open: resolvers, files and whoever asks for measures need descriptors, too."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit - min(limit // 2, SPARE_DESCRIPTORS)
 
 
 async def ended(task: asyncio.Task[None]) -> None:

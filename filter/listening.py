@@ -29,7 +29,7 @@ class ListeningGiven:
     user: str | None = None
     max_connections: str = str(MOST_CONNECTIONS)
     max_connections_per_client: str = str(MOST_PER_CLIENT)
-    workers: str = "0"
+    workers: str = "auto"
     rate_limit: str = str(DEFAULT_RATE)
     plane: str = "auto"
 
@@ -68,9 +68,10 @@ def read_count(option: str, text: str, problems: list[str], most: int = 1_000_00
 
 
 def read_workers(text: str, problems: list[str]) -> int:
-    """How many processes answer: a number, or ``auto`` for one on each core that we may use."""
+    """How many processes answer: a number, or ``auto`` for one on each core that we may use, if there are several."""
     if text == "auto":
-        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+        cores = len(os.sched_getaffinity(0))
+        return min(cores, MOST_WORKERS) if cores > 1 else 0
     if text.isdecimal() and int(text) <= MOST_WORKERS:
         return int(text)
     problems.append(

@@ -35,7 +35,7 @@ class Metrics:
             "filter_answer_seconds", "From query to reply.", buckets=ANSWER_BUCKETS, registry=self.registry
         )
         self.upstream_seconds = Durations(
-            "filter_upstream_seconds", "One try with one upstream.", ["outcome"], buckets=ANSWER_BUCKETS,
+            "filter_upstream_seconds", "One try with one upstream.", ["upstream", "outcome"], buckets=ANSWER_BUCKETS,
             registry=self.registry,
         )  # fmt: skip
         self.cache_lookups = Metric(
@@ -100,8 +100,9 @@ class Metrics:
     def count_cache(self, outcome: str) -> None:
         self.cache_lookups.labels(outcome).inc()
 
-    def observe_upstream(self, seconds: float, answered: bool) -> None:
-        self.upstream_seconds.labels("answered" if answered else "failed").observe(seconds)
+    def observe_upstream(self, upstream: str, seconds: float, answered: bool) -> None:
+        """``upstream``: as the settings write it; theirs is the only address that is a label."""
+        self.upstream_seconds.labels(upstream, "answered" if answered else "failed").observe(seconds)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

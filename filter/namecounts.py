@@ -100,6 +100,8 @@ class NameCounts:
         self.day, self.began = today(now), elapsed()
         self.key = secrets.token_bytes(16)
         self.pending: dict[Key, list[int]] = {}
+        self.has_begun = False
+        """Whether the store knows today's key."""
 
     def count(self, name: str, qtype: int, profile: str, client: str) -> None:
         """One more query. Nothing is written, nothing waits."""
@@ -118,11 +120,15 @@ class NameCounts:
             self.dropped(queries)
 
     async def keep(self) -> None:
-        """Write every half minute, and a last time when cancelled; a fault is logged and the store goes on."""
+        """Write every half minute, and a last time when cancelled; a fault is logged and the store goes on.
+
+        What could not be written waits for the next time, as far as there is room.
+        """
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
-                await asyncio.to_thread(self.flush)
+                for key, (queries, bits) in (await asyncio.to_thread(self.flush)).items():
+                    self.add(key, queries, bits)
         finally:
             self.flush()
 
@@ -141,11 +147,12 @@ class NameCounts:
             store.execute("DELETE FROM days WHERE day <> ?", (self.day,))
             store.execute("INSERT OR IGNORE INTO days VALUES (?, ?)", (self.day, self.key))
             ((key,),) = store.execute("SELECT key FROM days WHERE day = ?", (self.day,))
+        self.has_begun = True
         return bytes(key)
 
-    def flush(self) -> None:
-        """Write what gathered, forget old days and what finds no room. A query of the last moment of a day may count
-        for the next one."""
+    def flush(self) -> dict[Key, list[int]]:
+        """Write what gathered, forget old days and what finds no room; return what could not be written. A query of the
+        last moment of a day may count for the next one."""
         pending, self.pending = self.pending, {}
         rows = [
             (self.day, name, qtypes, profile, queries, *split(bits))
@@ -153,11 +160,15 @@ class NameCounts:
             if "." in name and not name.endswith(LOCAL)
         ]
         try:
+            if not self.has_begun:
+                self.key = self.find_key()
             with opened(self.path) as store:
                 self.write(store, rows)
+                pending = {}
                 self.begin_day()
         except (sqlite3.Error, OSError) as error:
             log.warning("name counts were not written", extra={"error": str(error)})
+        return pending
 
     def write(self, store: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Add the rows; when the file is full, make room and try once more."""

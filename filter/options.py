@@ -148,7 +148,12 @@ def add_serve(commands: Commands, environ: Environ) -> None:
         "--public-name", metavar="NOM", help="nom public du filtre : ÉTIQUETTE.NOM désigne un appareil (DoT, DoH)"
     )
     serving.option("--user", metavar="COMPTE", help="compte sous lequel continuer, une fois les ports ouverts")
-    serving.option("--workers", metavar="N|auto", default="0", help="processus qui répondent ; auto : un par cœur (0)")
+    serving.option(
+        "--workers",
+        metavar="N|auto",
+        default="auto",
+        help="processus qui répondent ; 0 : un seul pour tout (auto : un par cœur)",
+    )
     serving.option("--plane", metavar="auto|compiled|python", default="auto", help="qui répond en UDP (auto)")
     serving.option(
         "--rate-limit", metavar="N", default="300",

@@ -16,6 +16,7 @@ from filter.bundle import BundleRefused
 from filter.config import FilterConfig, LocalFiles
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe
+from filter.processes.forking import Forked
 from filter.processes.supervisor import Supervisor
 from filter.processes.worker import Files
 from filter.serving.asking import Desk
@@ -40,13 +41,13 @@ CERTIFICATE_SECONDS = 10.0
 class FilterService:
     """Everything that `preau-filter serve` runs: answers in this process, or by workers."""
 
-    def __init__(self, config: FilterConfig, bound: Bound) -> None:
-        """Answer on these sockets; raise CertificateInvalid."""
+    def __init__(self, config: FilterConfig, bound: Bound, forked: Forked | None = None) -> None:
+        """Answer on these sockets; raise CertificateInvalid. ``forked``: what makes workers, if it is there already."""
         self.config = config
         self.bound = bound
         self.answering = Answering(config)
         self.metrics = self.answering.metrics
-        self.supervisor = Supervisor(config, bound.places, self.metrics) if config.workers else None
+        self.supervisor = Supervisor(config, bound.places, self.metrics, forked) if config.workers else None
         self.metrics.info.labels(version("preau"), describe(config.plane)).set(1)
         self.started_at = utc_now()
         self.pair: Pair | None = None
@@ -181,7 +182,6 @@ class FilterService:
             await asyncio.to_thread(counts.start)
         except (sqlite3.Error, OSError) as error:
             log.warning("names are not counted", extra={"error": str(error)})
-            return
         if self.supervisor is None:
             self.answering.count_names(counts)
         else:
@@ -229,13 +229,16 @@ class FilterService:
         pair, now = self.pair, utc_now()
         return {
             "ready": self.is_ready,
+            "version": version("preau"),
             "uptime_seconds": int((now - self.started_at).total_seconds()),
             "bundle_serial": pair and pair.names.serial,
             "bundle_compiled_at": pair and pair.names.compiled_at.isoformat(),
+            "bundle_age_seconds": pair and int((now - pair.names.compiled_at).total_seconds()),
             "bundle_names": pair.names.names if pair else 0,
             "names_etag": pair and pair.names.etag,
             "policy_serial": pair and pair.settings.serial,
             "policy_compiled_at": pair and pair.settings.compiled_at.isoformat(),
+            "policy_age_seconds": pair and int((now - pair.settings.compiled_at).total_seconds()),
             "policy_etag": pair and pair.settings.etag,
             "refused": {
                 name: {"etag": refusal.etag, "reason": refusal.reason, "at": refusal.at.isoformat()}
@@ -250,6 +253,7 @@ class FilterService:
             case "/health/live":
                 return Response(200, b"live\n")
             case "/health/ready":
+                await self.gather()
                 body = json.dumps(self.health(), ensure_ascii=False).encode()
                 return Response(200 if self.is_ready else 503, body, "application/json")
             case "/metrics":

@@ -7,10 +7,11 @@ import signal
 import sys
 
 from filter import log
-from filter.binding import bind_all
+from filter.binding import Bound, bind_all
 from filter.cli import path_option
 from filter.config import ConfigInvalid, FilterConfig, Given, check
 from filter.listening import ListeningGiven
+from filter.processes.forking import Forked
 from filter.processes.supervisor import WorkersFailed
 from filter.service import FilterService
 from filter.serving.privileges import UserInvalid
@@ -50,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     )
     log.set_up(config.log_format)
     sys.setswitchinterval(SWITCH_SECONDS)
-    asyncio.run(serve(config))
+    bound = bind_all(config, os.environ)
+    forked = Forked() if config.workers else None  # now, as there is no thread yet
+    asyncio.run(serve(config, bound, forked))
     return 0
 
 
@@ -70,10 +73,9 @@ def listening(args: argparse.Namespace) -> ListeningGiven:
     )
 
 
-async def serve(config: FilterConfig) -> None:
+async def serve(config: FilterConfig, bound: Bound, forked: Forked | None) -> None:
     """Run one filter; SIGTERM and SIGINT stop it, SIGHUP reads its files anew."""
-    bound = bind_all(config, os.environ)
-    service = FilterService(config, bound)
+    service = FilterService(config, bound, forked)
     service.open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ import sys
 from filter.config import ConfigInvalid, Endpoint
 
 PROBLEMS = (ConfigInvalid,)
+UNITS = ((86_400, "j"), (3600, "h"), (60, "min"), (1, "s"))
 WAYS = {"compiled": "le module compilé répond", "python": "Python répond"}
 
 
@@ -52,12 +53,13 @@ def ask(endpoint: Endpoint) -> dict[str, object]:
 
 
 def as_text(health: dict[str, object]) -> str:
-    state = "prêt" if health.get("ready") else "en attente de ses listes : aucune réponse n’est donnée sans filtrage"
+    state = "prêt" if health.get("ready") else why_not_ready(health)
     return (
-        f"Filtre {state}\n"
-        f"  noms         : n° {health.get('bundle_serial')}, compilés le {health.get('bundle_compiled_at')}, "
-        f"{health.get('bundle_names')} en tout\n"
-        f"  politique    : n° {health.get('policy_serial')}, du {health.get('policy_compiled_at')}\n"
+        f"Filtre {state} (version {health.get('version')})\n"
+        f"  noms         : n° {health.get('bundle_serial')}, compilés le {health.get('bundle_compiled_at')}"
+        f"{describe_age(health.get('bundle_age_seconds'))}, {health.get('bundle_names')} en tout\n"
+        f"  politique    : n° {health.get('policy_serial')}, du {health.get('policy_compiled_at')}"
+        f"{describe_age(health.get('policy_age_seconds'))}\n"
         f"{describe_refusals(health.get('refused'))}"
         f"  en marche    : depuis {health.get('uptime_seconds')} s\n"
         f"  en UDP       : {WAYS.get(str(health.get('plane')), 'inconnu')}\n"
@@ -65,6 +67,20 @@ def as_text(health: dict[str, object]) -> str:
         f"  cache        : {health.get('cache_entries')} réponses, {health.get('cache_bytes')} octets\n"
         f"  résolveurs   : {describe_upstreams(health.get('upstreams'))}\n"
     )
+
+
+def why_not_ready(health: dict[str, object]) -> str:
+    if health.get("bundle_serial") is not None:
+        return "sans processus qui réponde (voir le journal)"
+    return "en attente de ses listes : aucune réponse n’est donnée sans filtrage"
+
+
+def describe_age(seconds: object) -> str:
+    """How long ago, in the largest unit of which there is one."""
+    if not isinstance(seconds, int) or seconds < 0:
+        return ""
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
+    return f" (il y a {seconds // size} {unit})"
 
 
 def describe_refusals(refused: object) -> str:

@@ -26,10 +26,12 @@ class Names(Protocol):
 class Drain:
     """Takes what was counted since the last time; nothing is counted twice or forgotten."""
 
-    def __init__(self, plane: "Plane", teacher: Teacher, metrics: Metrics) -> None:
+    def __init__(self, plane: "Plane", teacher: Teacher, metrics: Metrics, upstream: str = "") -> None:
+        """``upstream``: the resolver that the plane asks, "" when it asks several: it does not count them apart."""
         self.plane = plane
         self.teacher = teacher
         self.metrics = metrics
+        self.upstream = upstream
         self.cache_entries = self.cache_bytes = 0
         self.names: Names | None = None
         self.key: bytes | None = None
@@ -63,7 +65,7 @@ class Drain:
         self.metrics.answer_seconds.add(*counts["answers"])
         for outcome, durations in (("answered", counts["upstream_answered"]), ("failed", counts["upstream_failed"])):
             if any(durations[0]):
-                self.metrics.upstream_seconds.labels(outcome).add(*durations)
+                self.metrics.upstream_seconds.labels(self.upstream, outcome).add(*durations)
 
     def take_names(self) -> None:
         """Into the store's memory; a new day's key holds from here on."""

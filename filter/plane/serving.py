@@ -63,7 +63,9 @@ class PlaneUdp:
         self.plane: Plane = compiled.Plane(cache_bytes, secrets.token_bytes(16))
         self.plane.limit(rate)
         self.teacher = Teacher(self.plane, handler, zones)
-        self.drain = Drain(self.plane, self.teacher, metrics)
+        self.drain = Drain(
+            self.plane, self.teacher, metrics, str(self.upstreams[0]) if len(self.upstreams) == 1 else ""
+        )
         self.pending: set[asyncio.Task[None]] = set()
         self.news: int | None = None
         self.reads = False
@@ -119,9 +121,9 @@ class PlaneUdp:
             return
         for origin, client, packet, reason, message, stored in self.plane.take(room):
             handed = Handed(packet, client, Reason(reason), message, stored)
+            self.metrics.handed_over.labels(handed.reason.name.lower()).inc()
             task = self.loop.create_task(self.respond(origin, handed))
             self.pending.add(task)
-            self.metrics.handed_over.labels(handed.reason.name.lower()).inc()
             task.add_done_callback(self.settle)
 
     async def respond(self, origin: bytes, handed: Handed) -> None:

@@ -1,8 +1,9 @@
 """Where workers come from: a process without threads that has loaded everything once, and forks.
 
-Started by filter.processes.nursery as ``python -m filter.processes.forking DESCRIPTOR``. What it made before it forks
-its workers share: code in memory, and the keys of TLS sessions, so that a device goes on with any of them. Each message
-carries one end of a worker's pipe. It ends when the other side is gone, and whoever still works then ends with it.
+It is forked itself by a supervisor that has no thread yet, or where that one died started by filter.processes.nursery
+as ``python -m filter.processes.forking DESCRIPTOR``. What it has before it forks its workers share: code in memory, and
+the keys of TLS sessions, so that a device goes on with any of them. Each message carries one end of a worker's pipe. It
+ends when the other side is gone, and whoever still works then ends with it.
 """
 
 import gc
@@ -11,6 +12,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -101,17 +103,43 @@ class Forking:
             os.kill(child, signal.SIGKILL)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The supervisor hears signals; all others end with what connects them."""
+def run(control: socket.socket) -> int:
+    """Be the parent of workers, or become one; the exit status. The supervisor hears signals, all others end with what
+    connects them."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
     fronts = make_fronts()
     gc.collect()
     gc.freeze()  # what is there already stays in pages that are shared
-    end = Forking(socket.socket(fileno=int(arguments[0]))).run()
+    end = Forking(control).run()
     return 0 if end is None else worker.main(end, fronts)
 
 
+class Forked:
+    """The process that forks, made of this one: only where there is no thread yet."""
+
+    def __init__(self) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.control.close()
+            os._exit(run(theirs))
+        theirs.close()
+        self.handle = os.pidfd_open(self.pid)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Until it is gone; raise subprocess.TimeoutExpired."""
+        if not select.select([self.handle], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("filter.processes.forking", timeout or 0.0)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        return 0
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(socket.socket(fileno=int(sys.argv[1]))))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from filter.processes.forking import BORN, GONE, TOLD
+from filter.processes.forking import BORN, GONE, TOLD, Forked
 
 log = logging.getLogger("filter")
 
@@ -61,10 +61,11 @@ class Born:
 class Nursery:
     """Starts the process that forks, again when it died: the workers that it made go on without it."""
 
-    def __init__(self, descriptors: Sequence[int]) -> None:
-        """``descriptors``: open files that workers need; they have the same numbers there."""
+    def __init__(self, descriptors: Sequence[int], first: Forked | None = None) -> None:
+        """``descriptors``: open files that workers need; they have the same numbers there. ``first``: the process that
+        there is already."""
         self.descriptors = descriptors
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = first
         self.control: socket.socket | None = None
         self.turn = asyncio.Lock()
         self.answer: asyncio.Future[Born] | None = None
@@ -85,17 +86,23 @@ class Nursery:
                 self.answer = None
 
     def open(self) -> socket.socket:
-        """Start the process; raise OSError."""
+        """Begin to hear the first process, or start another; raise OSError."""
+        if isinstance(self.process, Forked) and self.process.control.fileno() >= 0:
+            return self.attend(self.process.control)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "filter.processes.forking", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(), *self.descriptors),
             )
-        ours.setblocking(False)
-        asyncio.get_running_loop().add_reader(ours.fileno(), self.hear)
-        self.control = ours
-        return ours
+        return self.attend(ours)
+
+    def attend(self, control: socket.socket) -> socket.socket:
+        """Hear what it says."""
+        control.setblocking(False)
+        asyncio.get_running_loop().add_reader(control.fileno(), self.hear)
+        self.control = control
+        return control
 
     def hear(self) -> None:
         """What the nursery says of its children."""

@@ -17,6 +17,7 @@ from filter.config import FilterConfig
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe
+from filter.processes.forking import Forked
 from filter.processes.nursery import Nursery, NurseryFailed
 from filter.processes.pipe import Message, Pipe
 from filter.processes.place import Place
@@ -31,6 +32,8 @@ READY_SECONDS = 60.0
 """How long a worker may take to open its files and answer."""
 DRAIN_SECONDS = 1.0
 """How often what workers counted is taken, and how long they may take to tell it."""
+STOP_SECONDS = 3.0
+"""How long a worker may take to stop answering and tell what it counted."""
 MOST_MISSED = 3
 """A worker that says nothing so often, one second or two apart, hangs: it is ended and replaced."""
 AGAIN_SECONDS = 1.0
@@ -56,12 +59,21 @@ class Drained(msgspec.Struct):
 class Supervisor:
     """All workers of one filter."""
 
-    def __init__(self, config: FilterConfig, places: Sequence[Sequence[Listening]], metrics: Metrics) -> None:
-        """One worker for each of ``places``, on those sockets. ``metrics``: where hourly totals gather."""
+    def __init__(
+        self,
+        config: FilterConfig,
+        places: Sequence[Sequence[Listening]],
+        metrics: Metrics,
+        forked: Forked | None = None,
+    ) -> None:
+        """One worker for each of ``places``, on those sockets; ``forked`` makes them, if it is there already.
+
+        ``metrics``: where hourly totals gather.
+        """
         self.config = config
         self.places = [Place(sockets) for sockets in places]
         self.metrics = metrics
-        self.nursery = Nursery(sorted({each for place in self.places for each in place.descriptors}))
+        self.nursery = Nursery(sorted({each for place in self.places for each in place.descriptors}), forked)
         self.counts: NameCounts | None = None
         self.pair: Files | None = None
         self.gone: list[Family] = []
@@ -229,10 +241,14 @@ class Supervisor:
             "workers": [place.told() for place in self.places],
         }
 
+    async def dismiss(self, place: Place) -> None:
+        """Have a worker answer no more, and take what it counted until then."""
+        await place.ask({"stop": None if self.counts is None else self.counts.key}, STOP_SECONDS)
+
     async def close(self) -> None:
         """End all workers; they end with their pipes, or are killed."""
         with suppress(OSError):
-            await self.drain()
+            await asyncio.gather(*(self.dismiss(place) for place in self.places if place.ready.is_set()))
         for task in self.keepers:
             task.cancel()
         await asyncio.gather(*self.keepers, return_exceptions=True)

@@ -80,8 +80,11 @@ class Worker:
             await self.answering.start(stack, self.sockets)
             self.answering.start_probing(stack)
             self.pipe.send({"ready": True})
-            while (message := await self.pipe.receive()) is not None:
+            while (message := await self.pipe.receive()) is not None and "stop" not in message:
                 self.obey(message)
+        if message is not None:
+            self.drain(message["stop"], message["number"])
+            await self.pipe.receive()  # until the supervisor has it, and goes
         return 0
 
     def obey(self, message: Message) -> None:

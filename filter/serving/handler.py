@@ -63,7 +63,8 @@ class Handler:
             log.error("query could not be answered", extra=place_of(error))  # noqa: TRY400  # its text may hold a name
             self.count("failed", "error")
             reply = replies.error(data, wire.SERVFAIL)
-        self.metrics.answer_seconds.observe(time.perf_counter() - started)
+        if reply is not None:
+            self.metrics.answer_seconds.observe(time.perf_counter() - started)
         return reply
 
     async def reply_to(self, data: bytes, client: str, over_udp: bool, label: str | None) -> bytes | None:

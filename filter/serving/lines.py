@@ -70,6 +70,8 @@ class Hall:
         self.clients: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.handshakes = Buckets()
+        self.is_late: Callable[[], bool] = lambda: False
+        """Whether this process has more to do than it can (filter.serving.pulse)."""
         self.sweeping: asyncio.TimerHandle | None = None
 
     def enter(self, line: "Line") -> bool:
@@ -91,6 +93,9 @@ class Hall:
         """Whether a client may begin another TLS handshake: the dearest thing there is to ask for."""
         if line.client in OURSELVES:
             return True
+        if self.is_late():
+            self.metrics.dropped.labels("overload").inc()
+            return False
         now = line.loop.time()
         rate = HANDSHAKES_A_CLIENT * (PER_NETWORK if self.is_known(line.client) else 1)
         return not (

@@ -58,7 +58,7 @@ class Lookup:
         clock: Callable[[], float] = time.monotonic,
         is_down: Callable[[str], bool] = never,
     ) -> None:
-        """``count`` is told what the cache had: hit, miss, stale, failure or prefetch; ``is_down`` says whether nobody
+        """``count`` is told what the cache had: hit, miss, stale, failure, prefetch or shed; ``is_down`` says whether nobody
         is known to answer for a name."""
         self.forward = forward
         self.cache = cache
@@ -69,6 +69,8 @@ class Lookup:
         self.is_down = is_down
         self.tell: Callable[[CacheKey, UpstreamAnswer, float], None] | None = None
         """Told of every answer that was kept, and when, when the compiled plane keeps them too."""
+        self.is_late: Callable[[], bool] = lambda: False
+        """Whether this process is too far behind to ask for more (filter.serving.pulse)."""
         self.failures: OrderedDict[CacheKey, Failure] = OrderedDict()
 
     async def find(self, query: ClientQuery) -> Found:
@@ -96,6 +98,7 @@ class Lookup:
     async def join(self, task: asyncio.Task[KeptAnswer]) -> KeptAnswer:
         """Wait with others; raise UpstreamFailed when too many do: what is at hand is still answered then."""
         if self.waiting >= MOST_WAITING:
+            self.count("shed")
             raise UpstreamFailed(EDE_NETWORK_ERROR, "too many clients wait for an upstream")
         self.waiting += 1
         try:
@@ -146,7 +149,8 @@ class Lookup:
         """The query on its way to an upstream: the one already there, or a new one."""
         if (task := self.in_flight.get(key)) is not None:
             return task
-        if len(self.in_flight) >= MOST_IN_FLIGHT:
+        if len(self.in_flight) >= MOST_IN_FLIGHT or self.is_late():
+            self.count("shed")
             raise UpstreamFailed(EDE_NETWORK_ERROR, "too many queries wait for an upstream")
         task = asyncio.create_task(self.fetch(key, question))
         self.in_flight[key] = task

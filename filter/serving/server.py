@@ -1,17 +1,18 @@
 """All that this process answers on: one listener for each socket, whoever bound it."""
 
-import asyncio
 import ssl
 from collections.abc import Callable
 from functools import partial
 
 from filter.metrics import Metrics
+from filter.serving.accepting import Acceptor
 from filter.serving.doh import DohServer
 from filter.serving.http2 import Http2
 from filter.serving.limits import RateLimits
 from filter.serving.lines import Conversation, Hall, Line, Room
+from filter.serving.pulse import Pulse
 from filter.serving.quick import Quick, never
-from filter.serving.sockets import BACKLOG, Kind, Listening
+from filter.serving.sockets import Kind, Listening
 from filter.serving.streams import Ask, DnsStream
 from filter.serving.tls import CertificateInvalid, Certificates, TlsLine
 from filter.serving.udp import UdpListener
@@ -42,24 +43,29 @@ class DnsServer:
         self.ask = ask
         self.metrics = metrics
         self.hall = Hall(metrics, room, is_known)
+        self.pulse = Pulse()
+        self.hall.is_late = self.pulse.is_late
         self.certificates = certificates
         self.public_name = public_name
         self.limits = limits or RateLimits(0, lambda _address: None, metrics)
         self.doh = DohServer(ask, self.limits.wait, quick)
         self.quick = quick
         self.udp: list[UdpListener] = []
-        self.servers: list[asyncio.Server] = []
+        self.acceptors: list[Acceptor] = []
 
     async def serve(self, listening: Listening) -> None:
         """Answer on a bound socket from now on; raise CertificateInvalid for TLS without a certificate."""
+        self.pulse.start()
         if listening.kind is Kind.UDP:
             listener = UdpListener(listening, self.ask, self.metrics, self.limits.admit)
             listener.start()
             self.udp.append(listener)
             return
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(self.line_maker(listening.kind), sock=listening.sock, backlog=BACKLOG)
-        self.servers.append(server)
+        acceptor = Acceptor(
+            listening.sock, self.line_maker(listening.kind), self.metrics.dropped.labels("descriptors").inc
+        )
+        acceptor.start()
+        self.acceptors.append(acceptor)
 
     def line_maker(self, kind: Kind) -> Callable[[], Line]:
         """What makes each new connection of a listener."""
@@ -84,8 +90,9 @@ class DnsServer:
 
     async def close(self) -> None:
         """Stop listening, and end what is open."""
+        self.pulse.stop()
         for listener in self.udp:
             listener.close()
-        for server in self.servers:
-            server.close()
+        for acceptor in self.acceptors:
+            acceptor.close()
         self.hall.close()

@@ -62,13 +62,13 @@ class Upstreams:
     def __init__(
         self,
         servers: Sequence[Server],
-        observe: Callable[[float, bool], None],
+        observe: Callable[[str, float, bool], None],
         clock: Callable[[], float] = time.monotonic,
         *,
         ca_file: Path | None = None,
         mixes_case: bool = False,
     ) -> None:
-        """``observe`` is told the seconds of each try and whether it gave an answer."""
+        """``observe`` is told of each try: the resolver, the seconds, and whether it gave an answer."""
         self.servers = tuple(servers)
         self.observe = observe
         self.clock = clock
@@ -117,12 +117,12 @@ class Upstreams:
             async with asyncio.timeout(TRY_SECONDS):
                 answer = await self.channels[server].ask(asked)
         except (OSError, EOFError, WireError) as error:  # TimeoutError is an OSError
-            self.observe(self.clock() - started, False)
+            self.observe(str(server), self.clock() - started, False)
             if not (isinstance(error, OSError) and error.errno in OURS):
                 server.failed(self.clock())
             ede = EDE_NO_REACHABLE_AUTHORITY if isinstance(error, TimeoutError) else EDE_NETWORK_ERROR
             raise UpstreamFailed(ede, f"{server}: {type(error).__name__}") from error
-        self.observe(self.clock() - started, True)
+        self.observe(str(server), self.clock() - started, True)
         server.answered(self.clock() - started)
         return answer
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from filter.serving.accepting import Acceptor
 from filter.serving.sockets import Listening
 
 log = logging.getLogger("filter")
@@ -47,15 +48,20 @@ class WebServer:
     def __init__(self, respond: Respond) -> None:
         self.respond = respond
         self.open = 0
-        self.server: asyncio.Server | None = None
+        self.acceptor: Acceptor | None = None
 
     async def listen(self, listening: Listening) -> None:
         """Answer on a bound socket from now on."""
-        self.server = await asyncio.start_server(self.serve, sock=listening.sock, limit=LONGEST_HEAD)
+        self.acceptor = Acceptor(listening.sock, self.begin)
+        self.acceptor.start()
+
+    def begin(self) -> asyncio.StreamReaderProtocol:
+        """What speaks on a new connection."""
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(LONGEST_HEAD), self.serve)
 
     async def close(self) -> None:
-        if self.server is not None:
-            self.server.close()
+        if self.acceptor is not None:
+            self.acceptor.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.open >= MOST_CONNECTIONS:

@@ -60,13 +60,17 @@ class Download:
         if not resumes:
             received = 0
             self.etag_path.write_text(announced, "ascii")
-        with self.path.open("ab" if resumes else "wb") as file:
-            async for chunk in response.aiter_raw():  # as it comes: what a cut leaves is kept
-                received += len(chunk)
-                if received > largest:
-                    self.forget()
-                    raise TalkFailed("too_large", f"more than {largest} bytes")
-                file.write(chunk)
+        try:
+            with self.path.open("ab" if resumes else "wb") as file:
+                async for chunk in response.aiter_raw():  # as it comes: what a cut leaves is kept
+                    received += len(chunk)
+                    if received > largest:
+                        self.forget()
+                        raise TalkFailed("too_large", f"more than {largest} bytes")
+                    file.write(chunk)
+        except OSError:  # no room: what came so far must not keep it from others
+            self.forget()
+            raise
         return resumes
 
 

@@ -48,8 +48,8 @@ def policy_beside(names: Path) -> Path:
 
 def open_pair(names: Path, policy: Path | None = None, verify: Verify | None = None, zones: Iterable[str] = ()) -> Pair:
     """Open two local files; raise BundleRefused or OSError. ``verify`` asks for the signatures of trusted keys."""
-    settings = PolicyFile.open(policy or policy_beside(names), verify)
-    return make_pair(NamesFile.open(names, verify), settings, zones=zones)
+    opened = NamesFile.open(names, verify)
+    return make_pair(opened, PolicyFile.open(policy or policy_beside(names), verify), zones=zones)
 
 
 def open_newer(kind: type[File], path: Path, etag: str, verify: Verify, current: Opened | None) -> File:

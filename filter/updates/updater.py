@@ -169,8 +169,8 @@ class Updater:
     async def take_policy(self, etag: str, content: bytes) -> None:
         """Verify a policy and judge by it from now on; raise BundleRefused and remember that it was."""
         part = self.data_dir / f"{POLICY}.part"
-        part.write_bytes(content)
         try:
+            part.write_bytes(content)
             settings = await asyncio.to_thread(open_newer, PolicyFile, part, etag, self.verify, self.settings)
             async with self.swapping:
                 pair = None
@@ -185,6 +185,9 @@ class Updater:
                     self.use(pair)
         except BundleRefused as error:
             self.refuse(POLICY, etag, error)
+            part.unlink(missing_ok=True)
+            raise
+        except OSError:  # no room: half a file must not keep it from others
             part.unlink(missing_ok=True)
             raise
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +19,7 @@ from filter.settings import PolicySettings
 from tests.conformance.cases import CRASHED, Case, Json, Outcome, compare, first_of, guarded, mapping, texts
 from tests.conformance.engine import ListText, Script, one_profile
 from tests.conformance.served import Served
+from tests.conformance.transfers import moment_of, transferred
 from tests.conformance.upstream import absolute, parse_records, question_message, respond
 
 OPTION = re.compile(r"\s*([a-z-]+):\s*\"?([^\"]*)\"?\s*")
@@ -49,12 +50,23 @@ def run_scenarios(cases: Sequence[Case]) -> Iterator[Outcome]:
 
 
 def replay(served: Served, step: Step, scenario: Json, cases: Sequence[Case]) -> Iterator[Outcome]:
-    """The cases of a scenario, and the time that passes between them."""
-    past = 0
+    """The cases of a scenario, and what happens between them: time passes, zones are transferred."""
+    past, transfer = 0, moment_of([step_of(case) for case in cases])
     for case in cases:
+        if transfer is not None and past <= transfer < step_of(case):
+            transfer_zones(served, scenario)
         past = pass_time(served, scenario, past, step_of(case))
         step.number = step_of(case)
         yield Outcome(case, guarded(partial(check, served), case))
+
+
+def transfer_zones(served: Served, scenario: Json) -> None:
+    """Serve, from now on, by the zones as they come from their sources, if some do."""
+    before = [zone_of(scenario, block) for block in zones_of(scenario)]
+    entries = list(Upstream(scenario, Step()).entries(None))
+    news = [transferred(block, each.text, entries) for block, each in zip(zones_of(scenario), before, strict=True)]
+    if any(text is not None for text in news):
+        served.replace([replace(e, text=e.text if t is None else t) for e, t in zip(before, news, strict=True)])
 
 
 def step_of(case: Case) -> int:
@@ -67,8 +79,7 @@ def open_scenario(case: Case, name: str) -> tuple[Served, Step, Json]:
     scenario = mapping(read_scenarios(case.file).get(name))
     step = Step()
     config = texts(scenario.get("config"))
-    blocks = [block for block in blocks_of(config, "rpz") if block.get("rpz-action-override") != "disabled"]
-    lists = [zone_of(scenario, block) for block in blocks]
+    lists = [zone_of(scenario, block) for block in zones_of(scenario)]
     upstream = Upstream(scenario, step)
     settings = settings_of(config, lists, upstream.names())
     is_clocked = "TIME_PASSES" in json.dumps(scenario.get("controls"))
@@ -96,10 +107,16 @@ def blocks_of(config: Iterable[str], kind: str) -> Iterator[dict[str, str]]:
         yield block
 
 
+def zones_of(scenario: Json) -> list[dict[str, str]]:
+    """The options of each response policy zone that counts."""
+    blocks = blocks_of(texts(scenario.get("config")), "rpz")
+    return [block for block in blocks if block.get("rpz-action-override") != "disabled"]
+
+
 def zone_of(scenario: Json, block: Mapping[str, str]) -> ListText:
     """A response policy zone as a list. One whose every action is « passthru » is a category that is allowed.
 
-    A zone without a file comes by transfer, which is not ours to do.
+    A zone without a file is empty until it is transferred.
     """
     text = str(mapping(scenario.get("files")).get(block.get("file", ""), ""))
     category = PASSTHRU if block.get("rpz-action-override") == PASSTHRU else "zone"

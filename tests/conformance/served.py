@@ -1,5 +1,6 @@
 """The product as people run it: a process that serves, asked over UDP and TCP, in front of a case's own resolver."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,8 +93,8 @@ class Served:
     ) -> None:
         self.folder = tempfile.TemporaryDirectory()
         folder = Path(self.folder.name)
-        sources = [make_source(folder, number, each) for number, each in enumerate(lists)]
-        compile_names(sources, folder / "names", serial=1, compiled_at=NOON)
+        self.serial = 0
+        self.compile(lists, folder / "names")
         compile_policy(settings or one_profile(lists), folder / "policy", serial=1, compiled_at=NOON)
         self.upstream = CaseUpstream(script)
         make = ClockedFilter if is_clocked else RunningFilter
@@ -118,6 +119,19 @@ class Served:
         self.process.__exit__(kind, error, trace)
         self.upstream.close()
         self.folder.cleanup()
+
+    def compile(self, lists: Sequence[ListText], path: Path) -> None:
+        self.serial += 1
+        sources = [make_source(path.parent, number, each) for number, each in enumerate(lists)]
+        compile_names(sources, path, serial=self.serial, compiled_at=NOON)
+
+    def replace(self, lists: Sequence[ListText]) -> None:
+        """Other lists, in service when this returns; the process goes on."""
+        folder = Path(self.folder.name)
+        self.compile(lists, folder / "names.new")
+        (folder / "names.new").replace(folder / "names")
+        self.process.process.send_signal(signal.SIGHUP)
+        self.process.wait_for("bundle reloaded", self.serial - 1)
 
     def advance(self, seconds: float) -> None:
         assert isinstance(self.process, ClockedFilter)

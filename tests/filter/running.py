@@ -30,7 +30,7 @@ class RunningFilter:
         self.options = [
             "serve", "--listen", f"127.0.0.1:{self.port}", "--metrics", f"127.0.0.1:{self.metrics}", *options,
         ]  # fmt: skip
-        self.environ = {**os.environ, **(environ or {})}
+        self.environ = {"PREAU_FILTER_WORKERS": "0", **os.environ, **(environ or {})}  # workers where they are wanted
         self.lines: list[dict[str, object]] = []
         self.arrived = threading.Condition()
 
@@ -87,19 +87,22 @@ class RunningFilter:
             assert len(self.logged(message)) >= times, self.lines
             return self.logged(message)[times - 1]
 
-    def ask(self, name: str, qtype: str = "A", *, over_tcp: bool = False, edns: bool = True) -> dns.message.Message:
+    def ask(
+        self, name: str, qtype: str = "A", *, over_tcp: bool = False, edns: bool = True, source: str = "127.0.0.1"
+    ) -> dns.message.Message:
         """One query through dnspython, which knows nothing of our own code."""
         query = dns.message.make_query(name, qtype, use_edns=0 if edns else False, payload=1232)
-        send = self.send_tcp if over_tcp else self.send
-        reply = send([query.to_wire()])[0]
+        packets = [query.to_wire()]
+        reply = self.send_tcp(packets)[0] if over_tcp else self.send(packets, source=source)[0]
         message = dns.message.from_wire(reply)
         assert query.is_response(message)
         return message
 
-    def send(self, packets: Iterable[bytes], timeout: float = 8.0) -> list[bytes]:
+    def send(self, packets: Iterable[bytes], timeout: float = 8.0, source: str = "127.0.0.1") -> list[bytes]:
         """Each packet over UDP, waiting for its reply; sent again each second, as a stub resolver does."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(1.0)
+            client.bind((source, 0))
             client.connect(("127.0.0.1", self.port))
             return [exchange(client, packet, tries=int(timeout)) for packet in packets]
 

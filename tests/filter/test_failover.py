@@ -34,7 +34,7 @@ def two() -> Iterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
 Two = tuple[ScriptedUpstream, ScriptedUpstream]
 
 
-def observe(_seconds: float, _answered: bool) -> None:
+def observe(_upstream: str, _seconds: float, _answered: bool) -> None:
     """Nobody watches."""
 
 

@@ -16,6 +16,7 @@ import pytest
 from dns.message import Message
 
 from filter.serving.probing import ZONE
+from filter.serving.upstream import TRIES
 from tests.conformance.served import ClockedFilter
 from tests.filter import load
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
@@ -86,6 +87,38 @@ def test_all_of_a_school_asks_for_one_name_while_its_resolver_is_slow(bad: Scrip
             replies = {client.recv(4096)[:2] for _ in range(200)}
         assert len(replies) == 200
     assert len(bad.asked_for("seul.example")) <= 6  # one a try, by each process that answers
+
+
+QUESTION_VARIANTS = 4
+"""An answer is kept with and without DO and CD: (RFC 6840) these are questions of their own."""
+TRIES_OF_ONE = 1 + TRIES
+"""One by the plane, which gives up; then Python's."""
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_name_is_never_asked_for_many_times_at_once(bad: ScriptedUpstream, bundle_file: Path, plane: str) -> None:
+    """Whoever forges answers has better odds the more equal questions are under way (RFC 5452, 5): whatever clients
+    send, and over whatever they send it, there are few."""
+    bad.scripts["devine.example"] = silence
+    packets = []
+    for flags in (0x0100, 0x0110, 0x0120, 0x0130):
+        for do in (False, True):
+            query = dns.message.make_query("devine.example", "A", use_edns=0, want_dnssec=do)
+            packets += [
+                number.to_bytes(2, "big") + flags.to_bytes(2, "big") + query.to_wire()[4:] for number in range(60)
+            ]
+    options = ("--bundle", str(bundle_file), "--upstream", bad.address, "--plane", plane, "--rate-limit", "0")
+    with RunningFilter(*options) as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(8)
+            client.connect(("127.0.0.1", served.port))
+            for packet in packets:
+                client.send(packet)
+            assert dns.message.from_wire(client.recv(4096)).rcode() == dns.rcode.SERVFAIL  # the first has given up
+        for packet in packets[:: len(packets) // 8]:
+            (reply,) = served.send_tcp([packet])
+            assert dns.message.from_wire(reply).rcode() == dns.rcode.SERVFAIL
+    assert 0 < len(bad.asked_for("devine.example")) <= QUESTION_VARIANTS * TRIES_OF_ONE
 
 
 class WithoutDisk(RunningFilter):

@@ -2,8 +2,11 @@
 is right, none is lost, and blocked names stay blocked. By the compiled plane and by Python, over UDP, TCP, DoT and DoH.
 """
 
+import json
 import socket
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -157,6 +160,37 @@ def zone() -> ScriptedUpstream:
     known.udp.close()
     known.tcp.close()
     return known
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_each_resolver_is_measured_and_told_by_itself(
+    bundle_file: Path, good: ScriptedUpstream, bad: ScriptedUpstream, plane: str
+) -> None:
+    bad.scripts = Everywhere(silence)
+    options = ("--upstream", bad.address, "--upstream", good.address, "--plane", plane)
+    with RunningFilter("--bundle", str(bundle_file), *options) as served:
+        load.run(served.port, "mesure", 60)
+        for address, outcome in ((bad.address, "failed"), (good.address, "answered")):
+            wait_until(served, f'filter_upstream_seconds_count{{outcome="{outcome}",upstream="{address}"}}')
+        told = json.loads(read(served, "health/ready"))["upstreams"]
+    assert [each["address"] for each in told] == [bad.address, good.address]
+    assert told[0]["failures"] > told[1]["failures"] == 0
+    assert told[0]["milliseconds"] is None
+    assert told[1]["milliseconds"] > 0
+
+
+def read(served: RunningFilter, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{served.metrics}/{path}") as response:
+        text: str = response.read().decode()
+        return text
+
+
+def wait_until(served: RunningFilter, series: str) -> None:
+    """Until there is such a measure: a try is over after two seconds."""
+    deadline = time.monotonic() + 20
+    while series not in read(served, "metrics"):
+        assert time.monotonic() < deadline, series
+        time.sleep(0.1)
 
 
 KINDS = [(SecureUpstream, Transport.TLS), (WebUpstream, Transport.HTTPS)]

@@ -1,4 +1,4 @@
-"""dnsperf against a real filter process, over everything that it speaks: every query is completed, none is lost."""
+"""dnsperf and kdig against a real filter process, over everything that it speaks."""
 
 import re
 import subprocess
@@ -56,3 +56,22 @@ def test_dnsperf_loses_nothing(served: EncryptedFilter, tmp_path: Path, way: str
     assert re.search(rf"Queries completed: +{QUERIES} \(100\.00%\)", done.stdout), done.stdout
     assert re.search(r"Queries lost: +0 ", done.stdout)
     assert re.search(rf"NXDOMAIN {len(names[::3])} ", done.stdout), done.stdout
+
+
+@needs("kdig")
+@pytest.mark.parametrize("way", [(), ("+tcp",), ("+tls",), ("+https", "+nohttps-get"), ("+https", "+https-get")])
+def test_kdig_hears_the_same_everywhere(served: EncryptedFilter, way: tuple[str, ...]) -> None:
+    """What is encrypted is padded to a multiple of 468 bytes (RFC 8467, 4.1)."""
+    port = {"+tls": served.tls, "+https": served.https}.get(way[0] if way else "", served.port)
+    believed = (
+        (f"+tls-ca={served.authority.certificate}", "+tls-hostname=dns.ecole.test") if port != served.port else ()
+    )
+    done = subprocess.run(
+        ["kdig", f"@127.0.0.1#{port}", *way, *believed, "+edns", "+padding", "n1.example"],
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+    assert "93.184.216.34" in done.stdout, done.stdout + done.stderr
+    received = re.search(r"Received (\d+) B", done.stdout)
+    assert received is not None
+    assert (int(received[1]) % 468 == 0) is bool(believed)

@@ -61,7 +61,7 @@ async def ask(upstreams: Upstreams, name: str = "journal.example") -> UpstreamAn
 
 
 def upstreams_of(resolver: Resolver, ca_file: Path | None) -> Upstreams:
-    return Upstreams([Server(resolver)], lambda _seconds, _answered: None, ca_file=ca_file)
+    return Upstreams([Server(resolver)], lambda _upstream, _seconds, _answered: None, ca_file=ca_file)
 
 
 def addresses(found: UpstreamAnswer) -> list[str]:

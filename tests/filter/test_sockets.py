@@ -15,6 +15,7 @@ import pytest
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.encrypted import EncryptedFilter
+from tests.filter.load import children_of
 from tests.filter.running import ROOT, RunningFilter, receive
 from tests.filter.scripted import ScriptedUpstream, free_port
 
@@ -57,12 +58,13 @@ def ask_at(address: str, port: int) -> tuple[bytes, str]:
     ("listen", "addresses"),
     [("0.0.0.0", ["127.0.0.1", "127.0.0.2", "127.3.2.1"]), ("[::]", ["::1"])],
 )
+@pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_wildcard_answers_from_the_address_that_was_asked(
-    bundle: Path, upstream: ScriptedUpstream, listen: str, addresses: list[str]
+    bundle: Path, upstream: ScriptedUpstream, listen: str, addresses: list[str], workers: str
 ) -> None:
     port = free_port()
     options = ("--bundle", str(bundle), "--upstream", upstream.address, "--listen", f"{listen}:{port}")
-    with RunningFilter(*options):
+    with RunningFilter(*options, "--workers", workers):
         for address in addresses:
             reply, sender = ask_at(address, port)
             assert sender == address
@@ -137,13 +139,17 @@ def test_rights_are_given_up_once_the_ports_are_open(upstream: ScriptedUpstream,
     for path in tmp_path.iterdir():
         path.chmod(0o644)
     nobody = pwd.getpwnam("nobody")
-    with ReadableFilter("--bundle", str(names), "--upstream", upstream.address, "--user", "nobody") as running:
-        status = Path(f"/proc/{running.process.pid}/status").read_text()
+    options = ("--bundle", str(names), "--upstream", upstream.address, "--user", "nobody", "--workers", "2")
+    with ReadableFilter(*options) as running:
+        processes = [running.process.pid, *children_of(running.process.pid)]
+        told = [Path(f"/proc/{each}/status").read_text() for each in processes]
         assert running.ask("www.jeu.example").rcode() == dns.rcode.NXDOMAIN
-    lines = {line.partition(":")[0]: line.split()[1:] for line in status.splitlines()}
-    assert set(lines["Uid"]) == {str(nobody.pw_uid)}
-    assert set(lines["Gid"]) == {str(nobody.pw_gid)}
-    assert int(lines["CapEff"][0], 16) == 0
+    assert len(told) == 4
+    for status in told:
+        lines = {line.partition(":")[0]: line.split()[1:] for line in status.splitlines()}
+        assert set(lines["Uid"]) == {str(nobody.pw_uid)}
+        assert set(lines["Gid"]) == {str(nobody.pw_gid)}
+        assert int(lines["CapEff"][0], 16) == 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def query_for(name: str = "journal.example", qtype: str = "A") -> ClientQuery:
     return wire.read_query(dns.message.make_query(name, qtype).to_wire())
 
 
-def observe(_seconds: float, _answered: bool) -> None:
+def observe(_upstream: str, _seconds: float, _answered: bool) -> None:
     """Nobody watches."""
 
 

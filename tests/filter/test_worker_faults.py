@@ -96,6 +96,14 @@ def test_a_worker_that_hangs_is_replaced_and_others_answer_meanwhile(
     assert is_gone(victim)
 
 
+def test_others_answer_for_a_worker_that_hangs_before_it_is_ended(served: RunningFilter) -> None:
+    os.kill(workers_of(served)[0], signal.SIGSTOP)
+
+    assert {served.ask("www.jeu.example").rcode() for _ in range(10)} == {3}  # half of them come to its socket
+
+    assert not served.logged(DIED)
+
+
 def test_a_new_filter_starts_at_once_where_the_supervisor_was_killed(
     served: RunningFilter, upstream: PromptUpstream, bundle_file: Path
 ) -> None:
