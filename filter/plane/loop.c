@@ -31,6 +31,7 @@ typedef struct {
     struct iovec in_parts[BATCH], out_parts[BATCH];
     uint8_t packets[BATCH][LARGEST_PACKET + APART];
     uint8_t replies[BATCH][LARGEST_REPLY];
+    int answered; /* of the replies: those that are no word of the limits */
 } batch_t;
 
 static int64_t read_clock(clockid_t which) {
@@ -256,8 +257,10 @@ static int serve_some(loop_t *loop, batch_t *batch, int first, int end, int repl
     for (int i = first; i < end; i++) look_closer(loop, &batch->slots[i % AHEAD]);
     for (int i = first; i < end; i++) {
         size_t length;
-        if (answer_one(loop, &batch->slots[i % AHEAD], &batch->origins[i], batch->replies[replies], &length))
-            put_reply(batch, replies++, &batch->origins[i], length);
+        slot_t *slot = &batch->slots[i % AHEAD];
+        if (!answer_one(loop, slot, &batch->origins[i], batch->replies[replies], &length)) continue;
+        put_reply(batch, replies++, &batch->origins[i], length);
+        batch->answered += slot->admitted == ADMITTED;
     }
     return replies;
 }
@@ -265,11 +268,12 @@ static int serve_some(loop_t *loop, batch_t *batch, int first, int end, int repl
 static void serve_batch(loop_t *loop, unsigned listener, batch_t *batch, int count) {
     int64_t wall = read_clock(CLOCK_REALTIME), clock = read_clock(CLOCK_MONOTONIC);
     int replies = 0;
+    batch->answered = 0;
     pthread_mutex_lock(&loop->plane->lock);
     for (int first = 0; first < count; first += AHEAD)
         replies = serve_some(loop, batch, first, count < first + AHEAD ? count : first + AHEAD, replies, wall, clock);
     int64_t took = read_clock(CLOCK_MONOTONIC) - clock;
-    for (int i = 0; i < replies; i++) count_duration(&loop->plane->counting.answers, took);
+    for (int i = 0; i < batch->answered; i++) count_duration(&loop->plane->counting.answers, took);
     pthread_mutex_unlock(&loop->plane->lock);
     send_all(loop, listener, batch, replies);
 }
