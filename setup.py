@@ -11,7 +11,7 @@ PLANE = Extension(
     sources=sorted(glob("filter/plane/*.c")),
     depends=sorted(glob("filter/plane/*.h")),
     define_macros=[("_GNU_SOURCE", "1"), ("Py_LIMITED_API", OLDEST_PYTHON)],
-    extra_compile_args=["-std=c11", "-O3", "-fno-strict-aliasing", "-pthread"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fno-strict-aliasing", "-pthread"],
     extra_link_args=["-pthread"],
     optional=True,
     py_limited_api=True,

@@ -13,7 +13,7 @@ from filter.config import FilterConfig
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe, is_wanted
-from filter.plane.serving import PlaneUdp
+from filter.plane.serving import MOST_SERVERS, PlaneUdp
 from filter.processes.tally import Tally
 from filter.resolvers import Resolver, Transport
 from filter.serving.cache import Cache
@@ -81,7 +81,9 @@ class Answering:
         """The compiled way over UDP. It asks plain resolvers itself; others are Python's."""
         config = self.config
         is_plain = all(each.transport is Transport.UDP for each in config.upstreams) and not config.mixes_case
-        upstreams = [each.endpoint for each in config.upstreams] if is_plain else []
+        endpoints = [each.endpoint for each in config.upstreams]
+        fits = len(endpoints) <= MOST_SERVERS and not any("%" in each.host for each in endpoints)
+        upstreams = endpoints if is_plain and fits else []
         cache_bytes = self.cache_bytes - self.cache.most_bytes
         zones, rate = tuple(config.forwards), config.rate_limit
         return PlaneUdp(self.handler, self.metrics, cache_bytes, upstreams, zones, rate, self.find_usable)

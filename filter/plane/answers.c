@@ -6,7 +6,7 @@
 
 #include "siphash.h"
 
-enum { BUCKETS_PER_MEBIBYTE = 2048, OVERHEAD = 32, MOST_ALIASES = 8 };
+enum { BUCKETS_PER_MEBIBYTE = 4096, OVERHEAD = 32, MOST_ALIASES = 8, MOST_CHANCES = 64, LINES_OF_AN_ENTRY = 3 };
 
 bool answers_make(answers_t *answers, size_t most_bytes, const uint8_t key[16]) {
     uint64_t buckets = 1024;
@@ -32,15 +32,11 @@ uint8_t key_flags(const query_t *query) {
     return (query->dnssec_ok ? KEY_DNSSEC_OK : 0) | (query->flags & FLAG_CD ? KEY_CHECKING_DISABLED : 0);
 }
 
-uint64_t answers_hash(const answers_t *answers, const name_t *name, uint16_t qtype, uint8_t flags) {
-    return siphash13(answers->key, name->wire, name->length) ^ (((uint64_t)qtype << 8 | flags) * 0x9e3779b97f4a7c15u);
+uint64_t answers_name_hash(const answers_t *answers, const name_t *name) {
+    return siphash13(answers->key, name->wire, name->length);
 }
 
-static size_t fixed_size(uint16_t ttl_count) { return offsetof(answer_t, ttls) + ttl_count * sizeof(kept_ttl_t); }
 static size_t cost(const answer_t *answer) { return fixed_size(answer->ttl_count) + answer->length + OVERHEAD; }
-const uint8_t *answer_message(const answer_t *answer) {
-    return (const uint8_t *)answer + fixed_size(answer->ttl_count);
-}
 
 /* RFC 2181 8: a TTL with the highest bit set is zero. */
 static uint32_t clamp(uint32_t ttl, uint32_t most) { return ttl >> 31 ? 0 : ttl < most ? ttl : most; }
@@ -171,12 +167,16 @@ answer_t *answer_make(const uint8_t *data, size_t length, const name_t *name, ui
     return answer;
 }
 
+static void pull(answers_t *answers, const answer_t *answer) {
+    *(answer->newer ? &answer->newer->older : &answers->newest) = answer->older;
+    *(answer->older ? &answer->older->newer : &answers->oldest) = answer->newer;
+}
+
 static void forget(answers_t *answers, answer_t *answer) {
     answer_t **link = &answers->buckets[answer->hash & answers->mask];
     while (*link != answer) link = &(*link)->next;
     *link = answer->next;
-    *(answer->newer ? &answer->newer->older : &answers->newest) = answer->older;
-    *(answer->older ? &answer->older->newer : &answers->oldest) = answer->newer;
+    pull(answers, answer);
     answers->bytes -= cost(answer);
     answers->count--;
     free(answer);
@@ -187,6 +187,20 @@ static void push(answers_t *answers, answer_t *answer) {
     answer->older = answers->newest;
     *(answers->newest ? &answers->newest->newer : &answers->oldest) = answer;
     answers->newest = answer;
+}
+
+/* Few have another chance at a time: nobody waits for long. */
+static void make_room(answers_t *answers) {
+    for (int chances = MOST_CHANCES; answers->bytes > answers->most_bytes && answers->oldest != NULL;) {
+        answer_t *oldest = answers->oldest;
+        if (!oldest->was_used || chances-- <= 0) {
+            forget(answers, oldest);
+            continue;
+        }
+        oldest->was_used = false;
+        pull(answers, oldest);
+        push(answers, oldest);
+    }
 }
 
 static answer_t *lookup(const answers_t *answers, uint64_t hash, const name_t *name, uint16_t qtype, uint8_t flags) {
@@ -216,16 +230,22 @@ void answers_put(answers_t *answers, answer_t *answer, uint64_t hash, int64_t no
     push(answers, answer);
     answers->bytes += cost(answer);
     answers->count++;
-    while (answers->bytes > answers->most_bytes && answers->oldest != NULL) forget(answers, answers->oldest);
+    make_room(answers);
 }
 
 answer_t *answers_find(answers_t *answers, uint64_t hash, const name_t *name, uint16_t qtype, uint8_t flags) {
     answer_t *found = lookup(answers, hash, name, qtype, flags);
-    if (found == NULL || found == answers->newest) return found;
-    found->newer->older = found->older; /* it has a newer one: it is not the newest */
-    *(found->older ? &found->older->newer : &answers->oldest) = found->newer;
-    push(answers, found);
+    if (found != NULL) found->was_used = true;
     return found;
+}
+
+void answers_expect(const answers_t *answers, uint64_t hash) {
+    __builtin_prefetch(&answers->buckets[hash & answers->mask]);
+}
+
+void answers_expect_entry(const answers_t *answers, uint64_t hash) {
+    const uint8_t *entry = (const uint8_t *)answers->buckets[hash & answers->mask];
+    for (int line = 0; entry != NULL && line < LINES_OF_AN_ENTRY; line++) __builtin_prefetch(entry + 64 * line);
 }
 
 uint32_t answer_age(const answer_t *answer, int64_t now) {

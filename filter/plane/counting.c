@@ -65,43 +65,46 @@ static unsigned slot_of(const counting_t *counting, const dotted_t *name, const 
     return (unsigned)(slot < 0 ? slot + SLOTS : slot);
 }
 
-static bool is_counted(const name_count_t *count, uint64_t hash, const dotted_t *name, uint8_t group, uint32_t profile) {
-    return count->hash == hash && count->group == group && count->profile == profile &&
-           count->length == name->length && memcmp(count->text, name->text, name->length) == 0;
+static bool is_counted(const name_count_t *count, const naming_t *naming, uint8_t group) {
+    return count->group == group && count->profile == naming->profile && count->length == naming->name->length &&
+           memcmp(count->text, naming->name->text, naming->name->length) == 0;
 }
 
-static name_count_t *begin(counting_t *counting, uint64_t hash, const dotted_t *name) {
+static name_count_t *begin(counting_t *counting, name_place_t *place, const naming_t *naming, uint8_t group) {
+    const dotted_t *name = naming->name;
     if (counting->names->count >= MOST_NAMES) return NULL;
     name_count_t *count = calloc(1, sizeof *count + name->length);
     if (count == NULL) return NULL;
-    count->hash = hash;
+    *place = (name_place_t){naming->hash, count};
+    count->group = group;
+    count->profile = naming->profile;
     count->length = (uint8_t)name->length;
     memcpy(count->text, name->text, name->length);
     counting->names->count++;
     return count;
 }
 
-void count_name(counting_t *counting, const dotted_t *name, uint16_t qtype, uint32_t profile, const char *client) {
-    uint8_t group = group_of(qtype);
+void names_expect(const counting_t *counting, uint64_t hash) {
+    if (counting->names != NULL) __builtin_prefetch(&counting->names->places[hash % NAME_PLACES]);
+}
+
+void count_name(counting_t *counting, const naming_t *naming, const char *client) {
+    uint8_t group = group_of(naming->qtype);
     if (!counting->counts_names) return;
     if (counting->names == NULL) counting->names = calloc(1, sizeof *counting->names);
     if (counting->names == NULL) return;
-    uint64_t hash = siphash13(counting->names_key, name->text, name->length) + group + 4 * (uint64_t)profile;
-    uint64_t at = hash % NAME_PLACES;
-    name_count_t **place = &counting->names->places[at];
-    while (*place != NULL && !is_counted(*place, hash, name, group, profile)) {
+    name_place_t *places = counting->names->places;
+    uint64_t at = naming->hash % NAME_PLACES;
+    while (places[at].count != NULL && !(places[at].hash == naming->hash && is_counted(places[at].count, naming, group)))
         at = (at + 1) % NAME_PLACES;
-        place = &counting->names->places[at];
-    }
-    if (*place == NULL && (*place = begin(counting, hash, name)) == NULL) {
+    name_count_t *count = places[at].count ? places[at].count : begin(counting, &places[at], naming, group);
+    if (count == NULL) {
         counting->names_dropped++;
         return;
     }
-    (*place)->group = group;
-    (*place)->profile = profile;
-    (*place)->queries++;
-    unsigned slot = slot_of(counting, name, client);
-    (*place)->bits[slot / 64] |= (uint64_t)1 << slot % 64;
+    count->queries++;
+    unsigned slot = slot_of(counting, naming->name, client);
+    count->bits[slot / 64] |= (uint64_t)1 << slot % 64;
 }
 
 name_counts_t *take_names(counting_t *counting) {
@@ -112,6 +115,6 @@ name_counts_t *take_names(counting_t *counting) {
 
 void free_names(name_counts_t *names) {
     if (names == NULL) return;
-    for (size_t i = 0; i < NAME_PLACES; i++) free(names->places[i]);
+    for (size_t i = 0; i < NAME_PLACES; i++) free(names->places[i].count);
     free(names);
 }

@@ -20,7 +20,6 @@ typedef struct {
 } durations_t;
 
 typedef struct {
-    uint64_t hash;
     uint64_t bits[4]; /* which of SLOTS devices lit */
     uint64_t queries;
     uint32_t profile; /* number of its slug */
@@ -30,9 +29,22 @@ typedef struct {
 } name_count_t;
 
 typedef struct {
-    name_count_t *places[NAME_PLACES];
+    uint64_t hash; /* here too: what is not the name that is looked for need not be read */
+    name_count_t *count;
+} name_place_t;
+
+typedef struct {
+    name_place_t places[NAME_PLACES];
     size_t count;
 } name_counts_t;
+
+/* A name that was asked for, its hash (keyed, always the same key), the number of the profile's slug, and the type. */
+typedef struct {
+    const dotted_t *name;
+    uint64_t hash;
+    uint32_t profile;
+    uint16_t qtype;
+} naming_t;
 
 typedef struct {
     uint64_t *classes[HOURS]; /* of even and odd hours, so that none counts for the next */
@@ -51,7 +63,9 @@ bool counting_grow(counting_t *counting, uint32_t class_count);
 void count_class(counting_t *counting, uint32_t class_number, int64_t wall);
 void count_duration(durations_t *durations, int64_t microseconds);
 /* One more query for a name by a client, whose address is written as people do. */
-void count_name(counting_t *counting, const dotted_t *name, uint16_t qtype, uint32_t profile, const char *client);
+void count_name(counting_t *counting, const naming_t *naming, const char *client);
+/* Asks for the memory that counting this name will read. */
+void names_expect(const counting_t *counting, uint64_t hash);
 /* The names counted so far, from now on the caller's; NULL when there are none. */
 name_counts_t *take_names(counting_t *counting);
 void free_names(name_counts_t *names);

@@ -36,8 +36,10 @@ class Drain:
         self.names: Names | None = None
         self.key: bytes | None = None
 
-    def take(self) -> None:
-        self.take_names()
+    def take(self, names_too: bool = True) -> None:
+        """``names_too``: they are many, and the store writes them twice a minute only (filter.namecounts)."""
+        if names_too or (self.names is not None and self.names.key != self.key):
+            self.take_names()
         counts = self.plane.take_counts()
         metrics = self.metrics
         for hour, number, queries in counts["classes"]:

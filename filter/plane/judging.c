@@ -18,17 +18,20 @@ static bool collect_sets(const names_t *names, const uint64_t *hashes, unsigned 
     return true;
 }
 
-int judge_name(const policy_t *policy, const moment_t *moment, const dotted_t *name, tuple_t *tuple, outcome_t **said) {
-    uint64_t hashes[128];
-    bool spoken = moment->flags & EVERY_NAME_IS_SPOKEN_OF;
+void hash_suffixes(const names_t *names, const dotted_t *name, uint64_t *suffixes) {
     for (unsigned i = 0; i < name->labels; i++) {
         unsigned start = name->starts[i];
-        hashes[i] = siphash13(policy->names.key, name->text + start, name->length - start);
-        prefetch_bucket(&policy->names, hashes[i]);
-        spoken |= hashes_hold(&moment->spoken, hashes[i]);
+        suffixes[i] = siphash13(names->key, name->text + start, name->length - start);
+        prefetch_bucket(names, suffixes[i]);
     }
+}
+
+int judge_name(const policy_t *policy, const moment_t *moment, const uint64_t *suffixes, unsigned labels, tuple_t *tuple,
+               outcome_t **said) {
+    bool spoken = moment->flags & EVERY_NAME_IS_SPOKEN_OF;
+    for (unsigned i = 0; i < labels; i++) spoken |= hashes_hold(&moment->spoken, suffixes[i]);
     if (spoken) return SPOKEN_OF;
-    if (!collect_sets(&policy->names, hashes, name->labels, tuple)) return SPOKEN_OF;
+    if (!collect_sets(&policy->names, suffixes, labels, tuple)) return SPOKEN_OF;
     if (tuple->count == 0) return SAID_NOTHING;
     *said = find_judged(moment, tuple);
     return *said == NULL ? SAID_UNKNOWN : SAID;
@@ -39,9 +42,11 @@ static bool may_lead_to(const policy_t *policy, const moment_t *moment, const na
     dotted_t dotted;
     tuple_t tuple;
     outcome_t *said;
+    uint64_t suffixes[MOST_LABELS];
     if (!name->plain) return false;
     make_dotted(name, &dotted);
-    int found = judge_name(policy, moment, &dotted, &tuple, &said);
+    hash_suffixes(&policy->names, &dotted, suffixes);
+    int found = judge_name(policy, moment, suffixes, dotted.labels, &tuple, &said);
     return found == SAID_NOTHING || (found == SAID && said->kind == OUTCOME_ALLOW);
 }
 

@@ -18,6 +18,7 @@ static PyObject *plane_answer_one(PlaneObject *self, PyObject *arguments) {
     if (inet_pton(AF_INET, client, ipv4) == 1) asked.client = address_of_ipv4(ipv4);
     else if (inet_pton(AF_INET6, client, asked.client.bytes) != 1) return PyErr_Format(PyExc_ValueError, "client");
     BEGIN_WORK;
+    plane_look(self->plane, &asked, &outlook);
     become = plane_answer(self->plane, &asked, NULL, out, &out_length, &outlook);
     if (outlook.answer != NULL && become >= MISSED && (message = malloc(outlook.answer->length)) != NULL) {
         message_length = outlook.answer->length;
@@ -111,7 +112,7 @@ static PyObject *plane_take_counts(PlaneObject *self, PyObject *none) {
 static PyObject *list_names(const name_counts_t *names) {
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list != NULL && i < NAME_PLACES; i++) {
-        const name_count_t *each = names->places[i];
+        const name_count_t *each = names->places[i].count;
         if (each == NULL) continue;
         PyObject *item = Py_BuildValue("s#iIKy#", each->text, (Py_ssize_t)each->length, each->group, each->profile,
                                        (unsigned long long)each->queries, each->bits, (Py_ssize_t)sizeof each->bits);

@@ -3,18 +3,23 @@
 
 #include <string.h>
 
+#define SAME(c) [c] = c
+#define FOUR(c) SAME(c), SAME(c + 1), SAME(c + 2), SAME(c + 3)
+#define SMALL(c) [c] = (c) + 32
+#define FOUR_SMALL(c) SMALL(c), SMALL(c + 1), SMALL(c + 2), SMALL(c + 3)
 /* What a byte of a label becomes: itself or its small letter; 0 for one that no host name has. */
-static uint8_t folded(uint8_t byte) {
-    if (byte >= 'A' && byte <= 'Z') return (uint8_t)(byte + 32);
-    if ((byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '-' || byte == '_') return byte;
-    return 0;
-}
+static const uint8_t FOLDED[256] = {
+    FOUR('0'), FOUR('4'), SAME('8'), SAME('9'), SAME('-'), SAME('_'),
+    FOUR('a'), FOUR('e'), FOUR('i'), FOUR('m'), FOUR('q'), FOUR('u'), SAME('y'), SAME('z'),
+    FOUR_SMALL('A'), FOUR_SMALL('E'), FOUR_SMALL('I'), FOUR_SMALL('M'), FOUR_SMALL('Q'), FOUR_SMALL('U'), SMALL('Y'),
+    SMALL('Z'),
+};
 
 static void append_label(name_t *name, const uint8_t *label, uint8_t length) {
     uint8_t *to = name->wire + name->length;
     *to++ = length;
     for (uint8_t i = 0; i < length; i++) {
-        uint8_t byte = folded(label[i]);
+        uint8_t byte = FOLDED[label[i]];
         name->plain &= byte != 0;
         to[i] = byte ? byte : label[i];
     }

@@ -14,7 +14,7 @@
 #include "packet.h"
 #include "tables.h"
 
-enum { MOST_SETS = 4, MOST_TUPLES = 8192, DECIDED_PLACES = 16384 };
+enum { MOST_SETS = 4, MOST_TUPLES = 8192, DECIDED_PLACES = 16384, CLIENT_PLACES = 1024, MOST_LABELS = 128 };
 /* What becomes of a packet. From HANDED on Python has to answer; the number says why. */
 enum { ANSWERED, DROPPED, MISSED, HANDED, HANDED_ODD = HANDED, HANDED_MOMENT, HANDED_NAME, HANDED_SETS, HANDED_REVIEW,
        HANDED_PYTHON, HANDED_UPSTREAM };
@@ -45,10 +45,19 @@ typedef struct {
     size_t judged_count, judged_places;
 } moment_t;
 
+/* Whose network an address is in. */
+typedef struct {
+    address_t address;
+    uint32_t profile;
+    int16_t bits; /* of that network, -1 when none holds it */
+    bool is_known;
+} client_t;
+
 typedef struct {
     names_t names;
     addresses_t addresses;
     networks_t networks;
+    client_t clients[CLIENT_PLACES]; /* seen lately */
     moment_t **moments; /* by profile; NULL: Python works it out first */
     uint32_t profiles;
 } policy_t;
@@ -81,10 +90,14 @@ typedef struct {
     bool whole; /* on a stream: a reply that would be cut is for Python, which counts it then */
 } asked_t;
 
-/* What Python or an upstream needs, for MISSED and HANDED. */
+/* What a packet shows before anything is judged (plane_look), then what Python or an upstream needs (plane_answer). */
 typedef struct {
     query_t query;
-    uint64_t hash; /* of the answer's key */
+    dotted_t name;
+    uint64_t name_hash, hash; /* of the name, and of the answer's key: of this process only */
+    uint64_t suffixes[MOST_LABELS]; /* hashes of the name and its parents */
+    uint32_t profile;
+    int become; /* ANSWERED as long as there is something to judge */
     const answer_t *answer; /* that waits for its review, or is stale */
     bool is_due; /* what was answered is hot, and soon too old */
 } outlook_t;
@@ -98,7 +111,10 @@ void moment_free(moment_t *moment);
 
 /* Whether the client may ask now: limits.h. */
 int plane_admit(plane_t *plane, const address_t *client, int64_t clock);
-/* `fresh`: the upstream's answer to this very query, not kept yet; NULL otherwise. */
+/* Reads the packet and asks for the memory that answering it will read; no policy may be installed in between. Looking
+   at several packets before the first is answered hides what that memory costs. */
+void plane_look(plane_t *plane, const asked_t *asked, outlook_t *outlook);
+/* `outlook`: of this very packet. `fresh`: the upstream's answer to this very query, not kept yet; NULL otherwise. */
 int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
                  outlook_t *outlook);
 /* Both take the outcome over, also when they return false: nobody can need it (any more). */
@@ -109,7 +125,9 @@ bool teach_name(plane_t *plane, uint64_t moment, const query_t *query, outcome_t
 enum { SAID_NOTHING, SAID, SAID_UNKNOWN, SPOKEN_OF };
 /* moments.c: what was said of sets of list entries. */
 outcome_t *find_judged(const moment_t *moment, const tuple_t *tuple);
-int judge_name(const policy_t *policy, const moment_t *moment, const dotted_t *name, tuple_t *tuple, outcome_t **said);
+void hash_suffixes(const names_t *names, const dotted_t *name, uint64_t *suffixes);
+int judge_name(const policy_t *policy, const moment_t *moment, const uint64_t *suffixes, unsigned labels, tuple_t *tuple,
+               outcome_t **said);
 bool passes_review(const policy_t *policy, const moment_t *moment, const query_t *query, const answer_t *answer);
 
 #endif

@@ -1,6 +1,7 @@
 """UDP by the compiled plane: its thread answers what it is sure of, and what it hands over is answered here."""
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("filter")
 
 MOST_PENDING = 4_000
+MOST_SERVERS = 8
+"""Resolvers that the plane can ask itself: upstream.h."""
 MOST_AT_ONCE = 128
 """Packets taken before others have their turn."""
 DRAIN_SECONDS = 1.0
+NAMES_TURNS = 10
+"""Of the drains, every so manieth takes the names, too."""
 
 
 class Descriptor(Protocol):
@@ -136,8 +141,8 @@ class PlaneUdp:
         self.read_on()
 
     async def keep_draining(self) -> None:
-        while True:
+        for turn in itertools.count(1):
             await asyncio.sleep(DRAIN_SECONDS)
-            self.drain.take()
+            self.drain.take(turn % NAMES_TURNS == 0)
             for place, usable in enumerate(self.usable()):
                 self.plane.use(place, usable)

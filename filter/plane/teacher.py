@@ -169,8 +169,9 @@ class Teacher:
             return
         try:
             answer = wire.read_answer(handed.message)
-            if not answer.truncated:
-                cache.put(key, keep(answer, key.dnssec_ok), handed.stored / 1_000_000)
+            kept = keep(answer, key.dnssec_ok)
+            if not answer.truncated and kept.ttl > 0:  # a failure is no reason to forget what was known
+                cache.put(key, kept, handed.stored / 1_000_000)
         except WireError:
             return
 

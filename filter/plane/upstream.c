@@ -33,11 +33,11 @@ static bool draw(upstream_t *upstream, void *out, size_t length) {
 static void close_port(port_t *port) {
     if (port->fd >= 0) close(port->fd);
     port->fd = -1;
-    port->uses = port->outstanding = 0;
+    port->uses = port->outstanding = port->guesses = 0;
 }
 
 /* A socket of a port that the kernel draws, connected: nobody else's datagrams are heard. */
-static bool open_port(upstream_t *upstream, unsigned number, unsigned server) {
+static bool open_port(upstream_t *upstream, unsigned number, unsigned server, int64_t now) {
     port_t *port = &upstream->ports[number];
     const server_t *to = &upstream->servers[server];
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = FIRST_PORT + number};
@@ -45,6 +45,7 @@ static bool open_port(upstream_t *upstream, unsigned number, unsigned server) {
     port->fd = socket(to->address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (port->fd < 0) return false;
     port->server = server;
+    port->opened = now;
     if (connect(port->fd, (const struct sockaddr *)&to->address, to->length) == 0 &&
         epoll_ctl(upstream->epoll, EPOLL_CTL_ADD, port->fd, &event) == 0)
         return true;
@@ -59,13 +60,14 @@ static int choose_server(const upstream_t *upstream, int64_t now) {
 }
 
 /* A port to that server, drawn by lot; -1 when none can be had. */
-static int choose_port(upstream_t *upstream, unsigned server) {
+static int choose_port(upstream_t *upstream, unsigned server, int64_t now) {
     for (int i = 0; i < PORT_TRIES; i++) {
         uint8_t number;
         if (!draw(upstream, &number, 1)) return -1;
         port_t *port = &upstream->ports[number %= PORTS];
-        bool usable = port->fd >= 0 && port->server == server && port->uses < USES_OF_A_PORT;
-        if (usable || (port->outstanding == 0 && open_port(upstream, number, server))) return number;
+        bool usable = port->fd >= 0 && port->server == server && port->uses < USES_OF_A_PORT &&
+                      now - port->opened < LIFE_OF_A_PORT;
+        if (usable || (port->outstanding == 0 && open_port(upstream, number, server, now))) return number;
     }
     return -1;
 }
@@ -130,6 +132,12 @@ static void land(upstream_t *upstream, flight_t *flight, const landing_t *landin
     free(flight);
 }
 
+/* It is Python's from now on; nothing is held against the server. */
+static void leave(upstream_t *upstream, flight_t *flight, int64_t now) {
+    remember_failure(upstream, flight->hash, now);
+    land(upstream, flight, &(landing_t){.now = now});
+}
+
 static void fail(upstream_t *upstream, flight_t *flight, int64_t now) {
     server_t *server = &upstream->servers[upstream->ports[flight->port].server];
     durations_t *failed = &upstream->plane->counting.upstream_failed;
@@ -137,8 +145,7 @@ static void fail(upstream_t *upstream, flight_t *flight, int64_t now) {
     int64_t penalty = (int64_t)500000 << doublings;
     if (server->failures > 2) server->retry_at = now + (penalty > LONGEST_PENALTY ? LONGEST_PENALTY : penalty);
     count_duration(failed, now - flight->sent);
-    remember_failure(upstream, flight->hash, now);
-    land(upstream, flight, &(landing_t){.now = now});
+    leave(upstream, flight, now);
 }
 
 void upstream_free(upstream_t *upstream) {
@@ -180,7 +187,7 @@ static bool send_query(const upstream_t *upstream, const flight_t *flight) {
 }
 
 static flight_t *begin(upstream_t *upstream, const outlook_t *outlook, int64_t now) {
-    int server = choose_server(upstream, now), port = server < 0 ? -1 : choose_port(upstream, (unsigned)server);
+    int server = choose_server(upstream, now), port = server < 0 ? -1 : choose_port(upstream, (unsigned)server, now);
     uint16_t id;
     if (port < 0 || !draw(upstream, &id, 2) || find_id(upstream, (unsigned)port, id) != NULL) return NULL;
     flight_t *flight = calloc(1, sizeof *flight);
@@ -226,14 +233,34 @@ bool upstream_ask(upstream_t *upstream, const outlook_t *outlook, const asked_t 
     return false;
 }
 
-/* One datagram. What is no answer to what was asked is somebody guessing, and waited out. */
-static void receive(upstream_t *upstream, unsigned port, const uint8_t *data, size_t length, int64_t now) {
+/* Nobody waits for answers at this port any more. */
+static void give_up(upstream_t *upstream, unsigned port, int64_t now, void (*end)(upstream_t *, flight_t *, int64_t)) {
+    upstream->ports[port].uses = USES_OF_A_PORT;
+    for (flight_t *newer, *each = upstream->oldest; each != NULL; each = newer) {
+        newer = each->newer;
+        if (each->port == port) end(upstream, each, now);
+    }
+}
+
+/* The question that a datagram answers, or NULL. */
+static flight_t *find_answered(upstream_t *upstream, unsigned port, const uint8_t *data, size_t length) {
     name_t name;
     size_t end;
-    if (length < HEADER || (get16(data + 2) & (FLAG_QR | 0x7800)) != FLAG_QR) return;
+    if (length < HEADER || (get16(data + 2) & (FLAG_QR | 0x7800)) != FLAG_QR) return NULL;
     flight_t *flight = find_id(upstream, port, get16(data));
-    if (flight == NULL || !read_name(data, length, HEADER, &name, &end) || end + 4 > length) return;
-    if (!same_name(&name, &flight->name) || get16(data + end) != flight->qtype || get16(data + end + 2) != 1) return;
+    if (flight == NULL || !read_name(data, length, HEADER, &name, &end) || end + 4 > length) return NULL;
+    bool same = same_name(&name, &flight->name) && get16(data + end) == flight->qtype && get16(data + end + 2) == 1;
+    return same ? flight : NULL;
+}
+
+/* One datagram. What is no answer to what was asked is late, or somebody guessing: waited out a few times, then the port
+   is given up and what waits there asked by Python, from another. */
+static void receive(upstream_t *upstream, unsigned port, const uint8_t *data, size_t length, int64_t now) {
+    flight_t *flight = find_answered(upstream, port, data, length);
+    if (flight == NULL) {
+        if (++upstream->ports[port].guesses >= MOST_GUESSES) give_up(upstream, port, now, leave);
+        return;
+    }
     server_t *server = &upstream->servers[upstream->ports[port].server];
     server->failures = 0;
     server->retry_at = 0;
@@ -247,20 +274,13 @@ static void receive(upstream_t *upstream, unsigned port, const uint8_t *data, si
     if (answer != NULL) answers_put(&upstream->plane->answers, answer, hash, now);
 }
 
-/* The server is gone (ICMP): nobody needs to wait for its answers. */
-static void refuse(upstream_t *upstream, unsigned port, int64_t now) {
-    for (flight_t *newer, *each = upstream->oldest; each != NULL; each = newer) {
-        newer = each->newer;
-        if (each->port == port) fail(upstream, each, now);
-    }
-}
-
 void upstream_read(upstream_t *upstream, unsigned number, int64_t now) {
     uint8_t data[LARGEST_ANSWER];
-    for (int i = 0; i < MOST_READ && upstream->ports[number].fd >= 0; i++) {
-        ssize_t length = recv(upstream->ports[number].fd, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC);
+    const port_t *port = &upstream->ports[number];
+    for (int i = 0; i < MOST_READ && port->fd >= 0 && (i == 0 || port->outstanding > 0); i++) {
+        ssize_t length = recv(port->fd, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC);
         if (length < 0) {
-            if (errno != EAGAIN && errno != EINTR) refuse(upstream, number, now);
+            if (errno != EAGAIN && errno != EINTR) give_up(upstream, number, now, fail); /* the server is gone (ICMP) */
             return;
         }
         if ((size_t)length <= sizeof data) receive(upstream, number, data, (size_t)length, now);

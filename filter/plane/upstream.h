@@ -7,7 +7,7 @@
 
 #include "plane.h"
 
-enum { PORTS = 64, USES_OF_A_PORT = 512, MOST_SERVERS = 8, MOST_FLIGHTS = 2000, MOST_WAITERS = 8000,
+enum { PORTS = 256, USES_OF_A_PORT = 64, LIFE_OF_A_PORT = 3000000, MOST_GUESSES = 16, MOST_SERVERS = 8, MOST_FLIGHTS = 2000, MOST_WAITERS = 8000,
        MOST_WAITERS_OF_A_FLIGHT = 256, FLIGHT_PLACES = 4096, FAILURE_PLACES = 4096, CONTROL_SIZE = 64 };
 
 /* Where a packet came from and how its reply goes there: the local address too, for sockets of every address. */
@@ -49,6 +49,8 @@ typedef struct {
 typedef struct {
     int fd; /* -1: closed */
     unsigned server, uses, outstanding;
+    unsigned guesses; /* datagrams that answered nothing that was asked: too many, and somebody is at it */
+    int64_t opened;
 } port_t;
 
 typedef struct {

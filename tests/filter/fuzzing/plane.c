@@ -195,6 +195,7 @@ int main(int count, char **arguments) {
         outlook_t outlook = {.answer = NULL};
         plane->limits.rate = draw(50) ? 0 : 1;
         if (plane_admit(plane, &asked.client, asked.clock) == SLIPPED) write_cut(packet, length, out);
+        plane_look(plane, &asked, &outlook);
         int what = plane_answer(plane, &asked, NULL, out, &out_length, &outlook);
         became[what]++;
         if (out_length > LARGEST_REPLY) abort();
@@ -208,6 +209,7 @@ int main(int count, char **arguments) {
                 if (answer != NULL) {
                     outlook_t again = {.answer = NULL};
                     answer->stored = asked.clock;
+                    plane_look(plane, &asked, &again);
                     became[plane_answer(plane, &asked, answer, out, &out_length, &again)]++;
                     uint64_t hash = answers_hash(&plane->answers, &query.name, query.qtype, key_flags(&query));
                     answers_put(&plane->answers, answer, hash, asked.clock);
