@@ -189,7 +189,7 @@ class ReadyReplies:
             return
         if len(query) > LARGEST_QUERY or len(reply) > LARGEST_REPLY:
             return
-        if key not in self.seen:
+        if found is None and key not in self.seen:  # a kept answer was asked for before
             if len(self.seen) >= MOST_SEEN:
                 self.seen.clear()
             self.seen.add(key)
