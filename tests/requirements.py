@@ -11,6 +11,7 @@ PACKAGES = {
     "firefox-esr": "firefox-esr",
     "kdig": "knot-dnsutils",
     "dnsperf": "dnsperf",
+    "faketime": "faketime",
     "sshd": "openssh-server",
     "prometheus": "prometheus",
     "promtool": "prometheus",

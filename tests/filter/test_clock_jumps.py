@@ -20,9 +20,10 @@ from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.lying import PLANES, silence
 from tests.filter.running import RunningFilter, errors_of, records_of
 from tests.filter.scripted import ScriptedUpstream
+from tests.requirements import needs
 
 LIBRARY = next(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"), None)
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
+pytestmark = needs("faketime")
 HOUR = timedelta(hours=1)
 JUMPS = ("+7d", "-30d", "+0", "+400d", "-0.5d")
 PATIENCE = 15.0

@@ -24,9 +24,10 @@ from tests.filter.lying import PLANES
 from tests.filter.prompt import PromptUpstream
 from tests.filter.publishing import Publisher, filter_options, installed
 from tests.filter.standing import wait_until
-from tests.filter.test_clock_jumps import LIBRARY, Jumping
+from tests.filter.test_clock_jumps import Jumping
+from tests.requirements import needs
 
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed (Debian: faketime)")
+pytestmark = needs("faketime")
 PARIS = ZoneInfo("Europe/Paris")
 MORNING = ScheduleSettings("matin", "Matin", weekly=(WeeklyRange(tuple(range(7)), time(10), time(12)),))
 """Every day, so that the day on which this runs says nothing."""
