@@ -14,7 +14,6 @@ from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe, is_wanted
 from filter.plane.serving import MOST_SERVERS, PlaneUdp
-from filter.processes.tally import Tally
 from filter.resolvers import Resolver, Transport
 from filter.serving.cache import Cache
 from filter.serving.handler import Handler
@@ -30,6 +29,7 @@ from filter.serving.sockets import Kind, Listening
 from filter.serving.tls import Certificates
 from filter.serving.udp import UdpListener
 from filter.serving.upstream import Forwarding, Upstreams
+from filter.tally import Tally
 from filter.updates.pair import Pair
 
 log = logging.getLogger("filter")

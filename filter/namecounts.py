@@ -12,22 +12,18 @@ import math
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from siphash24 import siphash13
-
-from filter.serving.wire import AAAA, HTTPS, SVCB, A
+from filter.tally import SLOTS, Key, Tally
 
 log = logging.getLogger("filter")
 
 FILE = "name-counts.sqlite"
 DEFAULT_DAYS, MOST_DAYS = 7, 365
-MOST_PENDING = 20_000
-"""Lines in memory between two writes; further names of that half minute are dropped and counted."""
 MOST_ROWS = 1_000_000
 MOST_BYTES = 200 << 20
 PAGE = 4096
@@ -37,9 +33,7 @@ CERTAIN_SECONDS = 6 * 3600.0
 FEW = 3
 """Names asked by fewer devices go first when room is needed."""
 COLUMNS, BITS = 4, 60
-SLOTS = COLUMNS * BITS
-GROUPS: Mapping[int, str] = {A: "address", AAAA: "address", HTTPS: "service", SVCB: "service"}
-OTHER = "other"
+"""Integers that hold a line's bits (filter.tally SLOTS), and bits of each."""
 LOCAL = (".local", ".lan", ".home.arpa", ".internal", ".arpa", ".localdomain", ".intranet")
 """Names of machines at the school, and addresses written as names."""
 
@@ -60,9 +54,6 @@ DELETE FROM counts WHERE (day, name, qtypes, profile) IN (
     SELECT day, name, qtypes, profile FROM counts WHERE day = (SELECT min(day) FROM counts) AND queries < ? LIMIT ?)
 """
 
-Key = tuple[str, str, str]
-"""(name, group of types, profile)"""
-
 
 @dataclass(frozen=True, slots=True)
 class NameCount:
@@ -77,7 +68,7 @@ class NameCount:
     """On the day with most of them; None when it is not known."""
 
 
-class NameCounts:
+class NameCounts(Tally):
     """The store of one filter. ``count`` is called for every query; everything else happens beside them."""
 
     def __init__(
@@ -95,29 +86,11 @@ class NameCounts:
         self.path = folder / FILE
         self.days = min(days, MOST_DAYS)
         self.now = now
-        self.dropped = dropped
+        super().__init__(secrets.token_bytes(16), dropped)
         self.elapsed = elapsed
         self.day, self.began = today(now), elapsed()
-        self.key = secrets.token_bytes(16)
-        self.pending: dict[Key, list[int]] = {}
         self.has_begun = False
         """Whether the store knows today's key."""
-
-    def count(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
-        """So many more queries. Nothing is written, nothing waits."""
-        bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
-        self.add((name, GROUPS.get(qtype, OTHER), profile), queries, bit)
-
-    def add(self, key: Key, queries: int, bits: int) -> None:
-        """So many more queries, of devices that light these bits."""
-        entry = self.pending.get(key)
-        if entry is not None:
-            entry[0] += queries
-            entry[1] |= bits
-        elif len(self.pending) < MOST_PENDING:
-            self.pending[key] = [queries, bits]
-        else:
-            self.dropped(queries)
 
     async def keep(self) -> None:
         """Write every half minute, and a last time when cancelled; a fault is logged and the store goes on.

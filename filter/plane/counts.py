@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from filter.metrics import Metrics
-from filter.namecounts import Key
 from filter.plane.teacher import Teacher
+from filter.tally import Key
 
 if TYPE_CHECKING:
     from filter.plane._plane import Counts, Plane

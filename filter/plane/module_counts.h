@@ -58,20 +58,22 @@ static PyObject *list_durations(const durations_t *durations) {
     return Py_BuildValue("NK", list, (unsigned long long)durations->microseconds);
 }
 
+/* Takes the item over; NULL when there is no list any more. */
+static PyObject *append(PyObject *list, PyObject *item) {
+    if (item == NULL || PyList_Append(list, item) < 0) Py_CLEAR(list);
+    Py_XDECREF(item);
+    return list;
+}
+
 /* (hour, class, queries) of every class that has some. */
 static PyObject *list_classes(const counting_t *taken) {
     PyObject *list = PyList_New(0);
     for (int hour = 0; list != NULL && hour < HOURS; hour++)
-        for (uint32_t i = 0; i < taken->class_count; i++) {
+        for (uint32_t i = 0; list != NULL && i < taken->class_count; i++) {
             if (taken->classes[hour][i] == 0) continue;
             PyObject *item = Py_BuildValue("LIK", (long long)taken->hours[hour], i,
                                            (unsigned long long)taken->classes[hour][i]);
-            if (item == NULL || PyList_Append(list, item) < 0) {
-                Py_XDECREF(item);
-                Py_CLEAR(list);
-                return NULL;
-            }
-            Py_DECREF(item);
+            list = append(list, item);
         }
     return list;
 }
@@ -116,12 +118,7 @@ static PyObject *list_names(const name_counts_t *names) {
         if (each == NULL) continue;
         PyObject *item = Py_BuildValue("s#iIKy#", each->text, (Py_ssize_t)each->length, each->group, each->profile,
                                        (unsigned long long)each->queries, each->bits, (Py_ssize_t)sizeof each->bits);
-        if (item == NULL || PyList_Append(list, item) < 0) {
-            Py_XDECREF(item);
-            Py_CLEAR(list);
-            return NULL;
-        }
-        Py_DECREF(item);
+        list = append(list, item);
     }
     return list;
 }

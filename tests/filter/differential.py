@@ -70,7 +70,9 @@ class World:
         self.handler = Handler(lookup, self.metrics, lambda: self.now, PAGE)
         self.handler.loop_token = "f" * 32
         self.handler.policy = policy
-        self.handler.observe = lambda name, qtype, profile, _client, _queries=1: self.observed.append((name, qtype, profile))
+        self.handler.observe = lambda name, qtype, profile, _client, _queries=1: self.observed.append(
+            (name, qtype, profile)
+        )
         self.observed: list[tuple[str, int, str]] = []
         self.plane = Plane(64 << 20, secrets.token_bytes(16))
         self.plane.count_names(bytes(16))

@@ -157,7 +157,7 @@ def test_names_of_the_school_itself_are_not_counted(make: Callable[..., NameCoun
 def test_memory_is_bounded_and_what_is_dropped_is_counted(
     make: Callable[..., NameCounts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(namecounts, "MOST_PENDING", 10)
+    monkeypatch.setattr("filter.tally.MOST_PENDING", 10)
     dropped: list[int] = []
     counts = make(dropped=dropped.append)
     for number in range(15):

@@ -14,8 +14,8 @@ import dns.message
 import dns.rcode
 from dns.message import Message
 
-from filter.processes.tally import Tally
 from filter.settings import NameRule, Verdict
+from filter.tally import Tally
 from tests.filter.conftest import SCHOOL
 from tests.filter.running import errors_of, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack

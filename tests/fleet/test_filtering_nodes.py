@@ -314,7 +314,7 @@ def test_a_real_filter_fetches_what_was_published_and_reports(
             transport=ASGITransport(app), base_url="https://preau.example.test", headers=headers
         ) as client:
             updater = Updater(client, tmp_path / "data", trusted, running.install, lambda: NOON)
-            reporter = Reporter(client, running.metrics, "0.1.0", NOON, running.health)
+            reporter = Reporter(client, running.metrics, "0.1.0", NOON, running.health, running.gather)
             await updater.start()
             outcomes = [await updater.poll_policy(0), await updater.fetch_names(), await updater.poll_policy(0)]
             with (lists / "gambling" / "domains").open("a") as file:

@@ -1,11 +1,20 @@
-"""Names counted by a worker, until the supervisor takes them to the store: filter.namecounts, without a disk."""
+"""How often names were asked since they were last taken: in memory, bounded, without an address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from siphash24 import siphash13
 
-from filter.namecounts import GROUPS, MOST_PENDING, OTHER, SLOTS, Key
+from filter.serving.wire import AAAA, HTTPS, SVCB, A
 
+MOST_PENDING = 20_000
+"""Lines in memory between two writes; further names of that half minute are dropped and counted."""
+SLOTS = 240
+"""Bits of which each device lights one."""
+GROUPS: Mapping[int, str] = {A: "address", AAAA: "address", HTTPS: "service", SVCB: "service"}
+OTHER = "other"
+
+Key = tuple[str, str, str]
+"""(name, group of types, profile)"""
 Line = tuple[Key, int, bytes]
 """What was asked, how often, and the bits of the devices that asked."""
 BYTES = (SLOTS + 7) // 8
@@ -21,7 +30,7 @@ class Tally:
         self.pending: dict[Key, list[int]] = {}
 
     def count(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
-        """So many more queries."""
+        """So many more queries. Nothing is written, nothing waits."""
         bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
         self.add((name, GROUPS.get(qtype, OTHER), profile), queries, bit)
 
