@@ -56,6 +56,7 @@ import json
 import mmap
 import os
 import sys
+import weakref
 from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -81,6 +82,8 @@ class SignedFile:
 
     kind: ClassVar[Kind]
     needed: ClassVar[tuple[SectionId, ...]]
+    descriptor = -1
+    """The open file, for those who shall have these very bytes; -1 for bytes that came otherwise."""
 
     def __init__(self, data: memoryview, verify: Verify | None = None) -> None:
         """Check the bytes and lay views over them; raise BundleRefused.
@@ -108,10 +111,21 @@ class SignedFile:
     @classmethod
     def open(cls, path: Path, verify: Verify | None = None) -> Self:
         """Map a file; raise BundleRefused, or OSError when it cannot be read."""
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
+        return cls.own(os.open(path, os.O_RDONLY | os.O_CLOEXEC), verify)
+
+    @classmethod
+    def own(cls, descriptor: int, verify: Verify | None = None) -> Self:
+        """Map a file that is open, and is closed when nobody needs it any more; raise BundleRefused or OSError."""
+        try:
+            if os.fstat(descriptor).st_size == 0:
                 raise BundleRefused("truncated", "fichier vide")
-            return cls(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), verify)
+            opened = cls(memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)), verify)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        opened.descriptor = descriptor
+        weakref.finalize(opened, os.close, descriptor)
+        return opened
 
     @property
     def serial(self) -> int:

@@ -18,7 +18,6 @@ from filter.namecounts import NameCounts
 from filter.plane.choosing import describe
 from filter.processes.forking import Forked
 from filter.processes.supervisor import Supervisor
-from filter.processes.worker import Files
 from filter.serving.asking import Desk
 from filter.serving.blockpage import BlockPage
 from filter.serving.sockets import Listening
@@ -26,11 +25,11 @@ from filter.serving.webserver import Request, Respond, Response, WebServer
 from filter.signing import trust
 from filter.updates.controller import make_client
 from filter.updates.conversation import Conversation
-from filter.updates.pair import Pair, open_pair, policy_beside
+from filter.updates.pair import Pair, open_pair
 from filter.updates.previews import Previewer
 from filter.updates.reporter import Reporter
 from filter.updates.requests import Box, Courier
-from filter.updates.updater import NAMES, POLICY, Refusal, Updater
+from filter.updates.updater import Refusal, Updater
 
 log = logging.getLogger("filter")
 
@@ -73,7 +72,7 @@ class FilterService:
 
     async def hand_out(self, supervisor: Supervisor, pair: Pair) -> None:
         """Have all workers judge by this pair."""
-        await supervisor.install(self.files_of(pair))
+        await supervisor.install(pair)
         self.tell_of(pair)
 
     def tell_of(self, pair: Pair) -> None:
@@ -82,16 +81,6 @@ class FilterService:
             return
         names, policy = pair.names, pair.settings
         log.info("pair in use", extra={"names": names.serial, "policy": policy.serial, "count": names.names})
-
-    def files_of(self, pair: Pair) -> Files:
-        """Where workers find the pair."""
-        if (files := self.config.files) is not None:
-            return Files(str(files.names), pair.names.etag, str(files.policy or policy_beside(files.names)), "")
-        controller = self.config.controller
-        if controller is None:
-            raise AssertionError("a filter has files or a controller")
-        folder = controller.data_dir
-        return Files(str(folder / NAMES), pair.names.etag, str(folder / POLICY), controller.filter_id)
 
     def open_files(self) -> None:
         """Use the files named on the command line; raise BundleRefused or OSError."""

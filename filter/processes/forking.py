@@ -2,10 +2,11 @@
 
 It is forked itself by a supervisor that has no thread yet, or where that one died started by filter.processes.nursery
 as ``python -m filter.processes.forking DESCRIPTOR``. What it has before it forks its workers share: code in memory, and
-the keys of TLS sessions, so that a device goes on with any of them. Each message carries one end of a worker's pipe. It
-ends when the other side is gone, and whoever still works then ends with it.
+the keys of TLS sessions, so that a device goes on with any of them. Each message carries a worker's ends of its pipe
+and of the socket that brings files. It ends when the other side is gone, and whoever still works then ends with it.
 """
 
+import errno
 import gc
 import os
 import select
@@ -25,6 +26,8 @@ TOLD = struct.Struct("!cIi")
 """What is said of a child, its process id, its exit status."""
 BORN, GONE, FAILED = b"b", b"g", b"f"
 """A child began; it ended; none could be made (the status is the error's number)."""
+ENDS = 2
+"""Descriptors that a worker is given."""
 GRACE_SECONDS = 1.0
 """How long workers have to end by themselves when the supervisor is gone."""
 SWITCH_SECONDS = 0.0005
@@ -42,35 +45,37 @@ class Forking:
         signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
-    def run(self) -> int | None:
-        """Fork when told to. In a child: the descriptor of its pipe; None once the supervisor is gone."""
+    def run(self) -> Sequence[int] | None:
+        """Fork when told to. In a child: the descriptors that came for it; None once the supervisor is gone."""
         while True:
             readable, _, _ = select.select([self.control.fileno(), self.woken], [], [])
             if self.woken in readable:
                 self.reap()
             if self.control.fileno() in readable:
-                told, ends, _, _ = socket.recv_fds(self.control, 16, 1)
+                told, ends, _, _ = socket.recv_fds(self.control, 16, ENDS)
                 if not told:
                     self.end()
                     return None
-                if (end := self.fork(ends)) is not None:
-                    return end
+                if self.fork(ends):
+                    return ends
 
-    def fork(self, ends: Sequence[int]) -> int | None:
-        """In the child: the end of the pipe that is its own now."""
+    def fork(self, ends: Sequence[int]) -> bool:
+        """Whether this is the child, whose own the ends are now."""
         try:
+            if len(ends) != ENDS:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             child = os.fork()
         except OSError as error:
             self.tell(FAILED, 0, error.errno or 0)
         else:
             if child == 0:
                 self.forget()
-                return ends[0]
+                return True
             self.children.add(child)
             self.tell(BORN, child, 0)
         for each in ends:
             os.close(each)
-        return None
+        return False
 
     def forget(self) -> None:
         """A child is nobody's parent."""
@@ -112,8 +117,8 @@ def run(control: socket.socket) -> int:
     fronts = make_fronts()
     gc.collect()
     gc.freeze()  # what is there already stays in pages that are shared
-    end = Forking(control).run()
-    return 0 if end is None else worker.main(end, fronts)
+    ends = Forking(control).run()
+    return 0 if ends is None else worker.main(ends, fronts)
 
 
 class Forked:

@@ -71,13 +71,13 @@ class Nursery:
         self.answer: asyncio.Future[Born] | None = None
         self.born: dict[int, Born] = {}
 
-    async def fork(self, end: socket.socket) -> Born:
-        """A new worker that has this end of a pipe; raise NurseryFailed."""
+    async def fork(self, *ends: socket.socket) -> Born:
+        """A new worker that has these ends, its pipe's first; raise NurseryFailed."""
         async with self.turn:
             control = self.control or self.open()
             self.answer = asyncio.get_running_loop().create_future()
             try:
-                socket.send_fds(control, [b"fork"], [end.fileno()])
+                socket.send_fds(control, [b"fork"], [each.fileno() for each in ends])
                 return await asyncio.wait_for(self.answer, FORK_SECONDS)
             except (OSError, TimeoutError) as error:
                 self.drop()

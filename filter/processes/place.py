@@ -1,14 +1,19 @@
 """A worker's place, as the supervisor sees it: its sockets, who works there now, what was asked and told."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from itertools import count
 
+import msgspec
+
+from filter.processes.files import describe_files, hand_over
 from filter.processes.nursery import Born
 from filter.processes.pipe import Message, Pipe
 from filter.processes.sums import Family
 from filter.serving.sockets import Kind, Listening
+from filter.updates.pair import Pair
 
 SHORT_LIFE = 5.0
 """Seconds; workers that die sooner, one after the other, are not replaced at once."""
@@ -22,6 +27,8 @@ class Place:
         self.sockets = tuple(sockets)
         self.process: Born | None = None
         self.pipe: Pipe | None = None
+        self.files: socket.socket | None = None
+        """By which whoever works here is given files."""
         self.started_at = 0.0
         self.restarts = -1
         self.short_lives = 0
@@ -63,6 +70,13 @@ class Place:
         finally:
             del self.asked[number]
 
+    async def open(self, pair: Pair) -> Message | None:
+        """Have whoever works here judge by this pair: as ``ask``. Raise OSError when there is no room for its files."""
+        if (files := self.files) is None:
+            return None
+        hand_over(files, pair)
+        return await self.ask({"open": msgspec.to_builtins(describe_files(pair))})
+
     def tell(self, message: Message) -> None:
         if self.pipe is not None:
             self.pipe.send(message)
@@ -76,7 +90,7 @@ class Place:
     def leave(self) -> None:
         """Nobody is here any more."""
         self.ready.clear()
-        self.pipe = None
+        self.pipe = self.files = None
         self.health = {}
         for answer in self.asked.values():
             if not answer.done():

@@ -17,14 +17,16 @@ from filter.config import FilterConfig
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe
+from filter.processes.files import describe_files, hand_over
 from filter.processes.forking import Forked
 from filter.processes.nursery import Nursery, NurseryFailed
 from filter.processes.pipe import Message, Pipe
 from filter.processes.place import Place
 from filter.processes.sums import Family, add_up, as_families, lasting, render, snapshot
-from filter.processes.tally import Line
-from filter.processes.worker import Files, Orders
+from filter.processes.worker import Orders
 from filter.serving.sockets import Listening
+from filter.tally import Line
+from filter.updates.pair import Pair
 
 log = logging.getLogger("filter")
 
@@ -75,7 +77,7 @@ class Supervisor:
         self.metrics = metrics
         self.nursery = Nursery(sorted({each for place in self.places for each in place.descriptors}), forked)
         self.counts: NameCounts | None = None
-        self.pair: Files | None = None
+        self.pair: Pair | None = None
         self.gone: list[Family] = []
         """What the dead ones counted."""
         self.keepers: list[asyncio.Task[None]] = []
@@ -107,24 +109,31 @@ class Supervisor:
     async def employ(self, place: Place) -> int | str | None:
         """Start a worker and listen to it until it is gone; what became of it."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            pipe = await Pipe.open(ours)
+        files, their_files = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        files.setblocking(False)
+        with files:
+            with theirs, their_files:
+                pipe = await Pipe.open(ours)
+                try:
+                    place.process = await self.nursery.fork(theirs, their_files)
+                except (NurseryFailed, OSError) as error:
+                    pipe.close()
+                    return str(error)
+            place.pipe, place.files = pipe, files
             try:
-                place.process = await self.nursery.fork(theirs)
-            except (NurseryFailed, OSError) as error:
+                await self.listen(pipe, place)
+            finally:
                 pipe.close()
-                return str(error)
-        place.pipe = pipe
-        try:
-            self.brief(pipe, place)
-            while (message := await pipe.receive()) is not None:
-                self.hear(place, message)
-        finally:
-            pipe.close()
-            place.leave()
-            self.bury(place)
-            status = await place.process.end()
+                place.leave()
+                status = await place.process.end()
+                self.bury(place)
         return status
+
+    async def listen(self, pipe: Pipe, place: Place) -> None:
+        """Say what is to be done, and hear until the worker is gone."""
+        self.brief(pipe, place)
+        while (message := await pipe.receive()) is not None:
+            self.hear(place, message)
 
     def brief(self, pipe: Pipe, place: Place) -> None:
         """Say what a new worker must know."""
@@ -133,14 +142,16 @@ class Supervisor:
             share=len(self.places),
             sockets=[(each.kind.value, each.sock.fileno()) for each in place.sockets],
             key=None if self.counts is None else self.counts.key,
-            pair=self.pair,
+            pair=None if self.pair is None else describe_files(self.pair),
         )
+        if self.pair is not None and place.files is not None:
+            hand_over(place.files, self.pair)
         pipe.send(msgspec.to_builtins(orders, builtin_types=(bytes,)))
 
     def bury(self, place: Place) -> None:
         """Keep what a dead worker counted."""
-        self.gone = as_families(add_up([self.gone, lasting(place.measures)]))
-        place.measures = []
+        measures, place.measures = place.measures, []
+        self.gone = as_families(add_up([self.gone, lasting(measures)]))
 
     def share_out(self) -> None:
         """Have those who are there answer on the UDP sockets of those who are not, or say nothing."""
@@ -203,17 +214,21 @@ class Supervisor:
         """Take what all workers counted until now."""
         await asyncio.gather(*(self.drain_one(place) for place in self.places if place.ready.is_set()))
 
-    async def install(self, pair: Files) -> None:
+    async def install(self, pair: Pair) -> None:
         """Have all workers judge by this pair; returns when none judges by an earlier one any more."""
         self.pair = pair
         await asyncio.gather(*(self.have_opened(place, pair) for place in self.places))
 
-    async def have_opened(self, place: Place, pair: Files) -> None:
+    async def have_opened(self, place: Place, pair: Pair) -> None:
         """Until this worker has it. One that comes later opens the newest before it answers."""
         while self.pair is pair:
-            answer = await place.ask({"open": msgspec.to_builtins(pair)})
-            if answer is None or answer["opened"]:
-                return
+            try:
+                answer = await place.open(pair)
+            except OSError as error:
+                log.warning("a worker cannot be given the pair", extra={"error": error.strerror})
+            else:
+                if answer is None or answer["opened"]:
+                    return
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def refresh_certificate(self) -> bool:

@@ -9,22 +9,22 @@ import os
 import pickle
 import socket
 import ssl
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import msgspec
 
 from filter.answering import Answering
-from filter.bundle import BundleRefused, NamesFile, PolicyFile
+from filter.bundle import BundleRefused
 from filter.config import FilterConfig
 from filter.log import set_up
+from filter.processes.files import Files, open_files, take
 from filter.processes.pipe import Message, Pipe
 from filter.processes.sums import snapshot
-from filter.processes.tally import Tally
 from filter.serving.sockets import Kind, Listening
 from filter.serving.udp import UdpListener
-from filter.updates.pair import Pair, make_pair
+from filter.tally import Tally
+from filter.updates.pair import Pair
 
 log = logging.getLogger("filter")
 
@@ -42,24 +42,18 @@ class Orders(msgspec.Struct):
     """(kind, file descriptor)"""
     key: bytes | None
     """The day's key of name counts; None: names are not counted."""
-    pair: "Files | None"
-
-
-class Files(msgspec.Struct):
-    """The pair to judge by. The supervisor has verified it; these paths hold it, or a newer one."""
-
-    names: str
-    names_etag: str
-    policy: str
-    filter_id: str
+    pair: Files | None
+    """Handed over beside this message, when there is one already."""
 
 
 class Worker:
     """One process's work."""
 
-    def __init__(self, pipe: Pipe, orders: Orders, fronts: Mapping[str, ssl.SSLContext]) -> None:
+    def __init__(self, pipe: Pipe, files: socket.socket, orders: Orders, fronts: Mapping[str, ssl.SSLContext]) -> None:
+        """``files``: where those come from that the supervisor hands over."""
         config: FilterConfig = pickle.loads(orders.config)  # noqa: S301  # from the process that started us
         self.pipe = pipe
+        self.files = files
         self.answering = Answering(config, orders.share, fronts)
         self.sockets = [Listening(Kind(kind), socket.socket(fileno=number)) for kind, number in orders.sockets]
         self.pair: Pair | None = None
@@ -75,7 +69,7 @@ class Worker:
     async def run(self, first: Files | None) -> int:
         """Answer until the supervisor is gone; the exit status. Nothing is answered before the pair is open."""
         async with AsyncExitStack() as stack:
-            if first is not None and not await self.open(first):
+            if first is not None and not await self.open(first, self.take_files()):
                 return UNFIT
             await self.answering.start(stack, self.sockets)
             self.answering.start_probing(stack)
@@ -93,7 +87,7 @@ class Worker:
             case {"drain": key, "number": number}:
                 self.drain(key, number)
             case {"open": files, "number": number}:
-                self.begin(self.open_told(msgspec.convert(files, Files), number))
+                self.begin(self.open_told(msgspec.convert(files, Files), self.take_files(), number))
             case {"refresh": _, "number": number}:
                 self.begin(self.refresh(number))
             case {"mind": descriptors}:
@@ -104,15 +98,24 @@ class Worker:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def open_told(self, files: Files, number: object) -> None:
-        async with self.opening:
-            self.pipe.send({"number": number, "opened": await self.open(files)})
-
-    async def open(self, files: Files) -> bool:
-        """Judge by these files; when they cannot be used, the open pair stays."""
-        zones = self.answering.config.forwards
+    def take_files(self) -> tuple[int, int] | None:
+        """What was handed over before we were told of it; None when there was no room for it."""
         try:
-            self.pair = await asyncio.to_thread(open_files, files, self.pair, zones)
+            return take(self.files)
+        except OSError as error:
+            log.error("a worker cannot take the pair", extra={"error": str(error)})  # noqa: TRY400  # its text says it
+            return None
+
+    async def open_told(self, files: Files, descriptors: tuple[int, int] | None, number: object) -> None:
+        async with self.opening:
+            self.pipe.send({"number": number, "opened": await self.open(files, descriptors)})
+
+    async def open(self, files: Files, descriptors: tuple[int, int] | None) -> bool:
+        """Judge by these files; when they cannot be used, the open pair stays."""
+        if descriptors is None:
+            return False
+        try:
+            self.pair = await asyncio.to_thread(open_files, self.answering.config, files, descriptors, self.pair)
         except (BundleRefused, OSError) as error:
             log.error("a worker cannot open the pair", extra={"error": str(error)})  # noqa: TRY400  # its text says it
             return False
@@ -150,25 +153,20 @@ class Worker:
         self.pipe.send({"number": number, "drained": drained})
 
 
-def open_files(files: Files, before: Pair | None, zones: Iterable[str] = ()) -> Pair:
-    """The pair; names that are open already are not opened again. Raise BundleRefused or OSError."""
-    if before is not None and before.names.etag == files.names_etag:
-        return make_pair(before.names, PolicyFile.open(Path(files.policy)), files.filter_id, zones, before=before)
-    return make_pair(NamesFile.open(Path(files.names)), PolicyFile.open(Path(files.policy)), files.filter_id, zones)
-
-
-async def work(descriptor: int, fronts: Mapping[str, ssl.SSLContext]) -> int:
-    """Do what the other end of this socket says; the exit status."""
-    pipe = await Pipe.open(socket.socket(fileno=descriptor))
+async def work(descriptors: Sequence[int], fronts: Mapping[str, ssl.SSLContext]) -> int:
+    """Do what the other ends of these sockets say and hand over; the exit status."""
+    told, handed = descriptors
+    pipe = await Pipe.open(socket.socket(fileno=told))
     first = await pipe.receive()
     if first is None:
         return 0
     orders = msgspec.convert(first, Orders)
-    worker = Worker(pipe, orders, fronts)
+    worker = Worker(pipe, socket.socket(fileno=handed), orders, fronts)
     set_up(worker.answering.config.log_format)
     return await worker.run(orders.pair)
 
 
-def main(descriptor: int, fronts: Mapping[str, ssl.SSLContext]) -> int:
-    """Work until the pipe ends. ``fronts``: what TLS begins with, the same in all workers."""
-    return asyncio.run(work(descriptor, fronts))
+def main(descriptors: Sequence[int], fronts: Mapping[str, ssl.SSLContext]) -> int:
+    """Work until the pipe ends. ``descriptors``: the pipe, and where files come from. ``fronts``: what TLS begins
+    with, the same in all workers."""
+    return asyncio.run(work(descriptors, fronts))

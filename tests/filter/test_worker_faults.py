@@ -152,6 +152,7 @@ def test_a_filter_whose_workers_cannot_open_the_pair_is_not_ready(served: Runnin
     assert (told.status, told.is_ready, told.workers) == (503, False, ())
     assert served.logged(DIED)[-1]["status"] == 1
     compile_pair(LISTS, SCHOOL, bundle_file, serial=8)
+    served.process.send_signal(signal.SIGHUP)  # workers have what was verified, or nothing
     wait_for_both(served)
     assert served.ask("www.jeu.example").rcode() == 3
     assert health_of(served).status == 200
