@@ -24,6 +24,7 @@ from filter.processes.pipe import Message, Pipe
 from filter.processes.place import Place
 from filter.processes.sums import Family, add_up, as_families, lasting, render, snapshot
 from filter.processes.worker import Orders
+from filter.serving.handler import place_of
 from filter.serving.sockets import Listening
 from filter.tally import Line
 from filter.updates.pair import Pair
@@ -96,7 +97,7 @@ class Supervisor:
         """Have a worker at this place, always; while there is none, others do its work."""
         while True:
             place.begin()
-            status = await self.employ(place)
+            status = await self.employ_whatever_happens(place)
             lived = int(time.monotonic() - place.started_at)
             pause = place.pause()
             log.error(
@@ -105,6 +106,14 @@ class Supervisor:
             self.metrics.worker_restarts.inc()
             self.share_out()
             await asyncio.sleep(pause)
+
+    async def employ_whatever_happens(self, place: Place) -> int | str | None:
+        """``employ``; a fault of ours ends that worker, and never the keeping of its place."""
+        try:
+            return await self.employ(place)
+        except Exception as error:  # noqa: BLE001  # without this the place would stay empty for ever
+            log.error("a worker cannot be listened to", extra=place_of(error))  # noqa: TRY400  # names may be in it
+            return type(error).__name__
 
     async def employ(self, place: Place) -> int | str | None:
         """Start a worker and listen to it until it is gone; what became of it."""
