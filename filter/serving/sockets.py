@@ -17,8 +17,8 @@ FIRST_PASSED = 3
 """The file descriptor of the first socket that systemd hands over."""
 LEFT_SECONDS = 2.0
 """How long a port may still be held by workers whose supervisor was killed (filter.processes.forking ends them)."""
-IP_PKTINFO = 8
-"""Linux's number; Python has none."""
+IP_PKTINFO, IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 8, 10, 23, 3
+"""Linux's numbers (ip(7), ipv6(7)); Python has none."""
 
 
 class PortTaken(Exception):
@@ -80,9 +80,15 @@ def bind_udp(endpoint: Endpoint, is_shared: bool = False) -> socket.socket:
 
 
 def prepare_udp(sock: socket.socket) -> None:
-    """Room for bursts; and for a wildcard address, word of which address each query came to (RFC 3542, ip(7))."""
+    """Room for bursts; no fragments, which can be forged (RFC 9715 3.1): replies are small enough for any network, and
+    what a forged ICMP says of its size is not heeded. For a wildcard address, word of which address each query came to
+    (RFC 3542, ip(7))."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     sock.setblocking(False)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE)
     if is_wildcard(sock):
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)

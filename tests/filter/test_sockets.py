@@ -12,6 +12,8 @@ import dns.message
 import dns.rcode
 import pytest
 
+from filter.endpoints import Endpoint
+from filter.serving.sockets import IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE, Kind, bind
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.encrypted import EncryptedFilter
@@ -69,6 +71,16 @@ def test_a_wildcard_answers_from_the_address_that_was_asked(
             reply, sender = ask_at(address, port)
             assert sender == address
             assert dns.message.from_wire(reply).rcode() == dns.rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    ("host", "level", "option"),
+    [("127.0.0.1", socket.IPPROTO_IP, IP_MTU_DISCOVER), ("::1", socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)],
+)
+def test_replies_are_never_fragments(host: str, level: int, option: int) -> None:
+    """RFC 9715 3.1."""
+    with bind(Kind.UDP, Endpoint(host, 0)).sock as sock:
+        assert sock.getsockopt(level, option) == PMTUDISC_PROBE
 
 
 def test_sockets_of_systemds_are_answered_on(bundle: Path, upstream: ScriptedUpstream, tmp_path: Path) -> None:
