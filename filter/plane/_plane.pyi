@@ -21,6 +21,8 @@ class Counts(TypedDict):
     rate: int
     slip: int
 
+def decode_huffman(data: bytes, /) -> bytes: ...  # the text, at most 16384 bytes of it; raise ValueError
+
 class Plane:
     def __new__(cls, cache_bytes: int, key: bytes) -> Self: ...
     def install(

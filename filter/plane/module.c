@@ -7,9 +7,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "huffman.h"
 #include "loop.h"
 
-enum { VIEWS = 4 };
+enum { VIEWS = 4, LONGEST_TEXT = 16384 };
 
 typedef struct {
     Py_buffer views[VIEWS]; /* of a names file, which stays mapped as long as they are held */
@@ -236,6 +237,22 @@ static PyObject *plane_pass_review(PlaneObject *self, PyObject *arguments) {
 #include "module_counts.h"
 #include "module_loop.h"
 
+static PyObject *decode_huffman(PyObject *module, PyObject *data) {
+    uint8_t text[LONGEST_TEXT];
+    char *coded;
+    Py_ssize_t length;
+    (void)module;
+    if (PyBytes_AsStringAndSize(data, &coded, &length) < 0) return NULL;
+    ptrdiff_t written = huffman_read((const uint8_t *)coded, (size_t)length, text, sizeof text);
+    if (written < 0) return PyErr_Format(PyExc_ValueError, "no Huffman-coded text");
+    return PyBytes_FromStringAndSize((const char *)text, written);
+}
+
+static PyMethodDef FUNCTIONS[] = {
+    {"decode_huffman", decode_huffman, METH_O, "The text of a string of an HTTP/2 header."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMethodDef METHODS[] = {
     {"install", (PyCFunction)plane_install, METH_VARARGS, "Judge by these tables from the next batch on."},
     {"teach_moment", (PyCFunction)plane_teach_moment, METH_VARARGS, "What holds for a profile."},
@@ -260,7 +277,8 @@ static PyMethodDef METHODS[] = {
 static PyType_Slot SLOTS_OF_PLANE[] = {
     {Py_tp_new, plane_new}, {Py_tp_dealloc, plane_dealloc}, {Py_tp_methods, METHODS}, {0, NULL}};
 static PyType_Spec PLANE = {"filter.plane._plane.Plane", sizeof(PlaneObject), 0, Py_TPFLAGS_DEFAULT, SLOTS_OF_PLANE};
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, .m_name = "_plane", .m_doc = "The compiled plane.", .m_size = -1};
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, .m_name = "_plane", .m_doc = "The compiled plane.",
+                                    .m_size = -1, .m_methods = FUNCTIONS};
 
 PyMODINIT_FUNC PyInit__plane(void) {
     PyObject *module = PyModule_Create(&MODULE), *type = PyType_FromSpec(&PLANE);

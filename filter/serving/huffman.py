@@ -1,70 +1,25 @@
-"""Huffman-coded strings of HTTP/2 headers (RFC 7541, 5.2), byte by byte: in DoH by GET, each path is a new one.
+"""Huffman-coded strings of HTTP/2 headers (RFC 7541, 5.2): in DoH by GET, each path is a new one.
 
-What a byte leads to is worked out by hpack's table, which goes by half bytes, when it comes for the first time.
+Decoded by the compiled module where there is one, else by hpack's table, which takes 40 times as long.
 """
 
-from hpack.huffman import HuffmanEncoder
-from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
-from hpack.huffman_table import HUFFMAN_COMPLETE, HUFFMAN_EMIT_SYMBOL, HUFFMAN_FAIL, HUFFMAN_TABLE
+from collections.abc import Callable
+from importlib import import_module
 
-FAILED = 256
-"""Behind all nodes of the table: what no bits lead out of."""
-WHOLE = {0} | {node for node, flags, _ in HUFFMAN_TABLE if flags & HUFFMAN_COMPLETE}
-"""Where a string may end: what is left is padding, less than a byte of ones."""
+from hpack import HPACKDecodingError
+from hpack.huffman_table import decode_huffman
 
-
-class State(dict[int, "tuple[State, bytes]"]):
-    """For each next byte the state that it leads to, and the characters that are whole by then."""
-
-    def __init__(self, node: int) -> None:
-        super().__init__()
-        self.node = node
-        self.may_end = node in WHOLE
-
-    def __missing__(self, byte: int) -> "tuple[State, bytes]":
-        node, text = step(self.node, byte)
-        found = self[byte] = STATES[node], text
-        return found
+from filter.plane.choosing import is_compiled
 
 
-def step(node: int, byte: int) -> tuple[int, bytes]:
-    """One byte's two halves."""
-    text = b""
-    for half in (byte >> 4, byte & 15):
-        if node == FAILED:
-            break
-        node, flags, character = HUFFMAN_TABLE[node << 4 | half]
-        if flags & HUFFMAN_FAIL:
-            node = FAILED
-        elif flags & HUFFMAN_EMIT_SYMBOL:
-            text += bytes((character,))
-    return node, text
-
-
-STATES = tuple(State(node) for node in range(FAILED + 1))
-
-
-def run(data: bytes, state: State = STATES[0]) -> tuple[State, list[bytes]]:
-    """The state behind these bytes, and the characters that are whole by then."""
-    found = []
-    for byte in data:
-        state, text = state[byte]
-        found.append(text)
-    return state, found
-
-
-FREQUENT = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH).encode(b"/dns-query?dns=")[:-1]
-"""How nearly every path begins; the last byte is not its own."""
-BEHIND, WRITTEN = run(FREQUENT)
-
-
-def decode(data: bytes) -> bytes:
+def decode_by_table(data: bytes) -> bytes:
     """The text; raise ValueError for what is none."""
-    if data.startswith(FREQUENT):
-        state, found = run(data[len(FREQUENT) :], BEHIND)
-        found[:0] = WRITTEN
-    else:
-        state, found = run(data)
-    if not state.may_end:
-        raise ValueError("no Huffman-coded text")
-    return b"".join(found)
+    try:
+        return decode_huffman(data)
+    except HPACKDecodingError as error:
+        raise ValueError("no Huffman-coded text") from error
+
+
+decode: Callable[[bytes], bytes] = (
+    import_module("filter.plane._plane").decode_huffman if is_compiled() else decode_by_table
+)

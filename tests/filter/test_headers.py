@@ -2,13 +2,17 @@
 
 import base64
 import random
+from collections.abc import Callable
 
 import pytest
 from hpack import Decoder, HPACKError
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.huffman_table import decode_huffman
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from filter.plane.choosing import is_compiled
 from filter.serving import huffman
 from filter.serving.headers import BlockInvalid, HeadersInvalid, Reader, check
 
@@ -57,18 +61,60 @@ def test_what_is_remembered_says_what_hpack_says(seed: int) -> None:
         assert reader.read(block) == wanted
 
 
-def test_huffman_coded_text_is_what_hpack_reads() -> None:
-    source = random.Random(4)
-    for size in range(3_000):
-        text = source.randbytes(size % 90)
-        assert huffman.decode(CODER.encode(text)) == text
-        assert huffman.decode(CODER.encode(b"/dns-query?dns=" + text)) == b"/dns-query?dns=" + text
-    for size in range(20_000):
-        data = source.randbytes(size % 12)
-        try:
-            wanted = decode_huffman(data)
-        except HPACKError:
-            with pytest.raises(ValueError, match="Huffman"):
-                huffman.decode(data)
-        else:
-            assert huffman.decode(data) == wanted
+def by_hpack(data: bytes) -> bytes | None:
+    """None for what is no Huffman-coded text."""
+    try:
+        return decode_huffman(data)
+    except HPACKError:
+        return None
+
+
+def by_ours(data: bytes) -> bytes | None:
+    """The same of ours: the compiled one, where there is one."""
+    try:
+        return huffman.decode(data)
+    except ValueError:
+        return None
+
+
+@given(text=st.binary(max_size=300))
+@example(text=bytes(range(256)))
+def test_huffman_coded_text_is_read(text: bytes) -> None:
+    assert huffman.decode(CODER.encode(text)) == text
+
+
+@given(data=st.binary(max_size=40), text=st.binary(max_size=40))
+def test_damaged_huffman_coded_text_is_what_hpack_reads(data: bytes, text: bytes) -> None:
+    for each in (data, CODER.encode(text) + data, CODER.encode(text)[:-1] + data):
+        assert by_ours(each) == by_hpack(each)
+
+
+@pytest.mark.parametrize("before", [b"", b"\x1f", b"\xff\xff"], ids=bytes.hex)
+def test_all_short_strings_are_what_hpack_reads(before: bytes) -> None:
+    for number in range(1 << 16):
+        data = before + number.to_bytes(2, "big")
+        assert by_ours(data) == by_hpack(data)
+
+
+@pytest.mark.parametrize("decode", [huffman.decode, huffman.decode_by_table])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param("1e", id="padding that is not all ones"),
+        pytest.param("1fff", id="a byte of padding too many"),
+        pytest.param("ff", id="a byte of padding alone"),
+        pytest.param("ffffffff", id="the end of the string"),
+        pytest.param("1ffffffff8", id="the end of the string, and a text before and after it"),
+    ],
+)
+def test_padding_is_less_than_a_byte_of_ones(decode: Callable[[bytes], bytes], data: str) -> None:
+    """RFC 7541, 5.2."""
+    with pytest.raises(ValueError, match="Huffman"):
+        decode(bytes.fromhex(data))
+
+
+@pytest.mark.skipif(not is_compiled(), reason="the plane is not compiled: a C compiler is needed")
+def test_huffman_coded_text_is_bounded() -> None:
+    assert huffman.decode(bytes(10_240)) == b"0" * 16_384
+    with pytest.raises(ValueError, match="Huffman"):
+        huffman.decode(bytes(10_241))

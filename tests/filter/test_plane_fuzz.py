@@ -8,7 +8,7 @@ import pytest
 from tests.requirements import needs
 
 ROOT = Path(__file__).parent.parent.parent
-CORE = ("packet", "tables", "outcome", "answers", "counting", "limits", "moments", "judging", "plane")
+CORE = ("packet", "tables", "outcome", "answers", "counting", "limits", "moments", "judging", "plane", "huffman")
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
-/* Random and damaged packets, upstream answers, outcomes and tables through the plane's core, under sanitizers.
-   fuzz ROUNDS SEED */
+/* Random and damaged packets, upstream answers, outcomes, tables and coded text through the plane's core, under
+   sanitizers. fuzz ROUNDS SEED */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "huffman.h"
 #include "plane.h"
 #include "siphash.h"
 
@@ -175,6 +176,17 @@ static void teach(plane_t *plane, const uint8_t *packet, size_t length, const ou
     (void)became;
 }
 
+/* Any bytes, many of them ones, as in long codes and padding; both ends are where memory ends. */
+static void read_text(void) {
+    size_t length = draw(60), room = draw(100);
+    uint8_t *data = malloc(length + !length), *out = malloc(room + !room);
+    for (size_t i = 0; i < length; i++) data[i] = (uint8_t)(draw(3) ? draw(256) : 0xff << draw(8));
+    ptrdiff_t written = huffman_read(data, length, out, room);
+    if (written > (ptrdiff_t)room || written > (ptrdiff_t)(length * 8 / 5)) abort();
+    free(data);
+    free(out);
+}
+
 int main(int count, char **arguments) {
     long rounds = count > 1 ? atol(arguments[1]) : 100000;
     state = count > 2 ? strtoull(arguments[2], NULL, 10) : 1;
@@ -218,6 +230,7 @@ int main(int count, char **arguments) {
             free(message);
         }
         teach(plane, packet, length, &outlook, what);
+        read_text();
         free(packet);
         if (draw(500) == 0) {
             policy_free(plane->policy);
