@@ -72,7 +72,7 @@ class Answering:
         self.handler = Handler(lookup, self.metrics, utc_now, config.block_addresses)
         self.handler.loop_token = make_token(config.listen)
         self.certificates = None if config.certificate is None else Certificates(config.certificate, fronts)
-        self.limits = RateLimits(config.rate_limit, self.locate, self.metrics)
+        self.limits = RateLimits(config.rate_limit, self.locate, self.metrics, knows_label=self.knows_label)
         self.plane = self.make_plane() if by_plane else None
         self.quick = self.make_quick()
         self.ready = ReadyReplies(self.handler)
@@ -123,6 +123,11 @@ class Answering:
         policy = self.handler.policy
         return None if policy is None else policy.networks.locate(address)
 
+    def knows_label(self, label: str) -> bool:
+        """Whether the policy has a device of this label."""
+        policy = self.handler.policy
+        return policy is not None and policy.knows_label(label)
+
     def knows(self, address: str) -> bool:
         """Whether an address is in a network of the policy."""
         return self.locate(address) is not None
@@ -163,9 +168,9 @@ class Answering:
         task = asyncio.create_task(Prober(groups, self.handler.loop_token).keep())
         stack.push_async_callback(ended, task)
 
-    async def refresh_certificate(self) -> bool:
-        """Look at the certificate's files now; whether another one is in use."""
-        return self.certificates is not None and await asyncio.to_thread(self.certificates.refresh)
+    async def refresh_certificate(self, *, always: bool = False) -> bool:
+        """Look at the certificate's files now, and ``always`` read them; whether another one is in use."""
+        return self.certificates is not None and await asyncio.to_thread(self.certificates.refresh, always=always)
 
     def health(self) -> dict[str, object]:
         """How cache and resolvers are."""

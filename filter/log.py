@@ -4,6 +4,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -39,10 +43,25 @@ class ConsoleFormatter(logging.Formatter):
         return f"{level}{record.getMessage()}{tail}{error}"
 
 
+class Unheard:
+    """Errors that no caller can be told, in callbacks of libraries: what they are, once each, and never what they are
+    about, which may be a device's name."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+
+    def __call__(self, unraisable: "UnraisableHookArgs") -> None:
+        kind = unraisable.exc_type.__name__
+        if kind not in self.said:
+            self.said.add(kind)
+            logging.getLogger("filter").error("an error that nobody hears of", extra={"error": kind})
+
+
 def set_up(log_format: str, level: int = logging.INFO) -> None:
     """Send every log of this process to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    sys.unraisablehook = Unheard()
     for name in ("httpx2", "httpcore2", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -262,6 +262,10 @@ class Policy:
         except (SettingsInvalid, NetworkInvalid, KeyError) as error:
             raise BundleRefused("invalid", f"politique inutilisable : {error}") from error
 
+    def knows_label(self, label: str) -> bool:
+        """Whether a device of this label is known."""
+        return hash_label(label) in self.labels
+
     def profile_for(self, address: str | None, label: str | None = None) -> Profile:
         """The profile of a device's label, else of its address's network, else the default."""
         if label is not None and (known := self.labels.get(hash_label(label))) is not None:

@@ -89,7 +89,7 @@ class FilterService:
 
     async def reload_files(self) -> None:
         """Use the certificate and both files anew (SIGHUP); what cannot be used changes nothing."""
-        await self.refresh_certificate()
+        await self.refresh_certificate(always=True)
         if (files := self.config.files) is None:
             return
         try:
@@ -100,9 +100,9 @@ class FilterService:
         else:
             log.info("bundle reloaded", extra=self.serials())
 
-    async def refresh_certificate(self) -> None:
+    async def refresh_certificate(self, *, always: bool = False) -> None:
         """Use another certificate when its files changed; connections keep the one that they began with."""
-        if await (self.supervisor or self.answering).refresh_certificate():
+        if await (self.supervisor or self.answering).refresh_certificate(always=always):
             log.info("certificate reloaded")
 
     async def follow_certificate(self) -> None:

@@ -240,9 +240,9 @@ class Supervisor:
                     return
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def refresh_certificate(self) -> bool:
-        """Have all workers look at the certificate's files now; whether another one is in use."""
-        answers = await asyncio.gather(*(place.ask({"refresh": True}, READY_SECONDS) for place in self.places))
+    async def refresh_certificate(self, *, always: bool = False) -> bool:
+        """Have all workers look at the certificate's files now, and ``always`` read them; whether another is in use."""
+        answers = await asyncio.gather(*(place.ask({"refresh": always}, READY_SECONDS) for place in self.places))
         return any(answer is not None and answer["refreshed"] for answer in answers)
 
     @property

@@ -88,8 +88,8 @@ class Worker:
                 self.drain(key, number)
             case {"open": files, "number": number}:
                 self.begin(self.open_told(msgspec.convert(files, Files), self.take_files(), number))
-            case {"refresh": _, "number": number}:
-                self.begin(self.refresh(number))
+            case {"refresh": always, "number": number}:
+                self.begin(self.refresh(bool(always), number))
             case {"mind": descriptors}:
                 self.mind(msgspec.convert(descriptors, set[int]))
 
@@ -122,8 +122,9 @@ class Worker:
         self.answering.install(self.pair)
         return True
 
-    async def refresh(self, number: object) -> None:
-        self.pipe.send({"number": number, "refreshed": await self.answering.refresh_certificate()})
+    async def refresh(self, always: bool, number: object) -> None:
+        refreshed = await self.answering.refresh_certificate(always=always)
+        self.pipe.send({"number": number, "refreshed": refreshed})
 
     def mind(self, descriptors: set[int]) -> None:
         """Answer on these UDP sockets too, for want of a worker there: by Python, as they are not for long."""

@@ -20,11 +20,12 @@ PATH = b"/dns-query"
 MEDIA_TYPE = "application/dns-message"
 MEDIA_TYPE_BYTES = MEDIA_TYPE.encode()
 LABEL = re.compile(rb"[A-Za-z0-9-]{1,63}")
-COUNTS, TTL_AND_LENGTH = struct.Struct("!HH"), struct.Struct("!IH")
+COUNTS, RECORD, MINIMUM = struct.Struct("!HH"), struct.Struct("!HHIH"), struct.Struct("!I")
 LONGEST_PARAMETERS = 4_096
 """Bytes; a query of 512 takes 700 of them."""
-PLAIN = re.compile(rb"dns=[A-Za-z0-9_-]+")
-FROM_URL = bytes.maketrans(b"-_", b"+/")
+FIRST = b"dns="
+FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
+"""To base64, from the alphabet that has another two characters at its end (RFC 4648, 5)."""
 PADDING = (b"", b"===", b"==", b"=")
 """What base64 lacks, by the length of the text modulo 4."""
 
@@ -51,10 +52,10 @@ class DohServer:
             place, _, parameters = headers[b":path"].partition(b"?")
             label = read_label(place) or line.label
             query = read_query(headers, parameters, body)
-            if self.wait(line.client, label) > 0.0:
-                raise RequestRefused(429)
         except RequestRefused as refused:
-            return refusal(refused.status)
+            return refusal(429 if self.wait(line.client, line.label) > 0.0 else refused.status)
+        if self.wait(line.client, label) > 0.0:
+            return refusal(429)
         reply = self.quick(query, line.client, label)
         if reply is None:
             return self.ask_for(query, line.client, label)
@@ -103,8 +104,9 @@ def from_parameters(parameters: bytes) -> bytes:
     """The ``dns`` parameter, base64url without padding (RFC 8484, 6); raise RequestRefused."""
     if len(parameters) > LONGEST_PARAMETERS:
         raise RequestRefused(414)
+    is_plain = parameters.startswith(FIRST) and b"&" not in parameters and b"%" not in parameters
     try:
-        text = parameters[4:] if PLAIN.fullmatch(parameters) else find_parameter(parameters)
+        text = parameters[len(FIRST) :] if is_plain else find_parameter(parameters)
         return binascii.a2b_base64(text.translate(FROM_URL) + PADDING[len(text) & 3], strict_mode=True)
     except (KeyError, ValueError) as error:  # binascii.Error is a ValueError
         raise RequestRefused(400) from error
@@ -140,17 +142,20 @@ def refusal(status: int) -> Response:
 
 
 def least_ttl(reply: bytes) -> int:
-    """Seconds that a cache may keep a reply of ours: the least TTL in it (RFC 8484, 5.1), 0 without a record."""
+    """Seconds that a cache may keep a reply of ours: the least TTL in it, 0 without a record; no more than the SOA of a
+    negative one allows (RFC 8484, 5.1; RFC 2308, 5)."""
     answers, authorities = COUNTS.unpack_from(reply, 6)
     if not answers + authorities:
         return 0
     offset = skip_name(reply, wire.HEADER.size) + 4
     least = wire.LARGEST_TTL
-    for _ in range(answers + authorities):
+    for position in range(answers + authorities):
         offset = skip_name(reply, offset)
-        ttl, length = TTL_AND_LENGTH.unpack_from(reply, offset + 4)
+        rtype, _, ttl, length = RECORD.unpack_from(reply, offset)
+        offset += RECORD.size + length
         least = min(least, ttl)
-        offset += 10 + length
+        if rtype == wire.SOA and position >= answers and length >= MINIMUM.size:
+            least = min(least, MINIMUM.unpack_from(reply, offset - MINIMUM.size)[0])
     return least
 
 

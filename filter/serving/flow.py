@@ -52,6 +52,10 @@ class Flow(Frames):
     def __init__(self, line: Line, settings: bytes) -> None:
         super().__init__(line, settings)
         self.streams: dict[int, Stream] = {}
+        self.last = 0
+        """The stream that the client opened last."""
+        self.is_heard = False
+        """Whether the client acknowledged our settings."""
         self.receiving: dict[int, float] = {}
         """Requests that are not whole yet, and since when; the oldest first."""
         self.window = self.their_window = WINDOW
@@ -116,9 +120,12 @@ class Flow(Frames):
     def take_settings(self, flags: int, stream: int, payload: bytes) -> None:
         if stream or len(payload) % 6 or (flags & ACK and payload):
             raise Http2Error(Code.FRAME_SIZE, "settings of another size")
-        if flags & ACK:
+        if flags & ACK and not self.is_heard:
+            self.is_heard = True
             return
         self.bother()
+        if flags & ACK:
+            return
         for number, value in struct.iter_unpack("!HI", payload):
             if number == 4:
                 self.resize(value)
@@ -139,10 +146,12 @@ class Flow(Frames):
         if len(payload) != 4:
             raise Http2Error(Code.FRAME_SIZE, "window of another size")
         more = struct.unpack("!I", payload)[0] & LARGEST_WINDOW
-        self.bother(0 if more >= LARGEST_FRAME else 1)
         if not more:
             raise Http2Error(Code.PROTOCOL, "a window that opens by nothing")
+        if stream > self.last or (stream and not stream & 1):
+            raise Http2Error(Code.PROTOCOL, "a window of a stream that never was")
         known = self.streams.get(stream)
+        self.bother(0 if more >= LARGEST_FRAME and (known is not None or not stream) else 1)
         if not stream:
             self.window += more
         elif known is not None:

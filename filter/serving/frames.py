@@ -69,9 +69,10 @@ class Frames:
         self.take: dict[int, Take] = {Kind.PRIORITY: self.take_priority, Kind.PING: self.take_ping}
 
     def greet(self) -> bool:
-        """The client's preface (RFC 9113, 3.4); what speaks HTTP/1 hears that we do not."""
+        """The client's preface (RFC 9113, 3.4); what speaks HTTP/1, or did not agree to HTTP/2 (3.2), hears that we do
+        not: it may be another protocol's client whom somebody led here."""
         start = bytes(self.buffer[: len(PREFACE)])
-        if not PREFACE.startswith(start):
+        if not PREFACE.startswith(start) or self.line.agreed != "h2":
             self.out.append(
                 b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             )
@@ -145,8 +146,8 @@ class Frames:
     def take_ping(self, flags: int, stream: int, payload: bytes) -> None:
         if len(payload) != 8 or stream:
             raise Http2Error(Code.FRAME_SIZE, "ping of another size")
-        if not flags & ACK:
-            self.bother()
+        self.bother()
+        if not flags & ACK:  # we send none that could be acknowledged
             self.write(Kind.PING, ACK, 0, payload)
 
 

@@ -27,7 +27,8 @@ from filter.serving.lines import Line
 MOST_STREAMS = 100
 LONGEST_BLOCK = 8_192
 """Bytes of compressed headers, over all frames of one block."""
-LONGEST_BODY = 65_535
+LONGEST_BODY = 4_096
+"""Of a request: no query is longer over UDP either, and a hundred may wait for their end."""
 IDLE_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -55,11 +56,12 @@ class Http2(Flow):
         super().__init__(line, OUR_SETTINGS)
         self.respond = respond
         self.reader = Reader()
-        self.last = 0
         self.block: Block | None = None
         self.our_window = WINDOW
         """What the client may still send."""
         self.has_ended = False
+        self.asked_at = line.loop.time()
+        """When a request was last heard or under way."""
         self.take |= {
             Kind.DATA: self.take_data,
             Kind.HEADERS: self.take_headers,
@@ -147,6 +149,7 @@ class Http2(Flow):
     def open(self, stream: int, headers: Headers, ends_stream: bool) -> None:
         """A new request."""
         self.last = stream
+        self.asked_at = self.line.loop.time()
         if not is_request(headers):
             self.reset(stream, Code.PROTOCOL)
         elif len(self.streams) >= MOST_STREAMS:
@@ -161,7 +164,7 @@ class Http2(Flow):
         """A request of headers alone; what can be answered at once needs no state of its own."""
         found = self.respond(headers, b"", self.line)
         if isinstance(found, Response) and self.send_whole(stream, self.their_window, found):
-            self.nuisance = max(self.nuisance - 2, 0)
+            self.credit(found)
             return
         opened = self.streams[stream] = Stream(self.their_window, headers, is_whole=True)
         self.settle(stream, opened, found)
@@ -198,7 +201,7 @@ class Http2(Flow):
     def settle(self, stream: int, known: Stream, found: Response | Awaitable[Response | None]) -> None:
         """Send what was found, or what will be."""
         if isinstance(found, Response):
-            self.nuisance = max(self.nuisance - 2, 0)
+            self.credit(found)
             self.send_response(stream, known, found)
         else:
             known.task = asyncio.create_task(self.answer(stream, known, found))
@@ -209,7 +212,8 @@ class Http2(Flow):
             return
         if not self.out:
             self.line.loop.call_soon(self.flush)
-        self.nuisance = max(self.nuisance - 2, 0)
+        self.asked_at = self.line.loop.time()
+        self.credit(response)
         if response is None:
             self.forget(stream)
             self.write(Kind.RST_STREAM, 0, stream, struct.pack("!I", Code.CANCEL))
@@ -220,6 +224,11 @@ class Http2(Flow):
                 self.give_up(error.code)
                 return
         self.rest()
+
+    def credit(self, response: Response | None) -> None:
+        """An answer makes up for frames that bother; a refusal, which has no body, does not."""
+        if response is None or response.body:
+            self.nuisance = max(self.nuisance - 2, 0)
 
     def reset(self, stream: int, code: Code) -> None:
         """Refuse a stream, and go on with the others."""
@@ -265,7 +274,7 @@ class Http2(Flow):
             self.flush()
             self.line.close()
         else:
-            self.line.expect(IDLE_SECONDS)
+            self.line.expect(self.asked_at + IDLE_SECONDS - now)
 
     def ended(self) -> bool:
         self.has_ended = True

@@ -38,11 +38,14 @@ class RateLimits:
         locate: Callable[[str], Network | None],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        knows_label: Callable[[str], bool] = lambda _label: False,
     ) -> None:
-        """``rate``: queries a second, 0 for no limit. ``locate``: the policy's network that holds an address."""
+        """``rate``: queries a second, 0 for no limit. ``locate``: the policy's network that holds an address.
+        ``knows_label``: whether the policy has a device of this label; anybody can make up others."""
         self.rate = rate
         self.locate = locate
         self.metrics = metrics
+        self.knows_label = knows_label
         self.clock = clock
         self.buckets = Buckets()
         self.over = 0
@@ -70,7 +73,7 @@ class RateLimits:
 
     def names(self, client: str, label: str | None) -> Iterator[tuple[str, int]]:
         """The buckets that a query draws from, and how many times the rate each holds."""
-        if label is not None:
+        if label is not None and self.knows_label(label):
             yield f"label {label}", 1
             return
         network = self.locate(client)
@@ -80,7 +83,10 @@ class RateLimits:
             yield subnet_of(client), PER_SUBNET
             return
         version, length, _ = network
-        yield key, PER_KNOWN_HOST if length == (32 if version == 4 else 128) else PER_KNOWN_ADDRESS
+        if length == (32 if version == 4 else 128):
+            yield f"host {client}", PER_KNOWN_HOST
+        else:
+            yield f"known {key}", PER_KNOWN_ADDRESS
 
 
 @lru_cache(maxsize=4096)

@@ -25,7 +25,7 @@ HANDSHAKES = 400
 HANDSHAKES_A_CLIENT = 20
 PER_NETWORK = 10
 """Times as many for a client whose network the policy knows."""
-OURSELVES = {"127.0.0.1", "::1"}
+OURSELVES = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 """What runs on this machine is not kept from anything."""
 NEVER = math.inf
 
@@ -156,6 +156,8 @@ class Line(asyncio.Protocol):
         self.client = ""
         self.label: str | None = None
         """The device's own, when the connection told one."""
+        self.agreed: str | None = None
+        """The protocol that the handshake agreed upon (ALPN), when there was one."""
         self.is_private = False
         """Encrypted: replies are padded."""
         self.due = NEVER

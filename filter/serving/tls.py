@@ -20,6 +20,9 @@ READ_BYTES = 16_384
 LONGEST_LABEL = 63
 
 
+State = tuple[tuple[int, ...], ...]
+
+
 class CertificateInvalid(Exception):
     """The certificate or its key cannot be used; the text says why, in French."""
 
@@ -37,10 +40,10 @@ class CertificateFiles:
     certificate: Path
     key: Path | None = None
 
-    def state(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes when a file is replaced; raise OSError."""
+    def state(self) -> State:
+        """What changes when a file is replaced, or who may read it; raise OSError."""
         found = [path.stat() for path in (self.certificate, self.key) if path is not None]
-        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+        return tuple((each.st_ino, each.st_mtime_ns, each.st_ctime_ns, each.st_size) for each in found)
 
 
 def bare_context(protocol: str) -> ssl.SSLContext:
@@ -83,6 +86,10 @@ class Certificates:
         """``fronts``: those that other processes have, too. Raise CertificateInvalid."""
         self.files = files
         self.contexts: dict[str, ssl.SSLContext] = {}
+        self.seen: State = ()
+        """Of the files that are in use."""
+        self.trouble = ""
+        """Why those that lie there now are not; said once."""
         self.read()
         self.fronts = make_fronts() if fronts is None else fronts
         for protocol, front in self.fronts.items():
@@ -97,21 +104,30 @@ class Certificates:
     def read(self) -> None:
         """Use what the files hold now; raise CertificateInvalid, and the one in use stays."""
         try:
-            self.seen = self.files.state()
+            found = self.files.state()
         except OSError as error:
             raise CertificateInvalid(f"{error.filename} : {error.strerror}") from error
         self.contexts = {protocol: make_context(self.files, protocol) for protocol in PROTOCOLS}
+        self.seen = found  # files that cannot be used yet are looked at again
 
-    def refresh(self) -> bool:
-        """Use the files' content if they changed; whether they did. A fault is logged, and the one in use stays."""
+    def refresh(self, *, always: bool = False) -> bool:
+        """Use the files' content if they changed, or ``always``; whether they did. A fault is logged, and the one in
+        use stays."""
+        before = self.seen
         try:
-            if self.files.state() == self.seen:
-                return False
-            self.read()
+            if always or self.files.state() != before:
+                self.read()
         except (CertificateInvalid, OSError) as error:
-            log.warning("certificate not reloaded, the one in use stays", extra={"error": str(error)})
+            self.complain(str(error), always=always)
             return False
-        return True
+        self.trouble = ""
+        return self.seen != before
+
+    def complain(self, trouble: str, *, always: bool) -> None:
+        """Say what is wrong, once unless somebody asked for it."""
+        if always or trouble != self.trouble:
+            log.warning("certificate not reloaded, the one in use stays", extra={"error": trouble})
+        self.trouble = trouble
 
 
 def label_of(server_name: str | None, public_name: str | None) -> str | None:
@@ -167,6 +183,7 @@ class TlsLine(Line):
         self.count("resumed" if self.tls.session_reused else "done")
         if isinstance(self.tls, NamedTls):
             self.label = label_of(self.tls.asked_name, self.public_name)
+        self.agreed = self.tls.selected_alpn_protocol()
         self.conversation = self.begin(self)
 
     def read_on(self, conversation: Conversation | None) -> None:

@@ -17,14 +17,16 @@ from filter.clients import Networks
 from filter.metrics import Metrics
 from filter.serving.buckets import MOST, Buckets
 from filter.serving.limits import RateLimits, cut_reply
-from filter.settings import NetworkSettings
+from filter.settings import LabelSettings, NetworkSettings, hash_label
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.encrypted import EncryptedFilter, H2Client
 from tests.filter.running import RunningFilter, receive
 from tests.filter.scripted import ScriptedUpstream
 
-NETWORKS = Networks([("10.0.0.0/8", "x"), ("198.51.100.7/32", "x"), ("2001:db8::/32", "x")], "")
+NETWORKS = Networks(
+    [("10.0.0.0/8", "x"), ("198.51.100.7/32", "x"), ("2001:db8::/32", "x"), ("2a01:5:5:5::7/128", "x")], ""
+)
 
 
 class Clock:
@@ -35,7 +37,7 @@ class Clock:
 
 
 def limits(rate: int, clock: Clock) -> RateLimits:
-    return RateLimits(rate, NETWORKS.locate, Metrics(), clock)
+    return RateLimits(rate, NETWORKS.locate, Metrics(), clock, {"tablette"}.__contains__)
 
 
 def admitted(of: RateLimits, client: str, queries: int, label: str | None = None) -> int:
@@ -51,7 +53,10 @@ def admitted(of: RateLimits, client: str, queries: int, label: str | None = None
         ("198.51.100.7", None, 400),  # a school behind one address
         ("2001:db8::1", None, 100),
         ("198.51.100.7", "tablette", 20),  # a device that says who it is
+        ("198.51.100.7", "inconnue", 400),  # a name that anybody may make up
+        ("2a01:5:5:5::7", None, 400),
         ("127.0.0.1", None, 5000),  # this machine
+        ("::ffff:127.0.0.1", None, 5000),
     ],
 )
 def test_who_may_ask_how_often(client: str, label: str | None, burst: int) -> None:
@@ -76,6 +81,19 @@ def test_one_address_does_not_use_up_what_its_neighbours_have() -> None:
     admitted(of, "203.0.113.1", 100_000)
 
     assert admitted(of, "203.0.113.2", 20) == 20
+
+
+def test_a_known_address_does_not_share_with_the_unknown_rest_of_its_network() -> None:
+    of = limits(10, Clock())
+    admitted(of, "2a01:5:5:5::66", 100_000)
+
+    assert admitted(of, "2a01:5:5:5::7", 1000) == 400
+
+
+def test_made_up_labels_share_what_their_address_has() -> None:
+    of = limits(10, Clock())
+
+    assert sum(admitted(of, "203.0.113.9", 1, f"x{number}") for number in range(100)) == 20
 
 
 def test_without_a_limit_all_may_ask() -> None:
@@ -123,7 +141,8 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EncryptedFilter]:
     folder: Path = tmp_path_factory.mktemp("limits")
-    school = replace(SCHOOL, networks=(NetworkSettings("127.0.7.0/24", "ecole"),))
+    labels = (LabelSettings(hash_label("tablette-7"), "ecole"),)
+    school = replace(SCHOOL, networks=(NetworkSettings("127.0.7.0/24", "ecole"),), labels=labels)
     bundle = compile_pair(LISTS, school, folder / "ecole.preau", serial=7)
     options = ("--bundle", str(bundle), "--upstream", upstream.address, "--rate-limit", "20", "--plane", "python")
     with EncryptedFilter(Authority.make(folder), *options) as running:
@@ -181,6 +200,29 @@ def test_doh_says_429(served: EncryptedFilter) -> None:
         statuses = [client.request("POST", "/dns-query", packet(), media)[0] for _ in range(150)]
 
     assert statuses[:40] == [200] * 40
+    assert 429 in statuses
+
+
+def statuses_of(served: EncryptedFilter, source: str, paths: Sequence[str]) -> list[int]:
+    """Of requests on one connection from this address."""
+    plain = socket.create_connection(("127.0.0.1", served.https), timeout=8, source_address=(source, 0))
+    with served.context("h2").wrap_socket(plain, server_hostname="127.0.0.1") as secured:
+        client = H2Client(secured)
+        media = [("content-type", "application/dns-message")]
+        return [client.request("POST", path, packet(), media)[0] for path in paths]
+
+
+def test_a_made_up_label_buys_nothing_and_a_known_one_has_its_own(served: EncryptedFilter) -> None:
+    made_up = statuses_of(served, "127.0.0.70", [f"/dns-query/x{number}" for number in range(150)])
+
+    assert 429 in made_up
+    assert statuses_of(served, "127.0.0.70", ["/dns-query/tablette-7"] * 5) == [200] * 5
+
+
+def test_http_errors_are_limited_too(served: EncryptedFilter) -> None:
+    statuses = statuses_of(served, "127.0.0.71", ["/autre"] * 150)
+
+    assert statuses[0] == 404
     assert 429 in statuses
 
 

@@ -1,5 +1,6 @@
 """DNS over TLS (RFC 7858) of a real filter process: server names, padding, resumption, certificates that change."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -190,6 +191,42 @@ def test_a_certificate_that_cannot_be_used_changes_nothing(tmp_path: Path) -> No
     one.key.unlink()
     assert not certificates.refresh()
     assert certificates.contexts == in_use
+
+
+def test_a_certificate_that_is_mended_later_is_used(tmp_path: Path) -> None:
+    """Its key's rights, say: nothing of the file changes but what may be read of it."""
+    one = Authority.make(tmp_path).issue("un.test")
+    certificates = Certificates(CertificateFiles(one.certificate, one.key))
+    good = one.key.read_bytes()
+    one.key.write_bytes(bytes(len(good)))
+    before = one.key.stat()
+
+    assert not certificates.refresh()
+    one.key.write_bytes(good)
+    os.utime(one.key, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert certificates.refresh()
+    assert not certificates.refresh()
+
+
+def test_a_server_name_of_odd_bytes_is_never_printed(served: EncryptedFilter) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    sent = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="tablette-9.test").do_handshake()
+    hello = sent.read().replace(b"tablette-9.test", b"tablette-9.\xff\xfe\r\n")
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", served.tls), timeout=8) as client:
+            client.sendall(hello)
+            while client.recv(4096):
+                pass
+    (reply,) = served.ask_tls([packet()])
+
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.NOERROR
+    assert not [line for line in served.lines if "time" not in line]
+    assert "tablette-9" not in str(served.lines)
+    assert len(served.logged("an error that nobody hears of")) == 1
 
 
 def test_what_is_wrong_with_a_certificate_is_said(tmp_path: Path) -> None:
