@@ -22,6 +22,8 @@ class Counts(TypedDict):
     slip: int
 
 def decode_huffman(data: bytes, /) -> bytes: ...  # the text, at most 16384 bytes of it; raise ValueError
+def read_parameter(parameters: bytes, /) -> bytes | None: ...
+# what stands as base64url in "dns=" and nothing else, at most 16384 bytes; None for anything else
 
 class Plane:
     def __new__(cls, cache_bytes: int, key: bytes) -> Self: ...

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "base64url.h"
 #include "huffman.h"
 #include "loop.h"
 
@@ -248,7 +249,21 @@ static PyObject *decode_huffman(PyObject *module, PyObject *data) {
     return PyBytes_FromStringAndSize((const char *)text, written);
 }
 
+static PyObject *read_parameter(PyObject *module, PyObject *data) {
+    uint8_t query[LONGEST_TEXT];
+    char *text;
+    Py_ssize_t length;
+    (void)module;
+    if (PyBytes_AsStringAndSize(data, &text, &length) < 0) return NULL;
+    ptrdiff_t written = -1;
+    if (length >= 4 && memcmp(text, "dns=", 4) == 0)
+        written = base64url_read((const uint8_t *)text + 4, (size_t)length - 4, query, sizeof query);
+    if (written < 0) Py_RETURN_NONE;
+    return PyBytes_FromStringAndSize((const char *)query, written);
+}
+
 static PyMethodDef FUNCTIONS[] = {
+    {"read_parameter", read_parameter, METH_O, "The query in the plainest parameters of DoH by GET, or None."},
     {"decode_huffman", decode_huffman, METH_O, "The text of a string of an HTTP/2 header."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,7 @@
 """Header blocks as many clients write them, read by ours and by hpack: the same, however much was remembered."""
 
 import base64
+import binascii
 import random
 from collections.abc import Callable
 
@@ -13,9 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filter.plane.choosing import is_compiled
-from filter.serving import huffman
+from filter.serving import doh, huffman
 from filter.serving.headers import BlockInvalid, HeadersInvalid, Reader, check
 
+needs_plane = pytest.mark.skipif(not is_compiled(), reason="the plane is not compiled: a C compiler is needed")
 CODER = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 
 
@@ -113,8 +115,44 @@ def test_padding_is_less_than_a_byte_of_ones(decode: Callable[[bytes], bytes], d
         decode(bytes.fromhex(data))
 
 
-@pytest.mark.skipif(not is_compiled(), reason="the plane is not compiled: a C compiler is needed")
+@needs_plane
 def test_huffman_coded_text_is_bounded() -> None:
     assert huffman.decode(bytes(10_240)) == b"0" * 16_384
     with pytest.raises(ValueError, match="Huffman"):
         huffman.decode(bytes(10_241))
+
+
+LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def by_base64(text: bytes) -> bytes | None:
+    """None for what is not base64url without padding (RFC 4648, 5), or leaves bits over that are not zero (3.5)."""
+    if set(text) - set(LETTERS) or len(text) % 4 == 1:
+        return None
+    data = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    return data if base64.urlsafe_b64encode(data).rstrip(b"=") == text else None
+
+
+@needs_plane
+@given(data=st.binary(max_size=600))
+def test_the_query_in_plain_parameters_is_read(data: bytes) -> None:
+    text = base64.urlsafe_b64encode(data)
+    assert doh.read_plain(b"dns=" + text.rstrip(b"=")) == data
+    assert doh.read_plain(b"dns=" + text.rstrip(b"=") + b"=") is None
+    assert doh.read_plain(b"dn=" + text.rstrip(b"=")) is None
+
+
+@needs_plane
+@given(text=st.lists(st.sampled_from(LETTERS), max_size=12).map(bytes), rest=st.binary(max_size=3))
+def test_other_parameters_are_left_alone(text: bytes, rest: bytes) -> None:
+    for each in (text, text + rest, text[:4] + rest + text[4:]):
+        assert doh.read_plain(b"dns=" + each) == by_base64(each)
+
+
+@given(data=st.binary(max_size=200))
+def test_parameters_say_the_same_however_they_are_read(data: bytes) -> None:
+    text = base64.urlsafe_b64encode(data or b"x")
+    plain = text.rstrip(b"=")
+    assert doh.from_parameters(b"dns=" + plain) == (data or b"x")
+    for other in (b"ct=x&dns=" + plain, b"dns=" + plain + b"&ct=", b"dns=%" + binascii.hexlify(plain[:1]) + plain[1:]):
+        assert doh.from_parameters(other) == (data or b"x")

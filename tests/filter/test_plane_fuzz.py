@@ -8,7 +8,10 @@ import pytest
 from tests.requirements import needs
 
 ROOT = Path(__file__).parent.parent.parent
-CORE = ("packet", "tables", "outcome", "answers", "counting", "limits", "moments", "judging", "plane", "huffman")
+CORE = (
+    "packet", "tables", "outcome", "answers", "counting", "limits", "moments", "judging", "plane", "huffman",
+    "base64url",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
