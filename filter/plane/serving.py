@@ -67,6 +67,8 @@ class PlaneUdp:
             self.plane, self.teacher, metrics, str(self.upstreams[0]) if len(self.upstreams) == 1 else ""
         )
         self.pending: set[asyncio.Task[None]] = set()
+        self.complained: set[str] = set()
+        """Where lessons failed already."""
         self.news: int | None = None
         self.reads = False
         handler.lookup.tell = self.tell
@@ -128,11 +130,21 @@ class PlaneUdp:
 
     async def respond(self, origin: bytes, handed: Handed) -> None:
         """What this packet shows to be unknown is taught before it is answered, so that the next ones need not come."""
-        self.teacher.learn(handed)
+        self.teach(self.teacher.learn, handed)
         reply = await self.handler.answer(handed.packet, handed.client, True)
         if reply is not None and not self.plane.send(origin, reply):
             self.metrics.dropped.labels("unsent").inc()
-        self.teacher.teach_rewritten(handed)
+        self.teach(self.teacher.teach_rewritten, handed)
+
+    def teach(self, lesson: Callable[[Handed], None], handed: Handed) -> None:
+        """What fails here costs the plane what it would have known, and nobody an answer; said once."""
+        try:
+            lesson(handed)
+        except Exception as error:  # noqa: BLE001  # Python answers all the same
+            place = place_of(error)
+            if str(place) not in self.complained:
+                self.complained.add(str(place))
+                log.error("the plane could not be taught", extra=place)  # noqa: TRY400  # its text may hold a name
 
     def settle(self, task: asyncio.Task[None]) -> None:
         self.pending.discard(task)

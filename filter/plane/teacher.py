@@ -170,10 +170,14 @@ class Teacher:
         try:
             answer = wire.read_answer(handed.message)
             kept = keep(answer, key.dnssec_ok)
-            if not answer.truncated and kept.ttl > 0:  # a failure is no reason to forget what was known
-                cache.put(key, kept, handed.stored / 1_000_000)
         except WireError:
             return
+        if answer.truncated:
+            return
+        if kept.ttl > 0:  # a failure is no reason to forget what was known
+            cache.put(key, kept, handed.stored / 1_000_000)
+        elif kept.answers and answer.rcode in {wire.NOERROR, wire.NXDOMAIN}:
+            self.handler.lookup.lend(key, kept)
 
     def teach_review(self, query: ClientQuery, handed: Handed, profile: Profile, number: int, now: datetime) -> None:
         """Whether the answer that the plane has passes; if not, what is answered instead as long as it is kept."""

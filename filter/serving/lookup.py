@@ -4,7 +4,7 @@ import asyncio
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -50,6 +50,11 @@ def never(_name: str) -> bool:
 def key_of(query: ClientQuery) -> CacheKey:
     """Under which the answer to a query is kept."""
     return CacheKey(query.question.lowered, query.dnssec_ok, bool(query.flags & wire.CD))
+
+
+async def give(answer: KeptAnswer) -> KeptAnswer:
+    """What is there already."""
+    return answer
 
 
 class Lookup:
@@ -170,7 +175,17 @@ class Lookup:
         if len(self.in_flight) >= MOST_IN_FLIGHT or self.is_late():
             self.count("shed")
             raise UpstreamFailed(EDE_NETWORK_ERROR, "too many queries wait for an upstream")
-        task = asyncio.create_task(self.fetch(key, question))
+        return self.follow(key, self.fetch(key, question))
+
+    def lend(self, key: CacheKey, answer: KeptAnswer) -> None:
+        """Have whoever asks for this at this moment, and nobody later, answered by what must not be kept."""
+        if key not in self.in_flight:
+            self.failures.pop(key, None)
+            self.follow(key, give(answer))
+
+    def follow(self, key: CacheKey, coming: Coroutine[object, object, KeptAnswer]) -> asyncio.Task[KeptAnswer]:
+        """An answer that others may wait for, too."""
+        task = asyncio.create_task(coming)
         self.in_flight[key] = task
         task.add_done_callback(lambda done: self.settle(key, done))
         return task

@@ -30,6 +30,7 @@ LONGEST_TEXT = 160
 """Characters of an explanation: it must leave room in 512 bytes."""
 EDE_OPTION = 15
 EDE_STALE = 3
+EDE_STALE_NXDOMAIN = 19
 EDE_NOT_READY = 14
 EDE_BLOCKED = 15
 EDE_FILTERED = 17
@@ -121,9 +122,15 @@ def forwarded(query: ClientQuery, limit: int, found: Found, most_ttl: int = LONG
         body=answer.aged(found.age, found.is_stale, most_ttl)[answer.body :],
         answers=answer.answers,
         authorities=answer.authorities,
-        extra=Extra(EDE_STALE, f"réponse de plus de {STALE_TTL} s, faute de résolveur") if found.is_stale else None,
+        extra=stale_extra(answer.rcode) if found.is_stale else None,
         flags=wire.RA | (wire.AD if answer.authenticated and wants_ad else 0),
     )
+
+
+def stale_extra(rcode: int) -> Extra:
+    """That an answer is older than it should be (RFC 8914, 4.4 and 4.20)."""
+    code = EDE_STALE_NXDOMAIN if rcode == wire.NXDOMAIN else EDE_STALE
+    return Extra(code, f"réponse de plus de {STALE_TTL} s, faute de résolveur")
 
 
 def target_query(query: ClientQuery, target: str) -> ClientQuery:

@@ -7,11 +7,12 @@ import dns.message
 import dns.rcode
 import pytest
 
-from filter.serving import wire
-from filter.serving.cache import HOT_HITS, STALE_SECONDS, Cache, CacheKey, KeptAnswer, find_ttl, keep
+from filter.serving import replies, wire
+from filter.serving.cache import HOT_HITS, STALE_SECONDS, Cache, CacheKey, Found, KeptAnswer, find_ttl, keep
 from filter.serving.lookup import FAILURE_SECONDS, LONGEST_FAILURE, Lookup
 from filter.serving.upstream import UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer
+from tests.filter.running import errors_of
 from tests.filter.scripted import answer, pack, soa_for
 
 TRUTH = "journal.example. 60 IN A 93.184.216.34"
@@ -110,6 +111,16 @@ def test_a_stale_answer_says_thirty_seconds() -> None:
     assert kept.aged(3600, stale=True)[ttl] == (30).to_bytes(4, "big")
     assert kept.aged(3600)[ttl] == bytes(4)
     assert kept.aged(20)[ttl] == (40).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(("rcode", "told"), [(dns.rcode.NOERROR, 3), (dns.rcode.NXDOMAIN, 19)])
+def test_a_stale_answer_says_that_it_is(rcode: dns.rcode.Rcode, told: int) -> None:
+    """RFC 8914, 4.4 and 4.20."""
+    found = Found(keep(truth(rcode=rcode, authority=[SOA]), dnssec_ok=False), 90, is_stale=True)
+    query = wire.read_query(dns.message.make_query("journal.example", "A", use_edns=0).to_wire())
+    reply = dns.message.from_wire(replies.forwarded(query, 1232, found))
+
+    assert (reply.rcode(), [code for code, _ in errors_of(reply)]) == (rcode, [told])
 
 
 @pytest.mark.parametrize(

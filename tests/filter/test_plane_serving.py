@@ -12,8 +12,10 @@ from pathlib import Path
 import dns.flags
 import dns.message
 import dns.rcode
+import pytest
 from dns.message import Message
 
+from filter.plane.handing import Handed
 from filter.settings import NameRule, Verdict
 from filter.tally import Tally
 from tests.filter.conftest import SCHOOL
@@ -119,6 +121,40 @@ def test_what_does_not_answer_the_question_is_not_believed(tmp_path: Path) -> No
                 assert upstream.asked_for("vrai.example") == [("udp", "A")]
 
     asyncio.run(story())
+
+
+def test_what_may_not_be_kept_is_asked_for_once(tmp_path: Path) -> None:
+    """Reviewed by Python, which has it from the plane."""
+    chain = ("court.example. 0 IN CNAME x.permis.example.", "x.permis.example. 0 IN A 93.184.216.34")
+
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.records["court.example", "A"] = list(chain)
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                for times in (1, 2):
+                    reply = await client.ask("court.example")
+                    assert records_of(reply) == ["CNAME x.permis.example.", "A 93.184.216.34"]
+                    assert len(upstream.asked_for("court.example")) == times
+
+    asyncio.run(story())
+
+
+def test_a_lesson_that_fails_costs_nobody_an_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_handed: Handed) -> None:
+        raise LookupError("jeu.example")
+
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            upstream.add("journal.example. 300 IN A 93.184.216.34")
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                client.udp.teacher.learn = fail  # type: ignore[assignment, method-assign]
+                for _ in range(3):
+                    assert (await client.ask("www.jeu.example")).rcode() == dns.rcode.NXDOMAIN
+                    assert records_of(await client.ask("journal.example")) == ["A 93.184.216.34"]
+
+    asyncio.run(story())
+    assert [each.getMessage() for each in caplog.records] == ["the plane could not be taught"]
+    assert "jeu.example" not in str(vars(caplog.records[0]))
 
 
 def test_a_resolver_that_is_gone_is_left_to_python_which_knows_another(tmp_path: Path) -> None:
