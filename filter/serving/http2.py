@@ -28,7 +28,8 @@ MOST_STREAMS = 100
 LONGEST_BLOCK = 8_192
 """Bytes of compressed headers, over all frames of one block."""
 LONGEST_BODY = 4_096
-"""Of a request: no query is longer over UDP either, and a hundred may wait for their end."""
+"""Of a request: no query is longer over UDP either, and a hundred may wait for their end. What is longer is given to
+whoever responds, to be refused."""
 IDLE_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -185,11 +186,8 @@ class Http2(Flow):
                 raise Http2Error(Code.PROTOCOL, "data on a stream that is not open")
             self.bother()
             return
-        if len(known.body) + len(content) > LONGEST_BODY:
-            self.reset(stream, Code.FLOW_CONTROL)
-            return
         known.body = known.body + content if known.body else content
-        if flags & END_STREAM:
+        if flags & END_STREAM or len(known.body) > LONGEST_BODY:  # the rest of such a one is not waited for
             self.complete(stream, known)
 
     def complete(self, stream: int, known: Stream) -> None:
