@@ -59,6 +59,7 @@ import sys
 import weakref
 from bisect import bisect_left
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Self
@@ -116,15 +117,13 @@ class SignedFile:
     @classmethod
     def own(cls, descriptor: int, verify: Verify | None = None) -> Self:
         """Map a file that is open, and is closed when nobody needs it any more; raise BundleRefused or OSError."""
-        try:
+        with ExitStack() as stack:
+            stack.callback(os.close, descriptor)
             if os.fstat(descriptor).st_size == 0:
                 raise BundleRefused("truncated", "fichier vide")
             opened = cls(memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)), verify)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        opened.descriptor = descriptor
-        weakref.finalize(opened, os.close, descriptor)
+            opened.descriptor = descriptor
+            weakref.finalize(opened, stack.pop_all().close)
         return opened
 
     @property
