@@ -1,7 +1,8 @@
 """TCP, DoT and DoH side by side with dnsdist: the same cached names, one core for the server, another for the client.
 
 dnsperf asks over TCP and DoT, h2load (nghttp2) over DoH: dnsperf loses the answers of servers that put several into one
-TLS record, as dnsdist does. Queries a second, and the server's processor time for each; medians of paired runs.
+TLS record, as dnsdist does. Queries a second, the server's processor time for each, and how much of its core others had
+meanwhile; medians of paired runs.
 
     python -m benchmarks.streams [--runs N] [--seconds N]
 """
@@ -43,6 +44,8 @@ class Result(NamedTuple):
     rate: float
     micros: float
     """Of processor time for each query."""
+    others: float
+    """The part of the server's core that others had, 1 for all of it: above a tenth, only ``micros`` says much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,13 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def busy_seconds(core: str) -> float:
+    """What everybody had of a core since the machine started (proc(5), /proc/stat)."""
+    (line,) = (each for each in Path("/proc/stat").read_text("ascii").splitlines() if each.startswith(f"cpu{core} "))
+    user, nice, system, _idle, _waiting, *rest = (int(word) for word in line.split()[1:9])
+    return (user + nice + system + sum(rest)) / TICK
+
+
 def by_dnsperf(mode: str, port: int, folder: Path, seconds: int) -> tuple[int, float]:
     """(queries, seconds)."""
     asked = folder / "asked"
@@ -222,9 +232,11 @@ def find(pattern: str, text: str) -> str:
 
 
 def measure(process: int, load: Callable[[], tuple[int, float]]) -> Result:
-    before = cpu_seconds(process)
+    before, busy, began = cpu_seconds(process), busy_seconds(SERVER_CORE), time.monotonic()
     queries, seconds = load()
-    return Result(queries / seconds, (cpu_seconds(process) - before) / queries * 1e6)
+    own = cpu_seconds(process) - before
+    others = (busy_seconds(SERVER_CORE) - busy - own) / (time.monotonic() - began)
+    return Result(queries / seconds, own / queries * 1e6, others)
 
 
 def load_of(kind: str, ports: Ports, folder: Path, seconds: int) -> Callable[[], tuple[int, float]]:
@@ -252,7 +264,7 @@ def compare(kind: str, servers: dict[str, tuple[int, Ports]], folder: Path, runs
             results[name].append(measure(pid, load))
     told = [
         f"{name} {statistics.median(r.rate for r in found) / 1000:.1f} kq/s, "
-        f"{statistics.median(r.micros for r in found):.1f} µs"
+        f"{statistics.median(r.micros for r in found):.1f} µs, others {statistics.median(r.others for r in found):.0%}"
         for name, found in results.items()
     ]
     mine, *others = results.values()
