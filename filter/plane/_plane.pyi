@@ -23,6 +23,7 @@ class Counts(TypedDict):
 
 def decode_huffman(data: bytes, /) -> bytes: ...  # the text, at most 16384 bytes of it; raise ValueError
 def read_parameter(parameters: bytes, /) -> bytes | None: ...
+
 # what stands as base64url in "dns=" and nothing else, at most 16384 bytes; None for anything else
 
 class Plane:

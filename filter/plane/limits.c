@@ -51,7 +51,8 @@ static bool may_ask(limits_t *limits, const address_t *client, int bits, int64_t
     bool ipv4 = is_ipv4(client);
     uint8_t who[17];
     memcpy(who, client->bytes, 16);
-    if (bits >= 0) return draw(limits, who, ipv4 ? 16 : 8, bits == 128 ? PER_KNOWN_HOST : PER_KNOWN_ADDRESS, now);
+    if (bits == 128) return draw(limits, who, 16, PER_KNOWN_HOST, now); /* apart from the /64 around it */
+    if (bits >= 0) return draw(limits, who, ipv4 ? 16 : 8, PER_KNOWN_ADDRESS, now);
     return draw(limits, who, ipv4 ? 16 : 8, 1, now) && draw(limits, who, ipv4 ? 15 : 7, PER_SUBNET, now);
 }
 

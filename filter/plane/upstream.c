@@ -10,7 +10,8 @@
 
 #include "loop.h"
 
-enum { PATIENCE = 500000, FAILURE = 5000000, LONGEST_PENALTY = 30000000, PORT_TRIES = 8, MOST_READ = 64 };
+enum { PATIENCE = 500000, FAILURE = 5000000, LONGEST_PENALTY = 30000000, PORT_TRIES = 8, MOST_READ = 64,
+       SWEEP = 1000000 };
 
 void upstream_make(upstream_t *upstream, plane_t *plane, int epoll, tell_t tell, void *context) {
     upstream->plane = plane;
@@ -30,8 +31,11 @@ static bool draw(upstream_t *upstream, void *out, size_t length) {
     return true;
 }
 
-static void close_port(port_t *port) {
-    if (port->fd >= 0) close(port->fd);
+static void close_port(upstream_t *upstream, port_t *port) {
+    if (port->fd >= 0) {
+        close(port->fd);
+        upstream->open_ports--;
+    }
     port->fd = -1;
     port->uses = port->outstanding = port->guesses = 0;
 }
@@ -41,15 +45,16 @@ static bool open_port(upstream_t *upstream, unsigned number, unsigned server, in
     port_t *port = &upstream->ports[number];
     const server_t *to = &upstream->servers[server];
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = FIRST_PORT + number};
-    close_port(port);
+    close_port(upstream, port);
     port->fd = socket(to->address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (port->fd < 0) return false;
+    upstream->open_ports++;
     port->server = server;
     port->opened = now;
     if (connect(port->fd, (const struct sockaddr *)&to->address, to->length) == 0 &&
         epoll_ctl(upstream->epoll, EPOLL_CTL_ADD, port->fd, &event) == 0)
         return true;
-    close_port(port);
+    close_port(upstream, port);
     return false;
 }
 
@@ -150,7 +155,7 @@ static void fail(upstream_t *upstream, flight_t *flight, int64_t now) {
 
 void upstream_free(upstream_t *upstream) {
     while (upstream->oldest != NULL) land(upstream, upstream->oldest, &(landing_t){.now = 0});
-    for (int i = 0; i < PORTS; i++) close_port(&upstream->ports[i]);
+    for (int i = 0; i < PORTS; i++) close_port(upstream, &upstream->ports[i]);
 }
 
 static bool add_waiter(upstream_t *upstream, flight_t *flight, const asked_t *asked, const origin_t *origin) {
@@ -287,8 +292,21 @@ void upstream_read(upstream_t *upstream, unsigned number, int64_t now) {
     }
 }
 
+/* At night a gateway holds no descriptor that nobody needs. */
+static void sweep_ports(upstream_t *upstream, int64_t now) {
+    if (upstream->open_ports == 0 || now - upstream->swept < SWEEP) return;
+    upstream->swept = now;
+    for (int i = 0; i < PORTS; i++) {
+        port_t *port = &upstream->ports[i];
+        bool is_idle = port->outstanding == 0 && now - port->opened >= LIFE_OF_A_PORT;
+        if (port->fd >= 0 && is_idle) close_port(upstream, port);
+    }
+}
+
 int64_t upstream_expire(upstream_t *upstream, int64_t now) {
     while (upstream->oldest != NULL && now - upstream->oldest->sent >= PATIENCE)
         fail(upstream, upstream->oldest, now);
-    return upstream->oldest == NULL ? -1 : PATIENCE - (now - upstream->oldest->sent);
+    sweep_ports(upstream, now);
+    if (upstream->oldest != NULL) return PATIENCE - (now - upstream->oldest->sent);
+    return upstream->open_ports ? SWEEP : -1;
 }

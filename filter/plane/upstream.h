@@ -80,6 +80,8 @@ typedef struct {
     failure_t failures[FAILURE_PLACES]; /* left to Python for a moment (RFC 9520) */
     uint8_t random[1024];
     size_t random_left;
+    unsigned open_ports;
+    int64_t swept; /* when ports were last looked through for idle ones */
 } upstream_t;
 
 void upstream_make(upstream_t *upstream, plane_t *plane, int epoll, tell_t tell, void *context);
@@ -91,7 +93,8 @@ bool upstream_ask(upstream_t *upstream, const outlook_t *outlook, const asked_t 
 void upstream_prefetch(upstream_t *upstream, const outlook_t *outlook, int64_t now);
 /* Reads what came in at a port. */
 void upstream_read(upstream_t *upstream, unsigned port, int64_t now);
-/* Gives up what waited too long. Returns microseconds until the next may be due, -1 for none. */
+/* Gives up what waited too long, and closes ports that are too old and idle. Returns microseconds until there may be
+   something to do again, -1 for never. */
 int64_t upstream_expire(upstream_t *upstream, int64_t now);
 
 #endif

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 from collections.abc import Callable
 
 from filter.serving.sockets import BACKLOG
@@ -14,6 +15,8 @@ MOST_AT_ONCE = 64
 """Connections that are taken and not yet with who speaks on them, and who counts them."""
 PAUSE_SECONDS = 1.0
 """Before we look again when no descriptor is left. What waits in the socket's queue waits on."""
+TELL_SECONDS = 60.0
+"""Between two words of it in the log: descriptors may come and go by the dozen."""
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -28,7 +31,7 @@ class Acceptor:
         self.sock = sock
         self.make = make
         self.went_short = went_short
-        self.is_short = False
+        self.told_at = -TELL_SECONDS
         self.pausing: asyncio.TimerHandle | None = None
         self.beginning: set[asyncio.Task[None]] = set()
 
@@ -57,7 +60,6 @@ class Acceptor:
                 if error.errno in SHORTAGES:
                     self.pause(error)
                 return  # nobody waits any more, or whoever did has gone
-            self.is_short = False
             connection.setblocking(False)
             task = self.loop.create_task(self.begin(connection))
             self.beginning.add(task)
@@ -70,10 +72,10 @@ class Acceptor:
             connection.close()
 
     def pause(self, error: OSError) -> None:
-        """Say that it is so, once, and leave the processor to others for a while."""
-        if not self.is_short:
+        """Say that it is so, and leave the processor to others for a while."""
+        if (now := time.monotonic()) - self.told_at >= TELL_SECONDS:
             log.warning("no connection can be taken for now", extra={"error": error.strerror})
-        self.is_short = True
+            self.told_at = now
         self.went_short()
         self.loop.remove_reader(self.sock.fileno())
         self.pausing = self.loop.call_later(PAUSE_SECONDS, self.go_on)

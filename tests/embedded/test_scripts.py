@@ -29,6 +29,8 @@ def clone(tmp_path: Path) -> Path:
     """The scripts and what they read, with a PATH where Python is ours and uv is absent."""
     for name in ("run", "test", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "setup.py", tmp_path)
+    shutil.copytree(ROOT / "filter" / "plane", tmp_path / "filter" / "plane")
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "setup.sh", tmp_path / "tools")
     (tmp_path / "bin").mkdir()
@@ -68,7 +70,7 @@ def test_run_installs_by_hash_once_and_passes_its_options_on(clone: Path) -> Non
     assert len(installs(clone)) == 2
 
 
-@pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml"])
+@pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml", "filter/plane/loop.c"])
 def test_a_changed_lock_is_installed_again(clone: Path, changed: str) -> None:
     launch(clone, "run")
     with (clone / changed).open("a") as file:

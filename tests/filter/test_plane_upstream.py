@@ -1,6 +1,7 @@
 """How the plane asks its resolvers: ports that do not last, guesses that are counted, failures that erase nothing."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,6 +59,20 @@ def test_a_port_lasts_seconds(tmp_path: Path) -> None:
                     if not before & set(upstream.ports[-20:]) and number >= 6:
                         break
                 assert not before & set(upstream.ports[-20:])
+
+    asyncio.run(story())
+
+
+def test_idle_ports_are_closed(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ScriptedUpstream() as upstream:
+            async with served(tmp_path / "a", [upstream.port]) as client:
+                before = len(os.listdir("/proc/self/fd"))
+                await ask_many(client, 0, 100)
+                assert len(os.listdir("/proc/self/fd")) > before + 50
+                async with asyncio.timeout(PATIENCE):
+                    while len(os.listdir("/proc/self/fd")) > before + 5:
+                        await asyncio.sleep(0.1)
 
     asyncio.run(story())
 

@@ -140,11 +140,11 @@ def test_a_name_that_does_not_exist(served: RunningFilter, upstream: ScriptedUps
 def test_special_names_never_reach_the_upstream(
     served: RunningFilter, upstream: ScriptedUpstream, name: str, qtype: str, rcode: int, answers: list[str]
 ) -> None:
-    before = len(upstream.asked)
+    before = len(upstream.asked_for(name))
     reply = served.ask(name, qtype)
 
     assert (reply.rcode(), records_of(reply)) == (rcode, answers)
-    assert len(upstream.asked) == before
+    assert len(upstream.asked_for(name)) == before
 
 
 @pytest.mark.parametrize(

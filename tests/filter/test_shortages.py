@@ -115,6 +115,7 @@ def test_a_full_disk_keeps_new_publications_out_and_the_last_good_pair_answers(
             installed(running, 1)
             clients = [Client(running, how, at, InForce()) for at, how in enumerate(("udp", "tcp"))]
             with Crowd(clients) as crowd:
+                wait_until(lambda: (running.disk / FILE).exists() and not list(running.disk.glob(f"{FILE}-*")))
                 running.fill()
                 controller.publish(publisher.pair(2, jeux=["jeu.example", "nouveau.example"]))
                 wait_for_line(running, "policy failed", outcome="disk")
