@@ -15,20 +15,20 @@ from filter.namecounts import NameCounts
 from filter.plane.choosing import describe, is_wanted
 from filter.plane.serving import MOST_SERVERS, PlaneUdp
 from filter.resolvers import Resolver, Transport
-from filter.serving.cache import Cache
 from filter.serving.handler import Handler
-from filter.serving.health import Server
 from filter.serving.limits import RateLimits
-from filter.serving.lines import Room
-from filter.serving.lookup import Lookup
-from filter.serving.probing import Prober, make_token
-from filter.serving.quick import QuickAnswers, never
 from filter.serving.ready import ReadyReplies
+from filter.serving.resolving.cache import Cache
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.probing import Prober, make_token
+from filter.serving.resolving.upstream import Forwarding, Upstreams
 from filter.serving.server import DnsServer
 from filter.serving.sockets import Kind, Listening
-from filter.serving.tls import Certificates
+from filter.serving.streams.lines import Room
+from filter.serving.streams.quick import QuickAnswers, never
+from filter.serving.streams.tls import Certificates
 from filter.serving.udp import UdpListener
-from filter.serving.upstream import Forwarding, Upstreams
 from filter.tally import Tally
 from filter.updates.pair import Pair
 

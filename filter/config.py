@@ -24,7 +24,7 @@ from filter.plane.choosing import Choice, read_choice
 from filter.resolvers import Resolver, Transport, parse_forwards, parse_resolver
 from filter.serving.limits import DEFAULT_RATE
 from filter.serving.replies import Address
-from filter.serving.tls import CertificateFiles
+from filter.serving.streams.tls import CertificateFiles
 from filter.signing import KeyInvalid, read_public_keys
 
 __all__ = ["ConfigInvalid", "Controller", "Endpoint", "FilterConfig", "Given", "LocalFiles", "check"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filter.serving.limits import DEFAULT_RATE
-from filter.serving.tls import CertificateFiles
+from filter.serving.streams.tls import CertificateFiles
 
 TLS_PORT = 853
 HTTPS_PORT = 443

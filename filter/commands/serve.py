@@ -16,7 +16,7 @@ from filter.processes.supervisor import WorkersFailed
 from filter.service import FilterService
 from filter.serving.privileges import UserInvalid
 from filter.serving.sockets import PortTaken, has_passed
-from filter.serving.tls import CertificateInvalid
+from filter.serving.streams.tls import CertificateInvalid
 
 PROBLEMS = (ConfigInvalid, PortTaken, CertificateInvalid, UserInvalid, WorkersFailed)
 SWITCH_SECONDS = 0.0005

@@ -1,4 +1,4 @@
-/* See answers.h. An answer that filter/serving/scrubbing.py would write anew is refused. */
+/* See answers.h. An answer that filter/serving/resolving/scrubbing.py would write anew is refused. */
 #include "answers.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Upstream answers kept until their TTL, and longer for Python to bridge an outage with. Bounded in bytes; the oldest
-   goes first, but stays once more when it was used since (Corbató's clock): a hit writes nothing beside itself. What filter/serving/cache.py refuses or alters is not kept here. */
+   goes first, but stays once more when it was used since (Corbató's clock): a hit writes nothing beside itself. What filter/serving/resolving/cache.py refuses or alters is not kept here. */
 #ifndef PREAU_ANSWERS_H
 #define PREAU_ANSWERS_H
 
@@ -10,7 +10,7 @@
 #include "packet.h"
 
 enum { MOST_TTLS = 256, LARGEST_ANSWER = 4096, REVIEWS = 4, LONGEST_TTL = 86400, LONGEST_NEGATIVE_TTL = 3600 };
-/* As filter/serving/cache.py: asked for so often, and of such a TTL, that it is fetched ahead. */
+/* As filter/serving/resolving/cache.py: asked for so often, and of such a TTL, that it is fetched ahead. */
 enum { HOT_HITS = 3, SHORTEST_PREFETCH = 10 };
 enum { KEY_DNSSEC_OK = 1, KEY_CHECKING_DISABLED = 2 };
 

@@ -10,7 +10,7 @@ from filter.deciding.decisions import Decision
 from filter.deciding.profiles import Profile
 from filter.layout.addresses import MAPPED, MAPPED_BITS
 from filter.serving import wire
-from filter.serving.cache import CacheKey
+from filter.serving.resolving.cache import CacheKey
 from filter.serving.wire import ClientQuery
 
 if TYPE_CHECKING:

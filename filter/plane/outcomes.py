@@ -8,8 +8,8 @@ from enum import IntEnum
 
 from filter.deciding.decisions import Action, Decision
 from filter.serving import replies, wire
-from filter.serving.cache import Found
 from filter.serving.replies import Address
+from filter.serving.resolving.cache import Found
 from filter.serving.wire import ClientQuery, Edns
 from filter.settings import BlockMode
 

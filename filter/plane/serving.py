@@ -14,8 +14,8 @@ from filter.plane.counts import Drain, Names
 from filter.plane.handing import Handed, Reason, flags_of, steady
 from filter.plane.teacher import Teacher
 from filter.policy import Policy
-from filter.serving.cache import CacheKey
 from filter.serving.handler import Handler, place_of
+from filter.serving.resolving.cache import CacheKey
 from filter.serving.wire import UpstreamAnswer
 
 if TYPE_CHECKING:

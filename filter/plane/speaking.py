@@ -11,7 +11,7 @@ from filter.deciding.special import SPECIAL_NAMES
 from filter.domains import hash_name
 from filter.policy import CLOSED_NAMES
 from filter.rules import RuleTable
-from filter.serving.probing import ZONE
+from filter.serving.resolving.probing import ZONE
 from filter.settings import YouTube
 
 

@@ -15,9 +15,9 @@ from filter.plane.outcomes import Ends, Kind, Variant, micros
 from filter.plane.speaking import Hashes, speaks_of_every_name, spoken_names
 from filter.policy import Policy, decide, judge_lists, make_case, review_answer
 from filter.serving import replies, wire
-from filter.serving.cache import CacheKey, Found, keep
 from filter.serving.handler import Handler
-from filter.serving.probing import ZONE
+from filter.serving.resolving.cache import CacheKey, Found, keep
+from filter.serving.resolving.probing import ZONE
 from filter.serving.wire import ClientQuery, WireError
 
 if TYPE_CHECKING:

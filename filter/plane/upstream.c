@@ -173,7 +173,7 @@ static bool add_waiter(upstream_t *upstream, flight_t *flight, const asked_t *as
     return true;
 }
 
-/* As filter/serving/upstream.py pack_query. */
+/* As filter/serving/resolving/upstream.py pack_query. */
 static bool send_query(const upstream_t *upstream, const flight_t *flight) {
     uint8_t packet[HEADER + LONGEST_NAME + 5 + 11] = {0}, *at = packet + HEADER;
     put16(packet, flight->id);

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from filter.processes import worker
-from filter.serving.tls import make_fronts
+from filter.serving.streams.tls import make_fronts
 
 TOLD = struct.Struct("!cIi")
 """What is said of a child, its process id, its exit status."""

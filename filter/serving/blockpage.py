@@ -31,7 +31,7 @@ HEADERS = {
     "Content-Language": "fr",
 }
 Recall = Callable[[str, int], Awaitable[Sequence[AnswerRecord]]]
-"""(name, type) -> where its answer leads, as far as that can be known soon (filter.serving.lookup)."""
+"""(name, type) -> where its answer leads, as far as that can be known soon (filter.serving.resolving.lookup)."""
 BROWSER_TYPES = (1, 28, 65)
 """A, AAAA and HTTPS: what a browser asks for."""
 REACHABLE = frozenset({Action.ALLOWED, Action.REWRITTEN, Action.TRUNCATED})

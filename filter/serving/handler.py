@@ -11,11 +11,12 @@ from filter.deciding.decisions import Action, Decision, Query
 from filter.deciding.profiles import Moment
 from filter.metrics import Metrics
 from filter.policy import Policy, Profile, decide_at, review_answer
-from filter.serving import probing, replies, wire
-from filter.serving.cache import Found
-from filter.serving.lookup import Lookup
+from filter.serving import replies, wire
 from filter.serving.replies import Address
-from filter.serving.upstream import UpstreamFailed
+from filter.serving.resolving import probing
+from filter.serving.resolving.cache import Found
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import UpstreamFailed
 from filter.serving.wire import ClientQuery, WireError
 
 log = logging.getLogger("filter")
@@ -78,7 +79,7 @@ class Handler:
         self.now = now
         self.block_addresses = tuple(block_addresses)
         self.loop_token = ""
-        """What our own questions bear when a resolver leads them back (filter.serving.probing)."""
+        """What our own questions bear when a resolver leads them back (filter.serving.resolving.probing)."""
         self.policy: Policy | None = None
         """Replaced in one assignment, between two queries: a query is judged by one policy from end to end."""
         self.observe: Observe | None = None

@@ -14,7 +14,7 @@ from filter.clients import Network
 from filter.metrics import Metrics
 from filter.serving import wire
 from filter.serving.buckets import Buckets
-from filter.serving.lines import OURSELVES, client_key
+from filter.serving.streams.lines import OURSELVES, client_key
 from filter.serving.wire import WireError
 
 DEFAULT_RATE = 300

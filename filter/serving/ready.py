@@ -16,10 +16,10 @@ from filter.deciding.profiles import Moment, Profile
 from filter.metrics import FASTEST
 from filter.policy import Policy
 from filter.serving import replies, wire
-from filter.serving.cache import Entry
 from filter.serving.handler import Allowed, Answered, Handler
 from filter.serving.listed import Listed, Place, Said
-from filter.serving.lookup import key_of
+from filter.serving.resolving.cache import Entry
+from filter.serving.resolving.lookup import key_of
 from filter.serving.udp import Later
 
 MOST_READY = 10_000

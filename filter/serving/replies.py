@@ -10,7 +10,7 @@ from filter.deciding.decisions import Action, Decision, Rewrite
 from filter.lists.rdata import RecordInvalid, pack_name, pack_record
 from filter.lists.titles import TITLES
 from filter.serving import wire
-from filter.serving.cache import STALE_TTL, Found
+from filter.serving.resolving.cache import STALE_TTL, Found
 from filter.serving.wire import ClientQuery, Question
 from filter.settings import BlockMode
 

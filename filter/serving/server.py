@@ -5,16 +5,16 @@ from collections.abc import Callable
 from functools import partial
 
 from filter.metrics import Metrics
-from filter.serving.accepting import Acceptor
-from filter.serving.doh import DohServer
-from filter.serving.http2 import Http2
 from filter.serving.limits import RateLimits
-from filter.serving.lines import Conversation, Hall, Line, Room
 from filter.serving.pulse import Pulse
-from filter.serving.quick import Quick, never
 from filter.serving.sockets import Kind, Listening
-from filter.serving.streams import Ask, DnsStream
-from filter.serving.tls import CertificateInvalid, Certificates, TlsLine
+from filter.serving.streams.accepting import Acceptor
+from filter.serving.streams.doh import DohServer
+from filter.serving.streams.http2 import Http2
+from filter.serving.streams.lines import Conversation, Hall, Line, Room
+from filter.serving.streams.pipelining import Ask, DnsStream
+from filter.serving.streams.quick import Quick, never
+from filter.serving.streams.tls import CertificateInvalid, Certificates, TlsLine
 from filter.serving.udp import Answer, UdpListener
 
 TLS_IDLE_SECONDS = 30.0

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from filter.serving.accepting import Acceptor
 from filter.serving.sockets import Listening
+from filter.serving.streams.accepting import Acceptor
 
 log = logging.getLogger("filter")
 

@@ -26,7 +26,7 @@ def heed() -> None:
 def main() -> int:
     """Run the filter. What asks for the time by a clock of its own is given ours; the event loop keeps the real one."""
     time.monotonic = later
-    import_module("filter.serving.lookup")
+    import_module("filter.serving.resolving.lookup")
     time.monotonic = monotonic
     threading.Thread(target=heed, daemon=True).start()
     status: int = import_module("filter.cli").run(sys.argv[1:])

@@ -24,10 +24,10 @@ from filter.lists.source import ListReport, ListSource
 from filter.metrics import Metrics
 from filter.policy import Decision, Policy, Query, decide
 from filter.serving import wire
-from filter.serving.cache import Cache
 from filter.serving.handler import Handler
-from filter.serving.lookup import Lookup
-from filter.serving.upstream import EDE_NO_REACHABLE_AUTHORITY, UpstreamFailed
+from filter.serving.resolving.cache import Cache
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import EDE_NO_REACHABLE_AUTHORITY, UpstreamFailed
 from filter.serving.wire import Question, UpstreamAnswer
 from filter.settings import (
     BlockMode,

@@ -15,7 +15,7 @@ import dns.rcode
 
 from filter.compiler import compile_names, compile_policy
 from filter.serving import wire
-from filter.serving.probing import ZONE
+from filter.serving.resolving.probing import ZONE
 from filter.settings import PolicySettings
 from tests.conformance.engine import NOON, ListText, Script, make_source, one_profile, pack
 from tests.filter.running import ROOT, RunningFilter

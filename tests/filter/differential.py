@@ -15,10 +15,10 @@ from filter.plane.handing import Handed, Reason, flags_of, steady
 from filter.plane.teacher import Teacher
 from filter.policy import Policy
 from filter.serving import wire
-from filter.serving.cache import Cache, CacheKey
 from filter.serving.handler import Handler
-from filter.serving.lookup import Lookup
-from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.resolving.cache import Cache, CacheKey
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import Question, UpstreamAnswer
 from tests.filter.planes import Plane
 from tests.filter.zone import answer_to

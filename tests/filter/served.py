@@ -15,12 +15,12 @@ from filter.endpoints import Endpoint
 from filter.metrics import Metrics
 from filter.plane.serving import PlaneUdp
 from filter.resolvers import Resolver
-from filter.serving.cache import Cache
 from filter.serving.handler import Handler
-from filter.serving.health import Server
-from filter.serving.lookup import Lookup
+from filter.serving.resolving.cache import Cache
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import Forwarding, Upstreams
 from filter.serving.sockets import Kind, bind
-from filter.serving.upstream import Forwarding, Upstreams
 from filter.settings import PolicySettings
 from filter.updates.pair import Pair, open_pair
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair

@@ -17,10 +17,10 @@ from filter.lists.entries import AddressEntry, ReplyKind, ReplyRecord, RuleEntry
 from filter.lists.source import ListSource
 from filter.metrics import Metrics
 from filter.serving import wire
-from filter.serving.cache import Cache
 from filter.serving.handler import Handler
-from filter.serving.lookup import Lookup
-from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.resolving.cache import Cache
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import Question, UpstreamAnswer
 from filter.settings import (
     BlockMode,

@@ -8,7 +8,7 @@ import dns.message
 import pytest
 
 from filter.serving import wire
-from filter.serving.cache import Cache, CacheKey, keep
+from filter.serving.resolving.cache import Cache, CacheKey, keep
 from tests.filter.scripted import answer, pack
 
 MOST = 1 << 18

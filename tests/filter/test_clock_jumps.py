@@ -14,7 +14,7 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
-from filter.serving.cache import STALE_TTL
+from filter.serving.resolving.cache import STALE_TTL
 from filter.settings import LessonSettings, NetworkSettings, OverrideSettings, Verdict
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair
 from tests.filter.lying import PLANES, silence

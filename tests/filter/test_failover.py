@@ -11,11 +11,12 @@ import pytest
 from dns.message import Message
 
 from filter.resolvers import Resolver
-from filter.serving import probing, wire
-from filter.serving.asked import mix_case
-from filter.serving.health import LEAST_PATIENCE, MANY_FAILURES, MOST_PATIENCE, Server
-from filter.serving.probing import Prober
-from filter.serving.upstream import Forwarding, UpstreamFailed, Upstreams
+from filter.serving import wire
+from filter.serving.resolving import probing
+from filter.serving.resolving.asked import mix_case
+from filter.serving.resolving.health import LEAST_PATIENCE, MANY_FAILURES, MOST_PATIENCE, Server
+from filter.serving.resolving.probing import Prober
+from filter.serving.resolving.upstream import Forwarding, UpstreamFailed, Upstreams
 from filter.serving.wire import Question
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
 
@@ -121,7 +122,7 @@ def test_our_own_trouble_is_no_fault_of_theirs(two: Two, monkeypatch: pytest.Mon
     async def script() -> None:
         upstreams = upstreams_of(two[0].port)
         with monkeypatch.context() as patch:
-            patch.setattr("filter.serving.datagrams.socket.socket", no_socket)
+            patch.setattr("filter.serving.resolving.datagrams.socket.socket", no_socket)
             with pytest.raises(UpstreamFailed):
                 await ask(upstreams)
         assert upstreams.servers[0].failures == 0

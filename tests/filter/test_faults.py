@@ -15,8 +15,8 @@ import dns.rcode
 import pytest
 from dns.message import Message
 
-from filter.serving.probing import ZONE
-from filter.serving.upstream import TRIES
+from filter.serving.resolving.probing import ZONE
+from filter.serving.resolving.upstream import TRIES
 from tests.conformance.served import ClockedFilter
 from tests.filter import load
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair

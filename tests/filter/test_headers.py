@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filter.plane.choosing import is_compiled
-from filter.serving import doh, huffman
-from filter.serving.headers import BlockInvalid, HeadersInvalid, Reader, check
+from filter.serving.streams import doh, huffman
+from filter.serving.streams.headers import BlockInvalid, HeadersInvalid, Reader, check
 
 needs_plane = pytest.mark.skipif(not is_compiled(), reason="the plane is not compiled: a C compiler is needed")
 CODER = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)

@@ -8,9 +8,9 @@ import dns.rcode
 import pytest
 
 from filter.serving import replies, wire
-from filter.serving.cache import HOT_HITS, STALE_SECONDS, Cache, CacheKey, Found, KeptAnswer, find_ttl, keep
-from filter.serving.lookup import FAILURE_SECONDS, LONGEST_FAILURE, Lookup
-from filter.serving.upstream import UpstreamFailed
+from filter.serving.resolving.cache import HOT_HITS, STALE_SECONDS, Cache, CacheKey, Found, KeptAnswer, find_ttl, keep
+from filter.serving.resolving.lookup import FAILURE_SECONDS, LONGEST_FAILURE, Lookup
+from filter.serving.resolving.upstream import UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer
 from tests.filter.running import errors_of
 from tests.filter.scripted import answer, pack, soa_for

@@ -7,11 +7,11 @@ import pytest
 from dns.message import make_query
 
 from filter.metrics import Metrics
-from filter.serving.cache import Cache, CacheKey
-from filter.serving.lines import Hall, Line, Room
-from filter.serving.lookup import Lookup
 from filter.serving.pulse import LATE_SECONDS, Pulse
-from filter.serving.upstream import UpstreamFailed
+from filter.serving.resolving.cache import Cache, CacheKey
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import UpstreamFailed
+from filter.serving.streams.lines import Hall, Line, Room
 from filter.serving.wire import Question, UpstreamAnswer, read_query
 
 

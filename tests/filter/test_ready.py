@@ -13,11 +13,11 @@ import pytest
 from filter.policy import Policy
 from filter.serving import ready as ready_module
 from filter.serving import wire
-from filter.serving.cache import Cache
 from filter.serving.handler import Handler
-from filter.serving.lookup import Lookup
 from filter.serving.ready import ReadyReplies
-from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.resolving.cache import Cache
+from filter.serving.resolving.lookup import Lookup
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import Question, UpstreamAnswer
 from tests.filter.differential import CLIENTS, PAGE, Packets, RecordingMetrics
 from tests.filter.judging import MONDAY, open_policy

@@ -8,7 +8,7 @@ import dns.rdatatype
 import pytest
 
 from filter.serving import wire
-from filter.serving.cache import keep
+from filter.serving.resolving.cache import keep
 from filter.serving.wire import WireError
 from tests.filter.scripted import answer, pack, rrset
 

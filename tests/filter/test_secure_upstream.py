@@ -11,8 +11,8 @@ from dns.message import Message
 
 from filter.resolvers import Resolver, Transport
 from filter.serving import wire
-from filter.serving.health import Server
-from filter.serving.upstream import UpstreamFailed, Upstreams
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.upstream import UpstreamFailed, Upstreams
 from filter.serving.wire import UpstreamAnswer
 from tests.certificates import Authority
 from tests.filter.running import RunningFilter, records_of

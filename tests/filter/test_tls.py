@@ -16,8 +16,8 @@ import dns.message
 import dns.rcode
 import pytest
 
-from filter.serving.padding import pad
-from filter.serving.tls import CertificateFiles, CertificateInvalid, Certificates, label_of
+from filter.serving.streams.padding import pad
+from filter.serving.streams.tls import CertificateFiles, CertificateInvalid, Certificates, label_of
 from filter.settings import LabelSettings, hash_label
 from tests.certificates import Authority
 from tests.filter.conftest import LISTS, SCHOOL, compile_pair

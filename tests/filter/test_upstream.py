@@ -12,8 +12,8 @@ from dns.message import Message
 
 from filter.resolvers import Resolver
 from filter.serving import wire
-from filter.serving.health import Server
-from filter.serving.upstream import ALL_SECONDS, TRIES, UpstreamFailed, Upstreams
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.upstream import ALL_SECONDS, TRIES, UpstreamFailed, Upstreams
 from filter.serving.wire import ClientQuery, UpstreamAnswer
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack, rrset, soa_for
 

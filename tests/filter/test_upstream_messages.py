@@ -12,9 +12,9 @@ import pytest
 from filter.plane.handing import Reason, flags_of, steady
 from filter.policy import Policy
 from filter.serving import wire
-from filter.serving.asked import is_answer
-from filter.serving.cache import CacheKey, keep
-from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed, is_referral
+from filter.serving.resolving.asked import is_answer
+from filter.serving.resolving.cache import CacheKey, keep
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed, is_referral
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 from tests.filter.differential import World, pack_name
 from tests.filter.judging import MONDAY, open_policy
@@ -53,7 +53,7 @@ class Flooded(World):
 
 
 def read_as_answer(message: bytes, question: Question) -> UpstreamAnswer:
-    """As filter.serving.upstream does; raise WireError or UpstreamFailed."""
+    """As filter.serving.resolving.upstream does; raise WireError or UpstreamFailed."""
     if not is_answer(message, 0, question.lowered):
         raise WireError("another question")
     answer = wire.read_answer(message)

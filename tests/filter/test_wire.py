@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from filter.metrics import Metrics
 from filter.serving import replies, wire
-from filter.serving.cache import Cache, keep
 from filter.serving.handler import Handler
-from filter.serving.lookup import Lookup
+from filter.serving.resolving.cache import Cache, keep
+from filter.serving.resolving.lookup import Lookup
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 from filter.updates.pair import open_pair
 from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair

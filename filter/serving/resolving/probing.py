@@ -15,9 +15,9 @@ from pathlib import Path
 
 from filter.lists.rdata import pack_name
 from filter.serving import wire
-from filter.serving.asked import Asked
-from filter.serving.health import Server
-from filter.serving.upstream import TRY_SECONDS, Upstreams
+from filter.serving.resolving.asked import Asked
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.upstream import TRY_SECONDS, Upstreams
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 
 log = logging.getLogger("filter")

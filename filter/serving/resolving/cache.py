@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from filter.deciding.decisions import AnswerRecord
 from filter.serving import wire
-from filter.serving.scrubbing import scrub
+from filter.serving.resolving.scrubbing import scrub
 from filter.serving.wire import Record, UpstreamAnswer, WireError
 
 LONGEST_TTL = 86_400

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs
 
 from filter.plane.choosing import is_compiled
 from filter.serving import wire
-from filter.serving.flow import Response
-from filter.serving.headers import Headers, write_head
-from filter.serving.http2 import LONGEST_BODY
-from filter.serving.lines import Line
-from filter.serving.padding import pad
-from filter.serving.quick import Quick, never
-from filter.serving.streams import Ask, Wait
+from filter.serving.streams.flow import Response
+from filter.serving.streams.headers import Headers, write_head
+from filter.serving.streams.http2 import LONGEST_BODY
+from filter.serving.streams.lines import Line
+from filter.serving.streams.padding import pad
+from filter.serving.streams.pipelining import Ask, Wait
+from filter.serving.streams.quick import Quick, never
 
 PATH = b"/dns-query"
 MEDIA_TYPE = "application/dns-message"

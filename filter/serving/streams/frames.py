@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 from enum import IntEnum
 
-from filter.serving.lines import Line
+from filter.serving.streams.lines import Line
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 END_STREAM = ACK = 0x1

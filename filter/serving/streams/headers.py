@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
 
-from filter.serving import huffman
+from filter.serving.streams import huffman
 
 MOST_HEADERS = 64
 LONGEST = 16_384

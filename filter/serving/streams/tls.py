@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from filter.serving.lines import Conversation, Hall, Line
+from filter.serving.streams.lines import Conversation, Hall, Line
 
 log = logging.getLogger("filter")
 

@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from filter.serving.frames import (
+from filter.serving.streams.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
@@ -18,8 +18,8 @@ from filter.serving.frames import (
     Http2Error,
     Kind,
 )
-from filter.serving.headers import Headers
-from filter.serving.lines import Line
+from filter.serving.streams.headers import Headers
+from filter.serving.streams.lines import Line
 
 DATA, HEADERS = int(Kind.DATA), int(Kind.HEADERS)
 MOST_HELD = 1 << 20

@@ -12,8 +12,8 @@ from itertools import product
 from filter.deciding.decisions import AnswerRecord
 from filter.lists.rdata import pack_name
 from filter.serving import wire
-from filter.serving.cache import Cache, CacheKey, Found, KeptAnswer, keep
-from filter.serving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.resolving.cache import Cache, CacheKey, Found, KeptAnswer, keep
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer, WireError
 
 FAILURE_SECONDS = 5.0

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from filter.serving.flow import Flow, Response, Stream
-from filter.serving.frames import (
+from filter.serving.streams.flow import Flow, Response, Stream
+from filter.serving.streams.frames import (
     END_HEADERS,
     END_STREAM,
     HAS_PRIORITY,
@@ -21,8 +21,8 @@ from filter.serving.frames import (
     Kind,
     unpadded,
 )
-from filter.serving.headers import BlockInvalid, Headers, HeadersInvalid, Reader, is_request
-from filter.serving.lines import Line
+from filter.serving.streams.headers import BlockInvalid, Headers, HeadersInvalid, Reader, is_request
+from filter.serving.streams.lines import Line
 
 MOST_STREAMS = 100
 LONGEST_BLOCK = 8_192

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from filter.serving.lines import Line
-from filter.serving.padding import pad
-from filter.serving.quick import Quick, never
+from filter.serving.streams.lines import Line
+from filter.serving.streams.padding import pad
+from filter.serving.streams.quick import Quick, never
 
 MOST_PIPELINED = 64
 IDLE_SECONDS = 10.0

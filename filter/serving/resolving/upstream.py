@@ -11,11 +11,11 @@ from pathlib import Path
 from filter.names import name_and_parents
 from filter.resolvers import Resolver, Transport
 from filter.serving import wire
-from filter.serving.asked import Asked, CaseLost
-from filter.serving.datagrams import DatagramChannel
-from filter.serving.health import Server
-from filter.serving.links import Channel, StreamLink, verifying
-from filter.serving.weblinks import WebLink
+from filter.serving.resolving.asked import Asked, CaseLost
+from filter.serving.resolving.datagrams import DatagramChannel
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.links import Channel, StreamLink, verifying
+from filter.serving.resolving.weblinks import WebLink
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 
 TRIES = 3

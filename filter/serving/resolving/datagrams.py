@@ -8,8 +8,8 @@ from functools import partial
 
 from filter.endpoints import Endpoint
 from filter.serving import wire
-from filter.serving.asked import Asked, CaseLost, is_answer, mix_case
-from filter.serving.links import Channel, StreamLink
+from filter.serving.resolving.asked import Asked, CaseLost, is_answer, mix_case
+from filter.serving.resolving.links import Channel, StreamLink
 from filter.serving.wire import UpstreamAnswer, WireError
 
 LARGEST = 65_535

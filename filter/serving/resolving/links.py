@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from filter.endpoints import Endpoint
 from filter.serving import wire
-from filter.serving.asked import Asked, is_answer
+from filter.serving.resolving.asked import Asked, is_answer
 from filter.serving.wire import UpstreamAnswer, WireError
 
 IDLE_SECONDS = 20.0

@@ -12,7 +12,7 @@ from h2.exceptions import H2Error
 
 from filter.resolvers import Resolver
 from filter.serving import wire
-from filter.serving.asked import Asked, is_answer
+from filter.serving.resolving.asked import Asked, is_answer
 from filter.serving.wire import WireError
 
 IDLE_SECONDS = 60.0
