@@ -112,7 +112,8 @@ class SignedFile:
     @classmethod
     def open(cls, path: Path, verify: Verify | None = None) -> Self:
         """Map a file; raise BundleRefused, or OSError when it cannot be read."""
-        return cls.own(os.open(path, os.O_RDONLY | os.O_CLOEXEC), verify)
+        with path.open("rb") as file:  # which refuses folders
+            return cls.own(os.dup(file.fileno()), verify)
 
     @classmethod
     def own(cls, descriptor: int, verify: Verify | None = None) -> Self:
