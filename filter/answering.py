@@ -1,6 +1,7 @@
 """What answers queries in one process: the pair it judges by, its cache, its resolvers, its listeners."""
 
 import asyncio
+import gc
 import logging
 import resource
 import ssl
@@ -41,6 +42,10 @@ PYTHONS_PART = 4
 """Of the cache's memory a fourth is Python's where the plane keeps answers, too."""
 PER_NETWORK = 10
 """How many clients' worth of connections an address of a known network may hold: a school stands behind it."""
+
+GARBAGE = (20_000, 20, 50)
+"""How many objects more there are before Python looks for cycles among the youngest, and how seldom it looks at older
+ones. Queries leave none behind, but fill caches: looking through those time and again would cost a fifth of all."""
 
 
 def utc_now() -> datetime:
@@ -134,6 +139,7 @@ class Answering:
 
     async def start(self, stack: AsyncExitStack, sockets: Sequence[Listening]) -> None:
         """Answer on these sockets until the stack is closed."""
+        gc.set_threshold(*GARBAGE)
         room = Room(
             max(min(self.config.max_connections // self.share, most_connections()), 1),
             self.config.max_connections_per_client,

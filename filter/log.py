@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,12 @@ class Unheard:
         if kind not in self.said:
             self.said.add(kind)
             logging.getLogger("filter").error("an error that nobody hears of", extra={"error": kind})
+
+
+def place_of(error: Exception) -> dict[str, object]:
+    """What went wrong and where, without the message: a queried name may be in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {"error": type(error).__name__, "at": [f"{frame.name}:{frame.lineno}" for frame in frames]}
 
 
 def set_up(log_format: str, level: int = logging.INFO) -> None:

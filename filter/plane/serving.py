@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from filter.endpoints import Endpoint
+from filter.log import place_of
 from filter.metrics import Metrics
 from filter.plane.counts import Drain, Names
 from filter.plane.handing import Handed, Reason, flags_of, steady
 from filter.plane.teacher import Teacher
 from filter.policy import Policy
-from filter.serving.handler import Handler, place_of
+from filter.serving.handler import Handler
 from filter.serving.resolving.cache import CacheKey
 from filter.serving.wire import UpstreamAnswer
 

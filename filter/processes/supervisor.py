@@ -14,6 +14,7 @@ from itertools import cycle
 import msgspec
 
 from filter.config import FilterConfig
+from filter.log import place_of
 from filter.metrics import Metrics
 from filter.namecounts import NameCounts
 from filter.plane.choosing import describe
@@ -24,7 +25,6 @@ from filter.processes.pipe import Message, Pipe
 from filter.processes.place import Place
 from filter.processes.sums import Family, add_up, as_families, lasting, render, snapshot
 from filter.processes.worker import Orders
-from filter.serving.handler import place_of
 from filter.serving.sockets import Listening
 from filter.tally import Line
 from filter.updates.pair import Pair

@@ -1,14 +1,15 @@
 """answer(): one query's bytes in, one reply's bytes out: parse, decide, cache or forward, review, reply."""
 
+import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from filter.deciding.decisions import Action, Decision, Query
 from filter.deciding.profiles import Moment
+from filter.log import place_of
 from filter.metrics import Metrics
 from filter.policy import Policy, Profile, decide_at, review_answer
 from filter.serving import replies, wire
@@ -27,12 +28,6 @@ class Observe(Protocol):
 
     def __call__(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
         """``client``: its label or address."""
-
-
-def place_of(error: Exception) -> dict[str, object]:
-    """What went wrong and where, without the message: a queried name may be in it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return {"error": type(error).__name__, "at": [f"{frame.name}:{frame.lineno}" for frame in frames]}
 
 
 class Allowed(NamedTuple):
@@ -60,6 +55,8 @@ class Answered(NamedTuple):
     """The answer that was judged, if any."""
 
 
+Give = Callable[[bytes | None], None]
+"""Sends a reply; None: there is none."""
 NOTHING = Answered(None)
 REFUSED_TYPES = frozenset({wire.AXFR, wire.IXFR, wire.OPT})
 
@@ -82,6 +79,7 @@ class Handler:
         """What our own questions bear when a resolver leads them back (filter.serving.resolving.probing)."""
         self.policy: Policy | None = None
         """Replaced in one assignment, between two queries: a query is judged by one policy from end to end."""
+        self.finishing: set[asyncio.Task[bytes | None]] = set()
         self.observe: Observe | None = None
         """Told of every query that is decided, when names are counted (filter.namecounts)."""
 
@@ -110,10 +108,30 @@ class Handler:
     async def finish(self, data: bytes, allowed: Allowed) -> bytes | None:
         """The reply to a query that ``begin`` left: what an upstream says, or that none does."""
         try:
-            answered = self.tell(allowed, await self.lookup.find(allowed.sent))
-        except UpstreamFailed as failure:
-            answered = self.tell_failure(allowed, failure)
-        except Exception as error:  # noqa: BLE001  # the same
+            outcome: Found | Exception = await self.lookup.find(allowed.sent)
+        except Exception as error:  # noqa: BLE001  # told below
+            outcome = error
+        return self.conclude(data, allowed, outcome)
+
+    def finish_later(self, data: bytes, allowed: Allowed, give: Give) -> None:
+        """Have the same reply given to somebody: without a task where that can be, since many queries wait at once."""
+        if self.lookup.begin(allowed.sent, lambda outcome: give(self.conclude(data, allowed, outcome))):
+            return
+        task = asyncio.create_task(self.finish(data, allowed))
+        self.finishing.add(task)
+        task.add_done_callback(self.finishing.discard)
+        task.add_done_callback(lambda done: give(None if done.cancelled() else done.result()))
+
+    def conclude(self, data: bytes, allowed: Allowed, outcome: Found | Exception) -> bytes | None:
+        """The reply made of what was found, or of why nothing was."""
+        try:
+            if isinstance(outcome, Found):
+                answered = self.tell(allowed, outcome)
+            elif isinstance(outcome, UpstreamFailed):
+                answered = self.tell_failure(allowed, outcome)
+            else:
+                answered = self.failed(data, outcome)
+        except Exception as error:  # noqa: BLE001  # whatever fails, the client hears SERVFAIL at once
             answered = self.failed(data, error)
         if answered.reply is not None:
             self.metrics.answer_seconds.observe(time.perf_counter() - allowed.started)

@@ -9,6 +9,7 @@ import struct
 import time
 from collections import Counter
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 
 from filter.deciding.decisions import Action, Decision
@@ -175,7 +176,7 @@ class ReadyReplies:
         """Have the handler answer; remember what is asked again."""
         answered = self.handler.begin(query, client, over_udp=True)
         if isinstance(answered, Allowed):
-            return self.handler.finish(query, answered)
+            return partial(self.handler.finish_later, query, answered)
         if page is not None and answered.allowed is not None and answered.allowed.moment is page.moment:
             if place is not None:
                 page.listed.learn(place, answered)

@@ -1,13 +1,12 @@
-"""UDP by asyncio: what serves where no compiled loop does. Answers leave from where the query came to.
-
-A task for each query that waits for an upstream; every other is answered at once.
-"""
+"""UDP by asyncio: what serves where no compiled loop does. Answers leave from where the query came to."""
 
 import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 from filter.metrics import Metrics
 from filter.serving.sockets import IP_PKTINFO, Listening, is_wildcard
@@ -23,8 +22,9 @@ ANCILLARY = socket.CMSG_SPACE(20)
 
 Sender = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = list[tuple[int, int, bytes]]
-Later = Coroutine[None, None, bytes | None]
-Answer = Callable[[bytes, str], bytes | Later | None]
+Later: TypeAlias = Callable[[Callable[[bytes | None], None]], None]
+"""Gives a reply to whom it is told, once an upstream has answered."""
+Answer: TypeAlias = Callable[[bytes, str], bytes | Later | None]
 """(query, client) -> its reply, none, or what waits for it; filter.serving.ready.ReadyReplies.answer."""
 Admit = Callable[[bytes, str], bytes | None]
 """(query, client) -> None: answer it; bytes: send these instead; nothing when they are empty."""
@@ -42,7 +42,9 @@ class UdpListener:
         self.answer = answer
         self.metrics = metrics
         self.admit = admit
-        self.pending: set[asyncio.Task[None]] = set()
+        self.pending = 0
+        self.is_closed = False
+        self.idle = asyncio.Event()
         self.tells_address = is_wildcard(self.sock)
 
     def start(self) -> None:
@@ -53,13 +55,14 @@ class UdpListener:
     async def finish(self) -> None:
         """Take no more, and answer what was taken."""
         self.loop.remove_reader(self.sock.fileno())
-        await asyncio.gather(*self.pending, return_exceptions=True)
+        while self.pending:
+            self.idle.clear()
+            await self.idle.wait()
 
     def close(self) -> None:
         """Answer no more; the socket stays whoever's it is."""
         self.loop.remove_reader(self.sock.fileno())
-        for task in self.pending:
-            task.cancel()
+        self.is_closed = True
 
     def read(self) -> None:
         """Take what has come."""
@@ -89,17 +92,18 @@ class UdpListener:
             self.wait_for(reply, sender, ancillary)
 
     def wait_for(self, reply: Later, sender: Sender, ancillary: Ancillary) -> None:
-        if len(self.pending) >= MOST_PENDING:
-            reply.close()
+        if self.pending >= MOST_PENDING:
             self.metrics.dropped.labels("overload").inc()
             return
-        task = self.loop.create_task(self.respond(reply, sender, ancillary))
-        self.pending.add(task)
-        task.add_done_callback(self.pending.discard)
+        self.pending += 1
+        reply(partial(self.respond, sender, ancillary))
 
-    async def respond(self, later: Later, sender: Sender, ancillary: Ancillary) -> None:
-        if (reply := await later) is not None:
+    def respond(self, sender: Sender, ancillary: Ancillary, reply: bytes | None) -> None:
+        self.pending -= 1
+        if reply is not None and not self.is_closed:
             self.send(reply, sender, ancillary)
+        if not self.pending:
+            self.idle.set()
 
     def send(self, reply: bytes, sender: Sender, ancillary: Ancillary) -> None:
         """From the address that was asked; a reply that cannot leave is lost, and its client asks again."""

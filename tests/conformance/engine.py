@@ -36,6 +36,7 @@ from filter.settings import (
     ProfileSettings,
     category_rules,
 )
+from tests.filter.asking import Told
 
 NOON = datetime(2026, 9, 7, 10, tzinfo=UTC)
 FORMAT_NAMES = {
@@ -125,7 +126,7 @@ def start(
         opened = Policy(NamesFile.open(names), PolicyFile.open(policy))
     clock, asked = [0.0], list[tuple[str, str]]()
     metrics = Metrics()
-    lookup = Lookup(partial(forward, script, asked), Cache(MOST_BYTES), lambda _outcome: None, lambda: clock[0])
+    lookup = Lookup(Told(partial(forward, script, asked)), Cache(MOST_BYTES), lambda _outcome: None, lambda: clock[0])
     handler = Handler(lookup, metrics, lambda: NOON, block_addresses)
     handler.policy = opened
     return Engine(opened, handler, asked, metrics, clock)

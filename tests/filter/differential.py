@@ -20,6 +20,7 @@ from filter.serving.resolving.cache import Cache, CacheKey
 from filter.serving.resolving.lookup import Lookup
 from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
 from filter.serving.wire import Question, UpstreamAnswer
+from tests.filter.asking import Told
 from tests.filter.planes import Plane
 from tests.filter.zone import answer_to
 
@@ -66,7 +67,7 @@ class World:
         self.now = now
         self.clock = 1_000.0
         self.metrics = RecordingMetrics()
-        lookup = Lookup(self.forward, Cache(64 << 20), self.metrics.count_cache, lambda: self.clock)
+        lookup = Lookup(Told(self.forward), Cache(64 << 20), self.metrics.count_cache, lambda: self.clock)
         self.handler = Handler(lookup, self.metrics, lambda: self.now, PAGE)
         self.handler.loop_token = "f" * 32
         self.handler.policy = policy

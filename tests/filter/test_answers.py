@@ -20,7 +20,7 @@ from filter.serving import wire
 from filter.serving.handler import Handler
 from filter.serving.resolving.cache import Cache
 from filter.serving.resolving.lookup import Lookup
-from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, Tell, UpstreamFailed
 from filter.serving.wire import Question, UpstreamAnswer
 from filter.settings import (
     BlockMode,
@@ -35,6 +35,7 @@ from filter.settings import (
     YouTube,
     hash_label,
 )
+from tests.filter.asking import Told
 from tests.filter.conftest import make_list
 from tests.filter.judging import MONDAY, one_profile, open_policy
 from tests.filter.running import errors_of, records_of
@@ -98,7 +99,7 @@ def start(tmp_path: Path) -> Start:
     def make(lists: Iterable[ListSource] = (), **fields: object) -> Filter:
         metrics = Metrics()
         now = [MONDAY]
-        lookup = Lookup(forward, Cache(1 << 20), metrics.count_cache)
+        lookup = Lookup(Told(forward), Cache(1 << 20), metrics.count_cache)
         handler = Handler(lookup, metrics, lambda: now[0], PAGE)
         handler.policy = open_policy(tmp_path, lists, one_profile(**fields))
         return Filter(handler, asked, now)
@@ -303,9 +304,9 @@ def test_an_answer_that_comes_after_the_moment_it_was_allowed_in_is_not_remember
     filter_ = start(overrides=(override,))
     find = filter_.handler.lookup.forward
 
-    async def late(question: Question, dnssec_ok: bool, checking_disabled: bool) -> UpstreamAnswer:
+    def late(question: Question, dnssec_ok: bool, checking_disabled: bool, tell: Tell) -> None:
         filter_.now[0] = MONDAY + HOUR
-        return await find(question, dnssec_ok, checking_disabled)
+        find(question, dnssec_ok, checking_disabled, tell)
 
     filter_.handler.lookup.forward = late
     filter_.now[0] = MONDAY + HOUR - timedelta(seconds=1)

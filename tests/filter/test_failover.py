@@ -18,6 +18,7 @@ from filter.serving.resolving.health import LEAST_PATIENCE, MANY_FAILURES, MOST_
 from filter.serving.resolving.probing import Prober
 from filter.serving.resolving.upstream import Forwarding, UpstreamFailed, Upstreams
 from filter.serving.wire import Question
+from tests.filter.asking import hear
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
 
 TRUTH = "journal.example. 60 IN A 93.184.216.34"
@@ -48,7 +49,7 @@ def upstreams_of(*ports: int, mixes_case: bool = False) -> Upstreams:
 
 
 async def ask(upstreams: Upstreams, name: str = "journal.example") -> str:
-    found = await upstreams.forward(question(name), False, False)
+    found = await hear(upstreams.forward, question(name))
     return ".".join(map(str, found.data[found.answers[0].rdata : found.answers[0].end]))
 
 
@@ -150,11 +151,11 @@ def test_zones_have_their_own_resolvers_and_no_others(two: Two) -> None:
     async def script() -> None:
         zones = {"intranet.example": upstreams_of(second.port), "mort.example": upstreams_of(free_port())}
         forwarding = Forwarding(upstreams_of(first.port), zones)
-        found = await forwarding.forward(question("a.intranet.example"), False, False)
+        found = await hear(forwarding.forward, question("a.intranet.example"))
         assert found.data[found.answers[0].rdata : found.answers[0].end] == bytes([10, 0, 0, 7])
         with pytest.raises(UpstreamFailed):
-            await forwarding.forward(question("a.mort.example"), False, False)
-        await forwarding.forward(question("xintranet.example"), False, False)
+            await hear(forwarding.forward, question("a.mort.example"))
+        await hear(forwarding.forward, question("xintranet.example"))
 
     asyncio.run(script())
     assert [name for _, name, _ in first.asked] == ["xintranet.example"]

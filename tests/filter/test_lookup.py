@@ -12,6 +12,7 @@ from filter.serving.resolving.cache import HOT_HITS, STALE_SECONDS, Cache, Cache
 from filter.serving.resolving.lookup import FAILURE_SECONDS, LONGEST_FAILURE, Lookup
 from filter.serving.resolving.upstream import UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer
+from tests.filter.asking import Told
 from tests.filter.running import errors_of
 from tests.filter.scripted import answer, pack, soa_for
 
@@ -49,7 +50,8 @@ class LookupAt:
     def __init__(self, fake: Callable[[Question, bool, bool], Awaitable[UpstreamAnswer]]) -> None:
         self.now = 1000.0
         self.counted: list[str] = []
-        self.lookup = Lookup(fake, Cache(1 << 20), self.counted.append, clock=lambda: self.now)
+        self.forward = Told(fake)
+        self.lookup = Lookup(self.forward, Cache(1 << 20), self.counted.append, clock=lambda: self.now)
 
     async def find(self) -> tuple[int, bool]:
         found = await self.lookup.find(query_for())
@@ -243,7 +245,7 @@ def test_what_is_asked_for_often_is_fetched_before_it_is_too_old() -> None:
         assert fake.asked == 1
         at.now += 4.5
         assert await at.find() == (54, False)  # nobody waits
-        await asyncio.gather(*at.lookup.in_flight.values())
+        await asyncio.gather(*at.forward.tasks)
         assert fake.asked == 2
         assert await at.find() == (0, False)
 
@@ -284,7 +286,7 @@ def test_an_old_answer_comes_at_once_while_nobody_is_known_to_answer() -> None:
         at.now += 3600
         assert await at.find() == (3600, True)
         gate.set()
-        await asyncio.gather(*at.lookup.in_flight.values())
+        await asyncio.gather(*at.forward.tasks)
         assert await at.find() == (0, False)
 
     asyncio.run(script())

@@ -13,6 +13,7 @@ from filter.serving.resolving.lookup import Lookup
 from filter.serving.resolving.upstream import UpstreamFailed
 from filter.serving.streams.lines import Hall, Line, Room
 from filter.serving.wire import Question, UpstreamAnswer, read_query
+from tests.filter.asking import Told
 
 
 async def beats(pulse: Pulse, late: int) -> list[bool]:
@@ -41,7 +42,7 @@ def test_who_is_late_asks_nobody_and_shakes_no_hands() -> None:
 
     async def find() -> None:
         metrics = Metrics()
-        lookup = Lookup(forward, Cache(1 << 20), metrics.count_cache)
+        lookup = Lookup(Told(forward), Cache(1 << 20), metrics.count_cache)
         lookup.is_late = lambda: True
         query = read_query(make_query("libre.example", "A").to_wire())
         with pytest.raises(UpstreamFailed):

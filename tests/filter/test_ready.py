@@ -18,7 +18,9 @@ from filter.serving.ready import ReadyReplies
 from filter.serving.resolving.cache import Cache
 from filter.serving.resolving.lookup import Lookup
 from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.udp import Later
 from filter.serving.wire import Question, UpstreamAnswer
+from tests.filter.asking import Told
 from tests.filter.differential import CLIENTS, PAGE, Packets, RecordingMetrics
 from tests.filter.judging import MONDAY, open_policy
 from tests.filter.test_plane import LISTS, NAMES, VARIANTS, settings
@@ -32,7 +34,7 @@ class Side:
 
     def __init__(self, policy: Policy, now: Callable[[], datetime], clock: Callable[[], float]) -> None:
         self.metrics = RecordingMetrics()
-        self.lookup = Lookup(self.forward, Cache(8 << 20), self.metrics.count_cache, clock)
+        self.lookup = Lookup(Told(self.forward), Cache(8 << 20), self.metrics.count_cache, clock)
         self.handler = Handler(self.lookup, self.metrics, now, PAGE)
         self.handler.policy = policy
         self.handler.observe = self.observe
@@ -62,6 +64,13 @@ class Side:
         return totals
 
 
+async def given(later: Later) -> bytes | None:
+    """What is replied in the end."""
+    reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    later(reply.set_result)
+    return await reply
+
+
 class Pair:
     """The same world twice: with a memory, and without."""
 
@@ -83,7 +92,7 @@ class Pair:
         """The reply, which must be the same with and without a memory."""
         before = len(self.ready.told)
         answer = self.ready.answer(packet, client)
-        reply = answer if answer is None or isinstance(answer, bytes) else await answer
+        reply = answer if answer is None or isinstance(answer, bytes) else await given(answer)
         self.remembered += len(self.ready.told) > before
         expected = await self.plain.handler.answer(packet, client, True)
         assert reply == expected, (

@@ -15,6 +15,7 @@ from filter.serving.resolving.health import Server
 from filter.serving.resolving.upstream import UpstreamFailed, Upstreams
 from filter.serving.wire import UpstreamAnswer
 from tests.certificates import Authority
+from tests.filter.asking import hear
 from tests.filter.running import RunningFilter, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, pack
 from tests.filter.secure import SecureUpstream, WebUpstream
@@ -57,7 +58,7 @@ def question(name: str) -> wire.Question:
 
 
 async def ask(upstreams: Upstreams, name: str = "journal.example") -> UpstreamAnswer:
-    return await upstreams.forward(question(name), False, False)
+    return await hear(upstreams.forward, question(name))
 
 
 def upstreams_of(resolver: Resolver, ca_file: Path | None) -> Upstreams:

@@ -15,6 +15,7 @@ from filter.serving import wire
 from filter.serving.resolving.health import Server
 from filter.serving.resolving.upstream import ALL_SECONDS, TRIES, UpstreamFailed, Upstreams
 from filter.serving.wire import ClientQuery, UpstreamAnswer
+from tests.filter.asking import hear
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack, rrset, soa_for
 
 SOA = soa_for("journal.example")
@@ -37,7 +38,10 @@ def observe(_upstream: str, _seconds: float, _answered: bool) -> None:
 
 
 def forward(*servers: Server, name: str = "journal.example") -> UpstreamAnswer:
-    return asyncio.run(Upstreams(servers, observe).forward(query_for(name).question, False, False))
+    async def ask() -> UpstreamAnswer:
+        return await hear(Upstreams(servers, observe).forward, query_for(name).question)
+
+    return asyncio.run(ask())
 
 
 def server_of(scripted: ScriptedUpstream) -> Server:
@@ -116,7 +120,7 @@ def test_ids_and_ports_are_new_each_time(upstream: ScriptedUpstream) -> None:
     async def ask() -> None:
         upstreams = Upstreams([server_of(upstream)], observe)
         for _ in range(40):
-            await upstreams.forward(query_for().question, False, False)
+            await hear(upstreams.forward, query_for().question)
 
     asyncio.run(ask())
     assert len(ids) > 35

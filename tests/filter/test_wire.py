@@ -20,6 +20,7 @@ from filter.serving.resolving.cache import Cache, keep
 from filter.serving.resolving.lookup import Lookup
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 from filter.updates.pair import open_pair
+from tests.filter.asking import Told
 from tests.filter.conftest import LISTS, NOON, SCHOOL, compile_pair
 from tests.filter.scripted import answer
 
@@ -42,7 +43,7 @@ def handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
     path = tmp_path_factory.mktemp("wire") / "b"
     compile_pair(LISTS, SCHOOL, path, serial=1)
     metrics = Metrics()
-    made = Handler(Lookup(forward, Cache(1 << 20), metrics.count_cache), metrics, now)
+    made = Handler(Lookup(Told(forward), Cache(1 << 20), metrics.count_cache), metrics, now)
     made.policy = open_pair(path).policy
     return made
 
@@ -242,7 +243,7 @@ def test_fragments_and_responses_get_silence(handler: Handler, data: bytes) -> N
 
 def test_without_a_bundle_nothing_is_answered_unfiltered() -> None:
     metrics = Metrics()
-    waiting = Handler(Lookup(forward, Cache(1 << 20), metrics.count_cache), metrics, now)
+    waiting = Handler(Lookup(Told(forward), Cache(1 << 20), metrics.count_cache), metrics, now)
 
     reply = ask(waiting, header(0x0100, 1, 0, 0, 1) + QUESTION + OPT)
 
@@ -258,7 +259,7 @@ def test_a_fault_of_ours_is_servfail_and_counted(tmp_path: Path) -> None:
 
     compile_pair(LISTS, SCHOOL, tmp_path / "b", serial=1)
     metrics = Metrics()
-    broken = Handler(Lookup(fail, Cache(1 << 20), metrics.count_cache), metrics, now)
+    broken = Handler(Lookup(Told(fail), Cache(1 << 20), metrics.count_cache), metrics, now)
     broken.policy = open_pair(tmp_path / "b").policy
 
     reply = ask(broken, header(0x0100, 1, 0, 0, 0) + QUESTION)

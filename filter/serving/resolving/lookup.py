@@ -4,16 +4,18 @@ import asyncio
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from typing import TypeAlias
 
 from filter.deciding.decisions import AnswerRecord
 from filter.lists.rdata import pack_name
 from filter.serving import wire
 from filter.serving.resolving.cache import Cache, CacheKey, Found, KeptAnswer, keep
-from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, UpstreamFailed
+from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, Outcome, Tell, UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer, WireError
 
 FAILURE_SECONDS = 5.0
@@ -26,7 +28,10 @@ MOST_WAITING = 3_000
 PATIENCE = 1.8
 """Seconds that a client waits for an upstream while a stale answer is at hand (RFC 8767)."""
 
-Forward = Callable[[Question, bool, bool], Awaitable[UpstreamAnswer]]
+Forward: TypeAlias = Callable[[Question, bool, bool, Tell], None]
+"""Asks, and later tells what came of it: filter.serving.resolving.upstream.Forwarding.forward."""
+Kept: TypeAlias = KeptAnswer | Exception
+"""What came of a question, in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,13 @@ def key_of(query: ClientQuery) -> CacheKey:
     return CacheKey(query.question.lowered, query.dnssec_ok, bool(query.flags & wire.CD))
 
 
-async def give(answer: KeptAnswer) -> KeptAnswer:
-    """What is there already."""
-    return answer
+class Coming:
+    """An answer on its way, and who is told of it: directly, since most have one who waits, and nothing to wait for."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[Kept], None]] = []
 
 
 class Lookup:
@@ -74,7 +83,7 @@ class Lookup:
         self.cache = cache
         self.count = count
         self.clock = clock
-        self.in_flight: dict[CacheKey, asyncio.Task[KeptAnswer]] = {}
+        self.in_flight: dict[CacheKey, Coming] = {}
         self.waiting = 0
         self.is_down = is_down
         self.tell: Callable[[CacheKey, UpstreamAnswer, float], None] | None = None
@@ -91,12 +100,12 @@ class Lookup:
             return self.hit(key, query.question, found)
         try:
             self.refuse_known_failure(key)
-            task = self.ask(key, query.question)
+            coming = self.ask(key, query.question)
             if found is None:
-                answer = await self.join(task)
+                answer = await self.join(coming)
             else:
                 async with asyncio.timeout(self.patience(query.question)):
-                    answer = await self.join(task)  # it goes on, and fills the cache, when this client gives up
+                    answer = await self.join(coming)  # it goes on, and fills the cache, when this client gives up
         except (UpstreamFailed, TimeoutError):
             if (found := found or self.find_plain(key)) is None:
                 raise
@@ -104,6 +113,31 @@ class Lookup:
             return found
         self.count("miss")
         return Found(answer, 0, is_stale=False)
+
+    def begin(self, query: ClientQuery, tell: Callable[[Found | Exception], None]) -> bool:
+        """Have somebody told what comes; False when it is not as simple as that, and ``find`` is to be asked."""
+        key = key_of(query)
+        if key in self.cache.kept or key in self.failures or self.waiting >= MOST_WAITING:
+            return False
+        if (coming := self.in_flight.get(key)) is None:
+            if self.is_full():
+                return False
+            coming = self.ask(key, query.question)
+        self.waiting += 1
+        coming.waiting.append(partial(self.conclude, key, tell))
+        return True
+
+    def conclude(self, key: CacheKey, tell: Callable[[Found | Exception], None], kept: Kept) -> None:
+        """Tell what came to who had nothing better."""
+        self.waiting -= 1
+        if isinstance(kept, KeptAnswer):
+            self.count("miss")
+            tell(Found(kept, 0, is_stale=False))
+        elif isinstance(kept, UpstreamFailed) and (found := self.find_plain(key)) is not None:
+            self.count("stale")
+            tell(found)
+        else:
+            tell(kept)
 
     def find_fresh(self, query: ClientQuery) -> Found | None:
         """A fresh answer, if there is one."""
@@ -118,14 +152,16 @@ class Lookup:
             self.prefetch(key, question)
         return found
 
-    async def join(self, task: asyncio.Task[KeptAnswer]) -> KeptAnswer:
+    async def join(self, coming: Coming) -> KeptAnswer:
         """Wait with others; raise UpstreamFailed when too many do: what is at hand is still answered then."""
         if self.waiting >= MOST_WAITING:
             self.count("shed")
             raise UpstreamFailed(EDE_NETWORK_ERROR, "too many clients wait for an upstream")
         self.waiting += 1
+        heard: asyncio.Future[KeptAnswer] = asyncio.get_running_loop().create_future()
+        coming.waiting.append(partial(settle, heard))
         try:
-            return await asyncio.shield(task)
+            return await heard
         finally:
             self.waiting -= 1
 
@@ -168,52 +204,68 @@ class Lookup:
             self.count("failure")
             raise UpstreamFailed(known.error.ede, str(known.error), known.error.rcode)
 
-    def ask(self, key: CacheKey, question: Question) -> asyncio.Task[KeptAnswer]:
+    def ask(self, key: CacheKey, question: Question) -> Coming:
         """The query on its way to an upstream: the one already there, or a new one."""
-        if (task := self.in_flight.get(key)) is not None:
-            return task
-        if len(self.in_flight) >= MOST_IN_FLIGHT or self.is_late():
+        if (coming := self.in_flight.get(key)) is not None:
+            return coming
+        if self.is_full():
             self.count("shed")
             raise UpstreamFailed(EDE_NETWORK_ERROR, "too many queries wait for an upstream")
-        return self.follow(key, self.fetch(key, question))
+        coming = self.in_flight[key] = Coming()
+        self.forward(question, key.dnssec_ok, key.checking_disabled, partial(self.take, key))
+        return coming
+
+    def is_full(self) -> bool:
+        """Whether no more may be asked for now."""
+        return len(self.in_flight) >= MOST_IN_FLIGHT or self.is_late()
 
     def lend(self, key: CacheKey, answer: KeptAnswer) -> None:
         """Have whoever asks for this at this moment, and nobody later, answered by what must not be kept."""
         if key not in self.in_flight:
             self.failures.pop(key, None)
-            self.follow(key, give(answer))
+            self.in_flight[key] = Coming()
+            asyncio.get_running_loop().call_soon(self.settle, key, answer)
 
-    def follow(self, key: CacheKey, coming: Coroutine[object, object, KeptAnswer]) -> asyncio.Task[KeptAnswer]:
-        """An answer that others may wait for, too."""
-        task = asyncio.create_task(coming)
-        self.in_flight[key] = task
-        task.add_done_callback(lambda done: self.settle(key, done))
-        return task
+    def take(self, key: CacheKey, outcome: Outcome) -> None:
+        """Keep an answer, and give it to those who wait."""
+        try:
+            self.settle(key, outcome if isinstance(outcome, Exception) else self.keep(key, outcome))
+        except Exception as error:  # noqa: BLE001  # whatever fails, those who wait hear of it at once
+            if key in self.in_flight:
+                self.settle(key, error)
 
-    async def fetch(self, key: CacheKey, question: Question) -> KeptAnswer:
-        """Ask, cut, keep; raise UpstreamFailed."""
-        answer = await self.forward(question, key.dnssec_ok, key.checking_disabled)
+    def keep(self, key: CacheKey, answer: UpstreamAnswer) -> Kept:
+        """Cut an answer to what was asked for, and keep it."""
         try:
             kept = keep(answer, key.dnssec_ok)
         except WireError as error:
-            raise UpstreamFailed(EDE_NETWORK_ERROR, f"malformed answer: {error}") from error
+            return UpstreamFailed(EDE_NETWORK_ERROR, f"malformed answer: {error}")
         now = self.clock()
         self.cache.put(key, kept, now)
         if self.tell is not None:
             self.tell(key, answer, now)
         return kept
 
-    def settle(self, key: CacheKey, task: asyncio.Task[KeptAnswer]) -> None:
-        """Forget the query; remember its failure for a moment."""
-        del self.in_flight[key]
-        if task.cancelled():
-            return
-        error = task.exception()
+    def settle(self, key: CacheKey, kept: Kept) -> None:
+        """Forget the query, remember its failure for a moment, and tell who waits."""
+        coming = self.in_flight.pop(key)
         known = self.failures.pop(key, None)
-        if isinstance(error, UpstreamFailed):
+        if isinstance(kept, UpstreamFailed):
             seconds = FAILURE_SECONDS
-            if known is not None and error.was_answered:
+            if known is not None and kept.was_answered:
                 seconds = min(known.seconds * 2, LONGEST_FAILURE)
-            self.failures[key] = Failure(error, self.clock() + seconds, seconds)
+            self.failures[key] = Failure(kept, self.clock() + seconds, seconds)
             while len(self.failures) > MOST_FAILURES:
                 self.failures.popitem(last=False)
+        for tell in coming.waiting:
+            tell(kept)
+
+
+def settle(heard: asyncio.Future[KeptAnswer], kept: Kept) -> None:
+    """Wake who waits, unless they are gone."""
+    if heard.done():
+        return
+    if isinstance(kept, Exception):
+        heard.set_exception(kept)
+    else:
+        heard.set_result(kept)

@@ -5,14 +5,15 @@ import errno
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, cycle, islice
 from pathlib import Path
+from typing import TypeAlias
 
 from filter.names import name_and_parents
 from filter.resolvers import Resolver, Transport
 from filter.serving import wire
-from filter.serving.resolving.asked import Asked, CaseLost
-from filter.serving.resolving.datagrams import DatagramChannel
+from filter.serving.resolving.asked import Asked
+from filter.serving.resolving.datagrams import DatagramChannel, Heard, read
 from filter.serving.resolving.health import Server
 from filter.serving.resolving.links import Channel, StreamLink, verifying
 from filter.serving.resolving.weblinks import WebLink
@@ -27,8 +28,11 @@ MOST_TRIES = 1_500
 """Under way at once, over all questions: each has a socket. What is beyond fails at once."""
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
 """Troubles of this machine, which say nothing of a resolver."""
-Begun = tuple[float, Coroutine[None, None, UpstreamAnswer]]
+Begun: TypeAlias = tuple[float, Coroutine[None, None, UpstreamAnswer]]
 """When something was asked, and what waits for the answer."""
+Outcome: TypeAlias = UpstreamAnswer | Exception
+Tell: TypeAlias = Callable[[Outcome], None]
+"""Is told once what came of a question, never before ``forward`` has returned."""
 EDE_OTHER = 0
 EDE_NO_REACHABLE_AUTHORITY = 22
 EDE_NETWORK_ERROR = 23
@@ -79,6 +83,8 @@ class Upstreams:
         self.tries: set[asyncio.Task[UpstreamAnswer]] = set()
         self.firsts = 0
         """First tries under way, which are no tasks."""
+        self.races: set[asyncio.Task[None]] = set()
+        """What goes on after first tries."""
 
     @property
     def is_down(self) -> bool:
@@ -90,18 +96,11 @@ class Upstreams:
         now = self.clock()
         usable = [server for server in self.servers if not server.leads_back]
         order = sorted(usable, key=lambda server: server.is_down or now < server.retry_at)
-        return (order[n % len(order)] for n in range(max(TRIES, len(order))) if order)
+        return islice(cycle(order), max(TRIES, len(order)))
 
-    async def forward(self, question: Question, dnssec_ok: bool, checking_disabled: bool) -> UpstreamAnswer:
-        """The first usable answer; raise UpstreamFailed when none comes, or only SERVFAIL, REFUSED and the like."""
-        race = Race(self, Asked(question, dnssec_ok, checking_disabled))
-        if (answer := await race.begin()) is not None:
-            return answer
-        try:
-            async with asyncio.timeout(ALL_SECONDS - (self.clock() - race.began)):
-                return await race.run()
-        except TimeoutError as error:
-            raise UpstreamFailed(EDE_NO_REACHABLE_AUTHORITY, "no upstream in time") from error
+    def forward(self, question: Question, dnssec_ok: bool, checking_disabled: bool, tell: Tell) -> None:
+        """Tell the first usable answer; UpstreamFailed when none comes, or only SERVFAIL, REFUSED and the like."""
+        Race(self, Asked(question, dnssec_ok, checking_disabled), tell).begin()
 
     def start(self, server: Server, asked: Asked, began: Begun | None = None) -> asyncio.Task[UpstreamAnswer]:
         """One try, which goes on when nobody waits for it any more: its outcome is what we know of the server."""
@@ -147,7 +146,7 @@ class Upstreams:
 
     def close(self) -> None:
         """Leave every resolver."""
-        for task in self.tries:
+        for task in (*self.tries, *self.races):
             task.cancel()
         for channel in self.channels.values():
             channel.close()
@@ -156,9 +155,11 @@ class Upstreams:
 class Race:
     """One question on its way: the next resolver is asked as soon as one fails, or is later than it usually is."""
 
-    def __init__(self, upstreams: Upstreams, asked: Asked) -> None:
+    def __init__(self, upstreams: Upstreams, asked: Asked, tell: Tell) -> None:
         self.upstreams = upstreams
         self.asked = asked
+        self.tell: Tell | None = tell
+        """None once it has been told."""
         self.plan = upstreams.candidates()
         self.began = upstreams.clock()
         self.patience: float | None = None
@@ -166,44 +167,83 @@ class Race:
         self.running: dict[asyncio.Task[UpstreamAnswer], Server] = {}
         self.unwilling: dict[Server, UpstreamFailed] = {}
         """They answered, if nothing useful; asking them again changes nothing."""
-        self.failure = UpstreamFailed(EDE_NO_REACHABLE_AUTHORITY, "no upstream")
+        self.failure: UpstreamFailed | None = None
 
-    async def begin(self) -> UpstreamAnswer | None:
-        """Ask the first resolver without ado, since most answers come at once; None: ``run`` has to go on."""
+    def begin(self) -> None:
+        """Ask the first resolver without ado, since most answers come at once."""
+        try:
+            self.ask_first()
+        except Exception as error:  # noqa: BLE001  # whatever fails, the client hears of it
+            asyncio.get_running_loop().call_soon(self.end, error)
+
+    def ask_first(self) -> None:
         server = next(self.plan, None)
         channel = None if server is None else self.upstreams.channels[server]
         if server is None or not isinstance(channel, DatagramChannel):
             self.plan = self.plan if server is None else chain((server,), self.plan)
-            return None
+            self.go_on()
+            return
         self.upstreams.check_room()
-        self.upstreams.firsts += 1
         try:
-            return await self.ask_first(server, channel)
+            self.flight = channel.send(self.asked, partial(self.hear, server, channel), server.patience)
+            self.upstreams.firsts += 1
+        except OSError as error:
+            self.failure = self.upstreams.failed(server, self.began, error)
+            self.go_on()
+
+    def hear(self, server: Server, channel: DatagramChannel, heard: Heard) -> None:
+        """What became of the first try: mostly the answer for the client."""
+        self.upstreams.firsts -= 1
+        if heard is None:
+            self.start(server, channel.wait(self.asked, self.flight))
+            self.go_on()
+            return
+        try:
+            answer = read(heard)
         except (OSError, WireError) as error:
             self.failure = self.upstreams.failed(server, self.began, error)
-            return None
-        finally:
-            self.upstreams.firsts -= 1
+            self.go_on()
+            return
+        except Exception as error:  # noqa: BLE001  # whatever fails, the client hears of it
+            self.end(error)
+            return
+        if answer is None:
+            self.start(server, channel.stream.ask(self.asked))
+            self.patience = server.patience
+            self.go_on()
+            return
+        self.upstreams.answered(server, self.began)
+        if (useful := self.heed(server, answer)) is None:
+            self.go_on()
+        else:
+            self.end(useful)
 
-    async def ask_first(self, server: Server, channel: DatagramChannel) -> UpstreamAnswer | None:
-        """Its answer, if it is one for the client and not late; raise OSError or WireError."""
-        flight = channel.send(self.asked, server.patience)
-        is_late = False
+    def start(self, server: Server, waiting: Coroutine[None, None, UpstreamAnswer]) -> None:
+        """Have the first try go on by itself."""
+        self.running[self.upstreams.start(server, self.asked, (self.began, waiting))] = server
+
+    def go_on(self) -> None:
+        """Ask the others, too."""
+        task = asyncio.create_task(self.finish())
+        self.upstreams.races.add(task)
+        task.add_done_callback(self.upstreams.races.discard)
+
+    async def finish(self) -> None:
+        """Have an answer, or none, in time."""
         try:
-            answer = await channel.hear(flight)
-            is_late = answer is None
-        except CaseLost:
-            answer = None
-        finally:
-            if not is_late:
-                channel.end(flight)
-        if answer is not None and not answer.truncated:
-            self.upstreams.answered(server, self.began)
-            return self.heed(server, answer)
-        goes_on = channel.wait(self.asked, flight) if is_late else channel.stream.ask(self.asked)
-        self.running[self.upstreams.start(server, self.asked, (self.began, goes_on))] = server
-        self.patience = None if is_late else server.patience
-        return None
+            async with asyncio.timeout(ALL_SECONDS - (self.upstreams.clock() - self.began)):
+                outcome: Outcome = await self.run()
+        except TimeoutError:
+            outcome = UpstreamFailed(EDE_NO_REACHABLE_AUTHORITY, "no upstream in time")
+        except Exception as error:  # noqa: BLE001  # whatever fails, the client hears of it
+            outcome = error
+        self.end(outcome)
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell, once."""
+        tell, self.tell = self.tell, None
+        if tell is not None:
+            tell(outcome)
 
     async def run(self) -> UpstreamAnswer:
         """The first usable answer; raise UpstreamFailed."""
@@ -215,7 +255,8 @@ class Race:
                     return answer
             if not done or not self.running:
                 patience = self.send()
-        raise next(iter(self.unwilling.values()), self.failure)
+        failure = self.failure or UpstreamFailed(EDE_NO_REACHABLE_AUTHORITY, "no upstream")
+        raise next(iter(self.unwilling.values()), failure)
 
     def send(self) -> float | None:
         """Ask the next resolver; return the seconds to wait before the one after it, None when there is none."""
@@ -264,9 +305,9 @@ class Forwarding:
             return self.everything
         return next((self.zones[zone] for zone in name_and_parents(name) if zone in self.zones), self.everything)
 
-    async def forward(self, question: Question, dnssec_ok: bool, checking_disabled: bool) -> UpstreamAnswer:
-        """The answer of those who know; raise UpstreamFailed. Nobody else is asked when they fail."""
-        return await self.upstreams_for(question.name).forward(question, dnssec_ok, checking_disabled)
+    def forward(self, question: Question, dnssec_ok: bool, checking_disabled: bool, tell: Tell) -> None:
+        """Tell the answer of those who know, or UpstreamFailed. Nobody else is asked when they fail."""
+        self.upstreams_for(question.name).forward(question, dnssec_ok, checking_disabled, tell)
 
     def is_down(self, name: str) -> bool:
         """Whether nobody is known to answer for this name."""
