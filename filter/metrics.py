@@ -1,10 +1,14 @@
 """Every Prometheus metric of the filter, and the hourly totals for the controller. Never a name or an address."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Metric
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
 
 from filter.totals import Totals
 
@@ -23,11 +27,43 @@ class Durations(Histogram):
         self._sum.inc(microseconds / 1_000_000)
 
 
+class Gathered:
+    """Durations that nobody looked at yet."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0, *FASTEST]
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(ANSWER_BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+    def settle(self, durations: Durations) -> None:
+        """Count them."""
+        if any(self.counts):
+            durations.add(self.counts, round(self.seconds * 1_000_000))
+            self.counts, self.seconds = [0, *FASTEST], 0.0
+
+
+class Settled(Collector):
+    """Whoever collects, everything is counted first."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        self.settle = settle
+
+    def collect(self) -> Iterable[Family]:
+        self.settle()
+        return ()
+
+
 class Metrics:
     """One registry for each filter, so that two in one process do not mix."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(Settled(self.settle))
         self.queries = Metric(
             "filter_queries", "Queries answered.", ["action", "rule", "category"], registry=self.registry
         )
@@ -79,37 +115,65 @@ class Metrics:
         self.name_counts_dropped = Metric(
             "filter_name_counts_dropped", "Queries left out of the store of name counts.", registry=self.registry
         )
-        self.children: dict[tuple[str, str, str], Metric] = {}
-        """Of ``queries``; looked for each time they would cost more than the rest."""
-        self.hourly = Totals()
+        self.counted: Counter[tuple[datetime, str, str, str, str]] = Counter()
+        self.looked_up: Counter[str] = Counter()
+        self.answers = Gathered()
+        self.tries: dict[tuple[str, bool], Gathered] = {}
+        self.hour = self.next_hour = datetime.min.replace(tzinfo=UTC)
+        self._hourly, self._by_school = Totals(), Totals()
+
+    @property
+    def hourly(self) -> Totals:
         """By action and category, over all schools."""
-        self.by_school = Totals()
+        self.settle()
+        return self._hourly
+
+    @property
+    def by_school(self) -> Totals:
         """By UAI, action and category: of profiles that belong to one school."""
+        self.settle()
+        return self._by_school
 
     def count(self, now: datetime, action: str, rule: str, category: str | None, school: str = "") -> None:
         """One more query answered."""
-        key = action, rule, category or ""
-        if (child := self.children.get(key)) is None:
-            child = self.children[key] = self.queries.labels(*key)
-        child.inc()
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        self.hourly.add(hour, (action, category or ""))
-        if school:
-            self.by_school.add(hour, (school, action, category or ""))
+        if not self.hour <= now < self.next_hour:
+            self.hour = now.replace(minute=0, second=0, microsecond=0)
+            self.next_hour = self.hour + timedelta(hours=1)
+        self.counted[self.hour, action, rule, category or "", school] += 1
 
     def count_many(self, queries: int, hour: datetime, action: str, rule: str, category: str, school: str) -> None:
         """So many more of one kind, answered in the hour that began then."""
-        self.queries.labels(action, rule, category).inc(queries)
-        self.hourly.add(hour, (action, category), queries)
-        if school:
-            self.by_school.add(hour, (school, action, category), queries)
+        self.counted[hour, action, rule, category, school] += queries
 
     def count_cache(self, outcome: str) -> None:
-        self.cache_lookups.labels(outcome).inc()
+        self.looked_up[outcome] += 1
+
+    def observe_answer(self, seconds: float) -> None:
+        """From query to reply."""
+        self.answers.observe(seconds)
 
     def observe_upstream(self, upstream: str, seconds: float, answered: bool) -> None:
         """``upstream``: as the settings write it; theirs is the only address that is a label."""
-        self.upstream_seconds.labels(upstream, "answered" if answered else "failed").observe(seconds)
+        key = upstream, answered
+        if (gathered := self.tries.get(key)) is None:
+            gathered = self.tries[key] = Gathered()
+        gathered.observe(seconds)
+
+    def settle(self) -> None:
+        """Have everything in the metrics that was counted until now: locks and labels for each would cost more than the
+        rest of an answer."""
+        counted, self.counted = self.counted, Counter()
+        for (hour, action, rule, category, school), queries in counted.items():
+            self.queries.labels(action, rule, category).inc(queries)
+            self._hourly.add(hour, (action, category), queries)
+            if school:
+                self._by_school.add(hour, (school, action, category), queries)
+        looked_up, self.looked_up = self.looked_up, Counter()
+        for outcome, lookups in looked_up.items():
+            self.cache_lookups.labels(outcome).inc(lookups)
+        self.answers.settle(self.answer_seconds)
+        for (upstream, answered), gathered in self.tries.items():
+            gathered.settle(self.upstream_seconds.labels(upstream, "answered" if answered else "failed"))
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

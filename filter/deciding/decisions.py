@@ -84,8 +84,7 @@ class Decision(NamedTuple):
 ALLOWED_BY_DEFAULT = Decision(Action.ALLOWED, "default")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRecord:
+class AnswerRecord(NamedTuple):
     """What one record of an answer leads to."""
 
     owner: str

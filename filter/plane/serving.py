@@ -17,7 +17,6 @@ from filter.plane.teacher import Teacher
 from filter.policy import Policy
 from filter.serving.handler import Handler
 from filter.serving.resolving.cache import CacheKey
-from filter.serving.wire import UpstreamAnswer
 
 if TYPE_CHECKING:
     from filter.plane._plane import Plane
@@ -78,9 +77,9 @@ class PlaneUdp:
         """Judge by this policy from the next batch on; the handler has it already."""
         self.teacher.install(policy)
 
-    def tell(self, key: CacheKey, answer: UpstreamAnswer, now: float) -> None:
+    def tell(self, key: CacheKey, answer: bytes, now: float) -> None:
         """What Python fetched serves the plane, too."""
-        self.plane.teach_answer(answer.data, flags_of(key), steady(now))
+        self.plane.teach_answer(answer, flags_of(key), steady(now))
 
     def count_names(self, names: Names) -> None:
         """Count names for this store from now on."""

@@ -91,18 +91,23 @@ class Handler:
         answered = self.begin(data, client, over_udp, label)
         return await self.finish(data, answered) if isinstance(answered, Allowed) else answered.reply
 
-    def begin(self, data: bytes, client: str, over_udp: bool, label: str | None = None) -> Answered | Allowed:
-        """The reply, if it needs no upstream; else what is to be finished."""
+    def begin(
+        self, data: bytes, client: str, over_udp: bool, label: str | None = None, known: Allowed | None = None
+    ) -> Answered | Allowed:
+        """The reply, if it needs no upstream; else what is to be finished. ``known``: the query, decided already."""
         if len(data) < wire.HEADER.size or data[2] & 0x80:
             self.metrics.dropped.labels("no_query").inc()
             return NOTHING
         started = time.perf_counter()
         try:
-            answered = self.reply_to(data, client, over_udp, label, started)
+            if known is None:
+                answered = self.reply_to(data, client, over_udp, label, started)
+            else:
+                answered = self.look_up(known, client)
         except Exception as error:  # noqa: BLE001  # whatever fails, the client hears SERVFAIL at once
             answered = self.failed(data, error)
         if isinstance(answered, Answered) and answered.reply is not None:
-            self.metrics.answer_seconds.observe(time.perf_counter() - started)
+            self.metrics.observe_answer(time.perf_counter() - started)
         return answered
 
     async def finish(self, data: bytes, allowed: Allowed) -> bytes | None:
@@ -134,7 +139,7 @@ class Handler:
         except Exception as error:  # noqa: BLE001  # whatever fails, the client hears SERVFAIL at once
             answered = self.failed(data, error)
         if answered.reply is not None:
-            self.metrics.answer_seconds.observe(time.perf_counter() - allowed.started)
+            self.metrics.observe_answer(time.perf_counter() - allowed.started)
         return answered.reply
 
     def failed(self, data: bytes, error: Exception) -> Answered:
@@ -177,17 +182,25 @@ class Handler:
     ) -> Answered | Allowed:
         """Answer by decision, or by an answer that is at hand, judged where it leads."""
         asked = Query(query.question.name, query.question.qtype)
-        if self.observe is not None:
-            self.observe(asked.name, asked.qtype, profile.slug, client)
         moment = profile.moment(self.now())
         decision = lift_truncation(decide_at(asked, profile, moment), over_udp)
         target = decision.leads_to
         sent = query if target is None else replies.target_query(query, target)
         allowed = Allowed(query, limit, decision, profile, moment, sent, over_udp, started)
-        if decision.action is not Action.ALLOWED and target is None:
-            return self.stop(allowed, decision)
-        found = self.lookup.find_fresh(sent)
+        if decision.action is Action.ALLOWED or target is not None:
+            return self.look_up(allowed, client)
+        self.see(allowed, client)
+        return self.stop(allowed, decision)
+
+    def look_up(self, allowed: Allowed, client: str) -> Answered | Allowed:
+        """Answer by what is at hand, if it is."""
+        self.see(allowed, client)
+        found = self.lookup.find_fresh(allowed.sent)
         return allowed if found is None else self.tell(allowed, found)
+
+    def see(self, allowed: Allowed, client: str) -> None:
+        if self.observe is not None:
+            self.observe(*allowed.query.question[1:3], allowed.profile.slug, client)
 
     def tell(self, allowed: Allowed, found: Found) -> Answered:
         """Answer with what was found, if it leads where it may."""

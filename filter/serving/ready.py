@@ -18,7 +18,7 @@ from filter.metrics import FASTEST
 from filter.policy import Policy
 from filter.serving import replies, wire
 from filter.serving.handler import Allowed, Answered, Handler
-from filter.serving.listed import Listed, Place, Said
+from filter.serving.listed import Listed, Place, Said, like
 from filter.serving.resolving.cache import Entry
 from filter.serving.resolving.lookup import key_of
 from filter.serving.udp import Later
@@ -141,12 +141,16 @@ class ReadyReplies:
         return query[:2] + ready.tail
 
     def say(self, query: bytes, client: str, page: Page, now: datetime, started: float) -> bytes | Later | None:
-        """What was said of a listed name, if this one is no other; else have the handler answer."""
-        place, question, said = page.listed.find(query)
-        if said is None or question is None:
-            return self.ask(query, client, page, now, place)
-        self.count(said, client, question.name, started)
-        return query[:2] + said.head + question.raw + said.rest
+        """What was said of a name in the same lists; else have the handler answer."""
+        place, question = page.listed.find(query)
+        if place is None or question is None:
+            return self.ask(query, client, page, now)
+        known = page.listed.known.get(place)
+        if not isinstance(known, Said):
+            allowed = None if known is None else like(known, query, question, started)
+            return self.ask(query, client, page, now, place, allowed)
+        self.count(known, client, question.name, started)
+        return query[:2] + known.head + question.raw + known.rest
 
     def count(self, used: Ready | Said, client: str, name: str, started: float) -> None:
         self.told.append((used, client, name))
@@ -171,16 +175,19 @@ class ReadyReplies:
         self.young[key] = ready
 
     def ask(
-        self, query: bytes, client: str, page: Page | None, now: datetime, place: Place | None = None
-    ) -> bytes | Later | None:
-        """Have the handler answer; remember what is asked again."""
-        answered = self.handler.begin(query, client, over_udp=True)
+        self, query: bytes, client: str, page: Page | None, now: datetime, place: Place | None = None,
+        known: Allowed | None = None,
+    ) -> bytes | Later | None:  # fmt: skip
+        """Have the handler answer, by what is ``known`` already; remember what is asked again or speaks for others."""
+        answered = self.handler.begin(query, client, over_udp=True, known=known)
+        allowed = answered if isinstance(answered, Allowed) else answered.allowed
+        if page is not None and allowed is not None and allowed.moment is page.moment:
+            if place is not None and known is None:
+                page.listed.learn(place, answered)
+            if isinstance(answered, Answered):
+                self.consider(page.mark + query[2:], query, answered, now)
         if isinstance(answered, Allowed):
             return partial(self.handler.finish_later, query, answered)
-        if page is not None and answered.allowed is not None and answered.allowed.moment is page.moment:
-            if place is not None:
-                page.listed.learn(place, answered)
-            self.consider(page.mark + query[2:], query, answered, now)
         return answered.reply
 
     def consider(self, key: bytes, query: bytes, answered: Answered, now: datetime) -> None:

@@ -42,6 +42,7 @@ class UdpListener:
         self.answer = answer
         self.metrics = metrics
         self.admit = admit
+        self.outgoing: list[tuple[bytes, Sender, Ancillary]] = []
         self.pending = 0
         self.is_closed = False
         self.idle = asyncio.Event()
@@ -58,9 +59,11 @@ class UdpListener:
         while self.pending:
             self.idle.clear()
             await self.idle.wait()
+        self.flush()
 
     def close(self) -> None:
         """Answer no more; the socket stays whoever's it is."""
+        self.flush()
         self.loop.remove_reader(self.sock.fileno())
         self.is_closed = True
 
@@ -106,14 +109,24 @@ class UdpListener:
             self.idle.set()
 
     def send(self, reply: bytes, sender: Sender, ancillary: Ancillary) -> None:
-        """From the address that was asked; a reply that cannot leave is lost, and its client asks again."""
-        try:
-            if ancillary:
-                self.sock.sendmsg([reply], [source_of(each) for each in ancillary], 0, sender)
-            else:
-                self.sock.sendto(reply, sender)
-        except OSError:
-            self.metrics.dropped.labels("unsent").inc()
+        if not self.outgoing:
+            self.loop.call_soon(self.flush)
+        self.outgoing.append((reply, sender, ancillary))
+
+    def flush(self) -> None:
+        """Send what gathered since the loop last looked for events: a client of this machine wakes up once for it.
+
+        From the address that was asked; a reply that cannot leave is lost, and its client asks again.
+        """
+        outgoing, self.outgoing = self.outgoing, []
+        for reply, sender, ancillary in outgoing:
+            try:
+                if ancillary:
+                    self.sock.sendmsg([reply], [source_of(each) for each in ancillary], 0, sender)
+                else:
+                    self.sock.sendto(reply, sender)
+            except OSError:
+                self.metrics.dropped.labels("unsent").inc()
 
 
 def source_of(received: tuple[int, int, bytes]) -> tuple[int, int, bytes]:

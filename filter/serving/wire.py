@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 HEADER = struct.Struct("!HHHHHH")
@@ -113,8 +112,7 @@ def read_question(data: bytes, offset: int = 12) -> tuple[Question, int]:
     return Question(data[offset : end + 5], dotted(tuple(labels)), qtype, qclass), end + 5
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Where one resource record lies in its message."""
 
     owner: tuple[bytes, ...]
@@ -228,8 +226,7 @@ def check_options(data: bytes, offset: int, end: int) -> None:
         raise WireError("EDNS option beyond its record")
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamAnswer:
+class UpstreamAnswer(NamedTuple):
     """A response as it came, and where its parts are."""
 
     data: bytes

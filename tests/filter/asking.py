@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from filter.serving import wire
 from filter.serving.resolving.lookup import Forward
+from filter.serving.resolving.plain import Plain
 from filter.serving.resolving.upstream import Outcome, Tell
 from filter.serving.wire import Question, UpstreamAnswer
 
@@ -38,4 +40,4 @@ async def hear(
     outcome = await told
     if isinstance(outcome, Exception):
         raise outcome
-    return outcome
+    return wire.read_answer(outcome.data) if isinstance(outcome, Plain) else outcome

@@ -88,8 +88,8 @@ class World:
             raise UpstreamFailed(EDE_NETWORK_ERROR, "nobody there")
         return wire.read_answer(message)
 
-    def tell(self, key: CacheKey, answer: UpstreamAnswer, now: float) -> None:
-        self.plane.teach_answer(answer.data, flags_of(key), steady(now))
+    def tell(self, key: CacheKey, answer: bytes, now: float) -> None:
+        self.plane.teach_answer(answer, flags_of(key), steady(now))
 
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)

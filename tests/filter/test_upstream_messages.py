@@ -48,7 +48,7 @@ class Flooded(World):
             raise UpstreamFailed(EDE_NETWORK_ERROR, "unusable") from error
         return answer
 
-    def tell(self, _key: CacheKey, _answer: UpstreamAnswer, _now: float) -> None:
+    def tell(self, _key: CacheKey, _answer: bytes, _now: float) -> None:
         """The plane knows: it was there."""
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from filter.serving import wire
 from filter.serving.wire import Question, WireError
@@ -18,8 +18,7 @@ class CaseLost(WireError):
     """The answer is right but for its capitals: a guess, or a server that does not give them back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What is asked of a resolver."""
 
     question: Question

@@ -31,8 +31,7 @@ class CacheKey(NamedTuple):
     checking_disabled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class KeptAnswer(NamedTuple):
     """An upstream's answer cut to what a client asked for: question, answer, and the authority it needs."""
 
     message: bytes

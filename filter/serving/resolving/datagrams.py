@@ -66,6 +66,16 @@ class Port:
         self.flights: dict[int, Flight] = {}
         """By the ids of their messages."""
 
+    def send(self, flight: Flight, message: bytes) -> None:
+        """Raise OSError."""
+        try:
+            self.sock.send(message)
+        except ConnectionError as error:  # what came back of an earlier question
+            flight.end()
+            self.fail(error)
+            self.flights[flight.identifier] = flight
+            self.sock.send(message)
+
     def receive(self) -> None:
         """Take one datagram; tell whoever waits for it."""
         try:
@@ -107,11 +117,12 @@ class Ports:
         self.epoll = select.epoll()
         self.places: list[Port | None] = [None] * PLACES
         self.open: dict[int, Port] = {}
+        self.outgoing: list[tuple[Flight, bytes]] = []
         self.loop.add_reader(self.epoll.fileno(), self.receive)
         self.looking: asyncio.TimerHandle | None = None
 
     def send(self, asked: Asked, mixes_case: bool, patience: float | None, hear: Hear) -> Flight:
-        """Ask; raise OSError. ``patience``: seconds after which an answer is late; None: never."""
+        """Ask; raise OSError when no port can be had. ``patience``: seconds until an answer is late; None: never."""
         now = self.loop.time()
         question = asked.question.lowered
         if mixes_case:
@@ -121,17 +132,26 @@ class Ports:
         port = self.find(place, now)
         while identifier in port.flights:
             identifier = secrets.randbits(16)
-        message = asked.pack(identifier, question)
-        try:
-            port.sock.send(message)
-        except ConnectionError as error:  # what came back of an earlier question
-            port.fail(error)
-            port = self.find(place, now)
-            port.sock.send(message)
-        port.uses += 1
         late_at = float("inf") if patience is None else now + patience
         flight = port.flights[identifier] = Flight(port, identifier, question, late_at, hear)
+        port.uses += 1
+        if not self.outgoing:
+            self.loop.call_soon(self.flush)
+        self.outgoing.append((flight, asked.pack(identifier, question)))
         return flight
+
+    def flush(self) -> None:
+        """Send what gathered since the loop last looked for events: in one go the resolver wakes up once for it."""
+        outgoing, self.outgoing = self.outgoing, []
+        for flight, message in outgoing:
+            port = flight.port
+            if port.flights.get(flight.identifier) is not flight:
+                continue
+            try:
+                port.send(flight, message)
+            except OSError as error:
+                flight.end()
+                flight.hear(error)
 
     def find(self, place: int, now: float) -> Port:
         """The port of a place, or a new one; raise OSError."""
@@ -184,7 +204,7 @@ class DatagramChannel:
         self.ports: Ports | None = None
 
     def send(self, asked: Asked, hear: Hear, patience: float | None = None) -> Flight:
-        """Ask over UDP; raise OSError. Unless something is heard, the flight is to be ended."""
+        """Ask over UDP; raise OSError when no port can be had. Unless something is heard, the flight is to be ended."""
         if self.ports is None or self.ports.loop is not asyncio.get_running_loop():
             self.ports = Ports(self.endpoint)
         return self.ports.send(asked, self.mixes_case, patience, hear)

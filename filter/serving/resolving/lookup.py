@@ -15,6 +15,7 @@ from filter.deciding.decisions import AnswerRecord
 from filter.lists.rdata import pack_name
 from filter.serving import wire
 from filter.serving.resolving.cache import Cache, CacheKey, Found, KeptAnswer, keep
+from filter.serving.resolving.plain import Plain
 from filter.serving.resolving.upstream import EDE_NETWORK_ERROR, Outcome, Tell, UpstreamFailed
 from filter.serving.wire import ClientQuery, Question, UpstreamAnswer, WireError
 
@@ -86,8 +87,8 @@ class Lookup:
         self.in_flight: dict[CacheKey, Coming] = {}
         self.waiting = 0
         self.is_down = is_down
-        self.tell: Callable[[CacheKey, UpstreamAnswer, float], None] | None = None
-        """Told of every answer that was kept, and when, when the compiled plane keeps them too."""
+        self.tell: Callable[[CacheKey, bytes, float], None] | None = None
+        """Told of every answer that was kept, as it came, and when, when the compiled plane keeps them too."""
         self.is_late: Callable[[], bool] = lambda: False
         """Whether this process is too far behind to ask for more (filter.serving.pulse)."""
         self.failures: OrderedDict[CacheKey, Failure] = OrderedDict()
@@ -234,16 +235,16 @@ class Lookup:
             if key in self.in_flight:
                 self.settle(key, error)
 
-    def keep(self, key: CacheKey, answer: UpstreamAnswer) -> Kept:
+    def keep(self, key: CacheKey, answer: UpstreamAnswer | Plain) -> Kept:
         """Cut an answer to what was asked for, and keep it."""
         try:
-            kept = keep(answer, key.dnssec_ok)
+            kept = answer.kept if isinstance(answer, Plain) else keep(answer, key.dnssec_ok)
         except WireError as error:
             return UpstreamFailed(EDE_NETWORK_ERROR, f"malformed answer: {error}")
         now = self.clock()
         self.cache.put(key, kept, now)
         if self.tell is not None:
-            self.tell(key, answer, now)
+            self.tell(key, answer.data, now)
         return kept
 
     def settle(self, key: CacheKey, kept: Kept) -> None:

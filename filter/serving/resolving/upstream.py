@@ -16,6 +16,7 @@ from filter.serving.resolving.asked import Asked
 from filter.serving.resolving.datagrams import DatagramChannel, Heard, read
 from filter.serving.resolving.health import Server
 from filter.serving.resolving.links import Channel, StreamLink, verifying
+from filter.serving.resolving.plain import Plain, read_plain
 from filter.serving.resolving.weblinks import WebLink
 from filter.serving.wire import Question, UpstreamAnswer, WireError
 
@@ -30,7 +31,7 @@ OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno
 """Troubles of this machine, which say nothing of a resolver."""
 Begun: TypeAlias = tuple[float, Coroutine[None, None, UpstreamAnswer]]
 """When something was asked, and what waits for the answer."""
-Outcome: TypeAlias = UpstreamAnswer | Exception
+Outcome: TypeAlias = UpstreamAnswer | Plain | Exception
 Tell: TypeAlias = Callable[[Outcome], None]
 """Is told once what came of a question, never before ``forward`` has returned."""
 EDE_OTHER = 0
@@ -194,6 +195,10 @@ class Race:
     def hear(self, server: Server, channel: DatagramChannel, heard: Heard) -> None:
         """What became of the first try: mostly the answer for the client."""
         self.upstreams.firsts -= 1
+        if isinstance(heard, bytes) and (plain := read_plain(heard, self.asked.question)) is not None:
+            self.upstreams.answered(server, self.began)
+            self.end(plain)
+            return
         if heard is None:
             self.start(server, channel.wait(self.asked, self.flight))
             self.go_on()
