@@ -19,7 +19,7 @@ LARGEST = 65_535
 LOOK_SECONDS = 0.05
 """Between two looks at what is late, and at ports that nobody needs."""
 PLACES = 256
-"""Ports that a question may leave from; a power of two."""
+"""Ports that a question may leave from; at most 256, and a power of two."""
 MOST_USES, LIFE_SECONDS = 64, 3.0
 """Of a port: then another is opened in its place."""
 MOST_GUESSES = 16
@@ -127,9 +127,8 @@ class Ports:
         question = asked.question.lowered
         if mixes_case:
             question = mix_case(question)
-        chance = secrets.randbits(24)
-        place, identifier = chance % PLACES, chance // PLACES
-        port = self.find(place, now)
+        place, identifier = divmod(secrets.randbits(24), 1 << 16)
+        port = self.find(place % PLACES, now)
         while identifier in port.flights:
             identifier = secrets.randbits(16)
         late_at = float("inf") if patience is None else now + patience
