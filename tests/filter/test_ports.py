@@ -118,7 +118,9 @@ def test_ports_are_closed_when_nobody_needs_them(resolver: socket.socket, monkey
     asyncio.run(script())
 
 
-def test_a_port_that_somebody_guesses_at_is_given_up(resolver: socket.socket) -> None:
+def test_a_port_that_somebody_guesses_at_is_given_up(resolver: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datagrams, "PLACES", 1)
+
     async def script() -> None:
         client = Client(resolver)
         flight = client.ask()
@@ -131,7 +133,7 @@ def test_a_port_that_somebody_guesses_at_is_given_up(resolver: socket.socket) ->
         resolver.sendto(reply_to(query), sender)
         port = flight.port
         assert port.flights == {}
-        assert all(client.ask().port is not port for _ in range(500))
+        assert client.ask().port is not port
         client.ports.close()
 
     asyncio.run(script())
