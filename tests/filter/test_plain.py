@@ -67,6 +67,7 @@ def test_addresses_of_the_name_itself_are_plain(qtype: int, data: bytes) -> None
         (1, message(1, V6)),
         (1, message(1, record(5, 300, b"\xc0\x0c"))),
         (1, message(1, record(1, 300, bytes(5)))),
+        (1, message(1, record(1, 300, bytes(3)), record(1, 300, bytes(5)))),
         (1, message(1, record(1, 300, bytes(4), rclass=3))),
         (1, message(1, record(1, 300, bytes(4), name=b"\xc0\x14"))),
         (1, message(1, A, record(2, 300, b"\xc0\x0c"), authorities=1)),
