@@ -22,7 +22,7 @@ void hash_suffixes(const names_t *names, const dotted_t *name, uint64_t *suffixe
     for (unsigned i = 0; i < name->labels; i++) {
         unsigned start = name->starts[i];
         suffixes[i] = siphash13(names->key, name->text + start, name->length - start);
-        prefetch_bucket(names, suffixes[i]);
+        sets_expect(names, suffixes[i]);
     }
 }
 

@@ -179,11 +179,6 @@ static void look(loop_t *loop, batch_t *batch, int number, int64_t wall, int64_t
     plane_look(loop->plane, &slot->asked, &slot->outlook);
 }
 
-static void look_closer(const loop_t *loop, const slot_t *slot) {
-    if (slot->admitted == ADMITTED && slot->outlook.become == ANSWERED)
-        answers_expect_entry(&loop->plane->answers, slot->outlook.hash);
-}
-
 /* Whether there is a reply to send. */
 static bool answer_one(loop_t *loop, slot_t *slot, const origin_t *origin, uint8_t *reply, size_t *length) {
     const asked_t *asked = &slot->asked;
@@ -254,7 +249,10 @@ static void put_reply(batch_t *batch, int reply, origin_t *origin, size_t length
 /* From `first` up to `end`, AHEAD at most. Returns how many replies there are then. */
 static int serve_some(loop_t *loop, batch_t *batch, int first, int end, int replies, int64_t wall, int64_t clock) {
     for (int i = first; i < end; i++) look(loop, batch, i, wall, clock);
-    for (int i = first; i < end; i++) look_closer(loop, &batch->slots[i % AHEAD]);
+    for (int i = first; i < end; i++) {
+        const slot_t *slot = &batch->slots[i % AHEAD];
+        if (slot->admitted == ADMITTED) plane_look_closer(loop->plane, &slot->outlook);
+    }
     for (int i = first; i < end; i++) {
         size_t length;
         slot_t *slot = &batch->slots[i % AHEAD];
