@@ -31,7 +31,7 @@ typedef struct {
     struct iovec in_parts[BATCH], out_parts[BATCH];
     uint8_t packets[BATCH][LARGEST_PACKET + APART];
     uint8_t replies[BATCH][LARGEST_REPLY];
-    int answered; /* of the replies: those that are no word of the limits */
+    unsigned answered; /* of the replies: those that are no word of the limits */
 } batch_t;
 
 static int64_t read_clock(clockid_t which) {
@@ -156,7 +156,7 @@ static void tell(void *context, const waiter_t *waiter, const landing_t *landing
     }
     if (become == ANSWERED) {
         loop_send(loop, &waiter->origin, out, length);
-        count_duration(&loop->plane->counting.answers, now - waiter->arrived);
+        count_duration(&loop->plane->counting.answers, now - waiter->arrived, 1);
     } else if (become != DROPPED) {
         hand_back(loop, waiter, landing, become);
     }
@@ -271,7 +271,7 @@ static void serve_batch(loop_t *loop, unsigned listener, batch_t *batch, int cou
     for (int first = 0; first < count; first += AHEAD)
         replies = serve_some(loop, batch, first, count < first + AHEAD ? count : first + AHEAD, replies, wall, clock);
     int64_t took = read_clock(CLOCK_MONOTONIC) - clock;
-    for (int i = 0; i < batch->answered; i++) count_duration(&loop->plane->counting.answers, took);
+    count_duration(&loop->plane->counting.answers, took, batch->answered);
     pthread_mutex_unlock(&loop->plane->lock);
     send_all(loop, listener, batch, replies);
 }

@@ -16,6 +16,9 @@ static uint64_t load64(const uint8_t *p) {
     return value;
 }
 
+/* So many hashes are read one after the other: halving them is guessed wrong too often. */
+enum { FEW = 8 };
+
 typedef struct {
     uint64_t first, end;
 } range_t;
@@ -46,13 +49,14 @@ void sets_expect_entries(const names_t *names, uint64_t hash) {
 
 int64_t find_set(const names_t *names, uint64_t hash) {
     range_t range = range_of(names, hash);
-    uint64_t low = range.first, high;
-    for (high = range.end; low < high;) {
+    uint64_t low = range.first, high = range.end;
+    while (low + FEW < high) {
         uint64_t middle = (low + high) / 2;
-        if (load64(names->hashes + 8 * middle) < hash) low = middle + 1;
-        else high = middle;
+        if (load64(names->hashes + 8 * middle) < hash) low = middle;
+        else high = middle + 1;
     }
-    if (low >= range.end || load64(names->hashes + 8 * low) != hash) return NO_SET;
+    while (low < high && load64(names->hashes + 8 * low) != hash) low++;
+    if (low >= high) return NO_SET;
     uint32_t set_id = names->set_id_size == 2 ? (uint32_t)(names->set_ids[2 * low] | names->set_ids[2 * low + 1] << 8)
                                               : load32(names->set_ids + 4 * low);
     return set_id < names->sets ? (int64_t)set_id : NO_SET;
