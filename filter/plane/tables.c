@@ -35,7 +35,7 @@ static range_t range_of(const names_t *names, uint64_t hash) {
 }
 
 void sets_expect(const names_t *names, uint64_t hash) {
-    __builtin_prefetch(names->fanout + 4 * bucket_of(names, hash) + 4);
+    __builtin_prefetch(names->fanout + 4 * bucket_of(names, hash));
 }
 
 /* Some four hashes: one line or two, and their set ids are all but always in one. */
