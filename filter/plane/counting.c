@@ -41,11 +41,11 @@ void count_class(counting_t *counting, uint32_t class_number, int64_t wall) {
     counting->hours[hour & 1] = hour;
 }
 
-void count_duration(durations_t *durations, int64_t microseconds) {
+void count_duration(durations_t *durations, int64_t microseconds, uint64_t times) {
     int bucket = 0;
     while (bucket < BUCKETS - 1 && microseconds > BUCKET_ENDS[bucket]) bucket++;
-    durations->counts[bucket]++;
-    durations->microseconds += microseconds > 0 ? (uint64_t)microseconds : 0;
+    durations->counts[bucket] += times;
+    durations->microseconds += microseconds > 0 ? times * (uint64_t)microseconds : 0;
 }
 
 static uint8_t group_of(uint16_t qtype) {

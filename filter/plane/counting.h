@@ -61,7 +61,8 @@ bool counting_make(counting_t *counting);
 void counting_free(counting_t *counting);
 bool counting_grow(counting_t *counting, uint32_t class_count);
 void count_class(counting_t *counting, uint32_t class_number, int64_t wall);
-void count_duration(durations_t *durations, int64_t microseconds);
+/* That so many queries took that long each. */
+void count_duration(durations_t *durations, int64_t microseconds, uint64_t times);
 /* One more query for a name by a client, whose address is written as people do. */
 void count_name(counting_t *counting, const naming_t *naming, const char *client);
 /* Asks for the memory that counting this name will read. */

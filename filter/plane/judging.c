@@ -5,11 +5,14 @@
 #include "plane.h"
 #include "siphash.h"
 
-static bool collect_sets(const names_t *names, const uint64_t *hashes, unsigned count, tuple_t *tuple) {
+/* False when lists are not all that is said of the name, or say too much of it. */
+static bool collect_sets(const policy_t *policy, const moment_t *moment, const uint64_t *suffixes, unsigned labels,
+                         tuple_t *tuple) {
     tuple->count = 0;
     tuple->itself = false;
-    for (unsigned i = 0; i < count; i++) {
-        int64_t set_id = find_set(names, hashes[i]);
+    for (unsigned i = 0; i < labels; i++) {
+        if (hashes_hold(&moment->spoken, suffixes[i])) return false;
+        int64_t set_id = find_set(&policy->names, suffixes[i]);
         if (set_id == NO_SET) continue;
         if (tuple->count == MOST_SETS) return false;
         if (i == 0) tuple->itself = true;
@@ -22,16 +25,14 @@ void hash_suffixes(const names_t *names, const dotted_t *name, uint64_t *suffixe
     for (unsigned i = 0; i < name->labels; i++) {
         unsigned start = name->starts[i];
         suffixes[i] = siphash13(names->key, name->text + start, name->length - start);
-        prefetch_bucket(names, suffixes[i]);
+        sets_expect(names, suffixes[i]);
     }
 }
 
 int judge_name(const policy_t *policy, const moment_t *moment, const uint64_t *suffixes, unsigned labels, tuple_t *tuple,
                outcome_t **said) {
-    bool spoken = moment->flags & EVERY_NAME_IS_SPOKEN_OF;
-    for (unsigned i = 0; i < labels; i++) spoken |= hashes_hold(&moment->spoken, suffixes[i]);
-    if (spoken) return SPOKEN_OF;
-    if (!collect_sets(&policy->names, suffixes, labels, tuple)) return SPOKEN_OF;
+    if (moment->flags & EVERY_NAME_IS_SPOKEN_OF) return SPOKEN_OF;
+    if (!collect_sets(policy, moment, suffixes, labels, tuple)) return SPOKEN_OF;
     if (tuple->count == 0) return SAID_NOTHING;
     *said = find_judged(moment, tuple);
     return *said == NULL ? SAID_UNKNOWN : SAID;

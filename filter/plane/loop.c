@@ -31,7 +31,7 @@ typedef struct {
     struct iovec in_parts[BATCH], out_parts[BATCH];
     uint8_t packets[BATCH][LARGEST_PACKET + APART];
     uint8_t replies[BATCH][LARGEST_REPLY];
-    int answered; /* of the replies: those that are no word of the limits */
+    unsigned answered; /* of the replies: those that are no word of the limits */
 } batch_t;
 
 static int64_t read_clock(clockid_t which) {
@@ -156,7 +156,7 @@ static void tell(void *context, const waiter_t *waiter, const landing_t *landing
     }
     if (become == ANSWERED) {
         loop_send(loop, &waiter->origin, out, length);
-        count_duration(&loop->plane->counting.answers, now - waiter->arrived);
+        count_duration(&loop->plane->counting.answers, now - waiter->arrived, 1);
     } else if (become != DROPPED) {
         hand_back(loop, waiter, landing, become);
     }
@@ -177,11 +177,6 @@ static void look(loop_t *loop, batch_t *batch, int number, int64_t wall, int64_t
     if (slot->admitted != ADMITTED) return;
     if (loop->plane->counting.counts_names) origin_text(origin, slot->text);
     plane_look(loop->plane, &slot->asked, &slot->outlook);
-}
-
-static void look_closer(const loop_t *loop, const slot_t *slot) {
-    if (slot->admitted == ADMITTED && slot->outlook.become == ANSWERED)
-        answers_expect_entry(&loop->plane->answers, slot->outlook.hash);
 }
 
 /* Whether there is a reply to send. */
@@ -254,7 +249,10 @@ static void put_reply(batch_t *batch, int reply, origin_t *origin, size_t length
 /* From `first` up to `end`, AHEAD at most. Returns how many replies there are then. */
 static int serve_some(loop_t *loop, batch_t *batch, int first, int end, int replies, int64_t wall, int64_t clock) {
     for (int i = first; i < end; i++) look(loop, batch, i, wall, clock);
-    for (int i = first; i < end; i++) look_closer(loop, &batch->slots[i % AHEAD]);
+    for (int i = first; i < end; i++) {
+        const slot_t *slot = &batch->slots[i % AHEAD];
+        if (slot->admitted == ADMITTED) plane_look_closer(loop->plane, &slot->outlook);
+    }
     for (int i = first; i < end; i++) {
         size_t length;
         slot_t *slot = &batch->slots[i % AHEAD];
@@ -273,7 +271,7 @@ static void serve_batch(loop_t *loop, unsigned listener, batch_t *batch, int cou
     for (int first = 0; first < count; first += AHEAD)
         replies = serve_some(loop, batch, first, count < first + AHEAD ? count : first + AHEAD, replies, wall, clock);
     int64_t took = read_clock(CLOCK_MONOTONIC) - clock;
-    for (int i = 0; i < batch->answered; i++) count_duration(&loop->plane->counting.answers, took);
+    count_duration(&loop->plane->counting.answers, took, batch->answered);
     pthread_mutex_unlock(&loop->plane->lock);
     send_all(loop, listener, batch, replies);
 }

@@ -61,7 +61,7 @@ size_t outcome_reply(const outcome_t *outcome, const query_t *query, int64_t clo
     int number = outcome->variant_count == 1 ? 0 : query->qtype == TYPE_A ? 0 : query->qtype == TYPE_AAAA ? 1 : 2;
     const variant_t *variant = &outcome->variants[number];
     size_t body_at, length = write_reply(out, query, &variant->parts, &body_at);
-    uint64_t age = clock > outcome->since ? (uint64_t)(clock - outcome->since) / 1000000 : 0;
+    uint64_t age = clock > outcome->since ? ((uint64_t)clock - (uint64_t)outcome->since) / 1000000 : 0;
     for (int i = 0; body_at && i < variant->ttl_count; i++) {
         const uint8_t *ttl = variant->ttls + TTL_SIZE * i;
         uint64_t seconds = load32(ttl + 2) > age ? load32(ttl + 2) - age : 0;

@@ -17,12 +17,14 @@ static const uint8_t FOLDED[256] = {
 
 static void append_label(name_t *name, const uint8_t *label, uint8_t length) {
     uint8_t *to = name->wire + name->length;
+    bool plain = true; /* not in `name`, which every byte that is written might be a part of */
     *to++ = length;
     for (uint8_t i = 0; i < length; i++) {
         uint8_t byte = FOLDED[label[i]];
-        name->plain &= byte != 0;
+        plain &= byte != 0;
         to[i] = byte ? byte : label[i];
     }
+    name->plain &= plain;
     name->length = (uint16_t)(name->length + length + 1);
     name->labels++;
 }

@@ -150,6 +150,13 @@ void plane_look(plane_t *plane, const asked_t *asked, outlook_t *outlook) {
     names_expect(&plane->counting, outlook->name_hash);
 }
 
+void plane_look_closer(const plane_t *plane, const outlook_t *outlook) {
+    if (outlook->become != ANSWERED) return;
+    for (unsigned i = 0; i < outlook->name.labels; i++)
+        sets_expect_entries(&plane->policy->names, outlook->suffixes[i]);
+    answers_expect_entry(&plane->answers, outlook->hash);
+}
+
 int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
                  outlook_t *outlook) {
     const policy_t *policy = plane->policy;

@@ -114,6 +114,8 @@ int plane_admit(plane_t *plane, const address_t *client, int64_t clock);
 /* Reads the packet and asks for the memory that answering it will read; no policy may be installed in between. Looking
    at several packets before the first is answered hides what that memory costs. */
 void plane_look(plane_t *plane, const asked_t *asked, outlook_t *outlook);
+/* A little later: asks for what can only be told now to be needed. */
+void plane_look_closer(const plane_t *plane, const outlook_t *outlook);
 /* `outlook`: of this very packet. `fresh`: the upstream's answer to this very query, not kept yet; NULL otherwise. */
 int plane_answer(plane_t *plane, const asked_t *asked, answer_t *fresh, uint8_t *out, size_t *out_length,
                  outlook_t *outlook);

@@ -16,28 +16,47 @@ static uint64_t load64(const uint8_t *p) {
     return value;
 }
 
+/* So many hashes are read one after the other: halving them is guessed wrong too often. */
+enum { FEW = 8 };
+
+typedef struct {
+    uint64_t first, end;
+} range_t;
+
 static uint64_t bucket_of(const names_t *names, uint64_t hash) {
     return names->fanout_bits ? hash >> (64 - names->fanout_bits) : 0;
 }
 
-void prefetch_bucket(const names_t *names, uint64_t hash) {
+/* Where the hashes lie that begin as this one does; within the table even when the table lies. */
+static range_t range_of(const names_t *names, uint64_t hash) {
+    const uint8_t *bucket = names->fanout + 4 * bucket_of(names, hash);
+    uint64_t first = load32(bucket), end = load32(bucket + 4);
+    return (range_t){first, end < names->names ? end : names->names};
+}
+
+void sets_expect(const names_t *names, uint64_t hash) {
     __builtin_prefetch(names->fanout + 4 * bucket_of(names, hash));
-    if (names->names) { /* hashes are spread evenly, so this is where the bucket lies, about */
-        uint64_t guess = (uint64_t)((unsigned __int128)hash * names->names >> 64);
-        __builtin_prefetch(names->hashes + 8 * guess);
-    }
+}
+
+/* Some four hashes: one line or two, and their set ids are all but always in one. */
+void sets_expect_entries(const names_t *names, uint64_t hash) {
+    range_t range = range_of(names, hash);
+    if (range.first >= range.end) return;
+    __builtin_prefetch(names->hashes + 8 * range.first);
+    __builtin_prefetch(names->hashes + 8 * (range.end - 1));
+    __builtin_prefetch(names->set_ids + names->set_id_size * range.first);
 }
 
 int64_t find_set(const names_t *names, uint64_t hash) {
-    const uint8_t *bucket = names->fanout + 4 * bucket_of(names, hash);
-    uint64_t low = load32(bucket), end = load32(bucket + 4), high;
-    if (end > names->names) end = names->names;
-    for (high = end; low < high;) {
+    range_t range = range_of(names, hash);
+    uint64_t low = range.first, high = range.end;
+    while (low + FEW < high) {
         uint64_t middle = (low + high) / 2;
-        if (load64(names->hashes + 8 * middle) < hash) low = middle + 1;
-        else high = middle;
+        if (load64(names->hashes + 8 * middle) < hash) low = middle;
+        else high = middle + 1;
     }
-    if (low >= end || load64(names->hashes + 8 * low) != hash) return NO_SET;
+    while (low < high && load64(names->hashes + 8 * low) != hash) low++;
+    if (low >= high) return NO_SET;
     uint32_t set_id = names->set_id_size == 2 ? (uint32_t)(names->set_ids[2 * low] | names->set_ids[2 * low + 1] << 8)
                                               : load32(names->set_ids + 4 * low);
     return set_id < names->sets ? (int64_t)set_id : NO_SET;

@@ -17,8 +17,9 @@ typedef struct {
 
 enum { NO_SET = -1 };
 
-/* Asks for the memory that find_set will read. */
-void prefetch_bucket(const names_t *names, uint64_t hash);
+/* Ask for the memory that find_set will read: first this, a little later that. */
+void sets_expect(const names_t *names, uint64_t hash);
+void sets_expect_entries(const names_t *names, uint64_t hash);
 /* The set id of a name's hash, or NO_SET. Bounded even for tables that lie. */
 int64_t find_set(const names_t *names, uint64_t hash);
 

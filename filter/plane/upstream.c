@@ -149,7 +149,7 @@ static void fail(upstream_t *upstream, flight_t *flight, int64_t now) {
     unsigned doublings = ++server->failures > 6 ? 6 : server->failures;
     int64_t penalty = (int64_t)500000 << doublings;
     if (server->failures > 2) server->retry_at = now + (penalty > LONGEST_PENALTY ? LONGEST_PENALTY : penalty);
-    count_duration(failed, now - flight->sent);
+    count_duration(failed, now - flight->sent, 1);
     leave(upstream, flight, now);
 }
 
@@ -272,7 +272,7 @@ static void receive(upstream_t *upstream, unsigned port, const uint8_t *data, si
     answer_t *answer = answer_make(data, length, &flight->name, flight->qtype, flight->flags);
     landing_t landing = {answer, data, length, now};
     uint64_t hash = flight->hash;
-    count_duration(&upstream->plane->counting.upstream_answered, now - flight->sent);
+    count_duration(&upstream->plane->counting.upstream_answered, now - flight->sent, 1);
     if (answer == NULL) remember_failure(upstream, hash, now);
     else answer->stored = now;
     land(upstream, flight, &landing);

@@ -211,6 +211,7 @@ int main(int count, char **arguments) {
         plane->limits.rate = draw(50) ? 0 : 1;
         if (plane_admit(plane, &asked.client, asked.clock) == SLIPPED) write_cut(packet, length, out);
         plane_look(plane, &asked, &outlook);
+        plane_look_closer(plane, &outlook);
         int what = plane_answer(plane, &asked, NULL, out, &out_length, &outlook);
         became[what]++;
         if (out_length > LARGEST_REPLY) abort();
