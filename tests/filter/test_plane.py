@@ -129,7 +129,7 @@ VARIANTS = {"lists": LISTS, "anchored": (*LISTS, ANCHORED), "patterns": (*LISTS,
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_bytes_as_the_handler(tmp_path: Path, variant: str, seed: int) -> None:
     world = World(open_policy(tmp_path, VARIANTS[variant], settings()), MONDAY)
-    asyncio.run(run(world, Packets(seed, NAMES), 5_000))
+    asyncio.run(run(world, Packets(seed, NAMES), 12_000))
 
     assert world.seen.became[Reason.ANSWERED] > 1_000
     assert world.seen.became[Reason.REVIEW] > 10
