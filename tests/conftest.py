@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 from dashboards.portal.app import create_portal
@@ -103,17 +103,32 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def app(config: FleetConfig, clock: Clock) -> FastAPI:
-    app = create_portal(config)
-    app.dependency_overrides[utc_now] = clock
-    return app
+@pytest.fixture(scope="session")
+def resolved_app(database_url: str) -> FastAPI:
+    """The application whose routes all tests of a worker share: to resolve them costs its first request 0.2 s."""
+    return create_portal(FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://x.test"))
 
 
 @pytest.fixture
-def session(app: FastAPI, database_url: str) -> Iterator[Session]:
+def app(resolved_app: FastAPI, config: FleetConfig, clock: Clock) -> FastAPI:
+    """The application as new, but for its routes: its own connections, broker, settings and what it remembers."""
+    new = create_portal(config)
+    resolved_app.state, resolved_app.router.lifespan_context = new.state, new.router.lifespan_context
+    resolved_app.dependency_overrides = {utc_now: clock}
+    return resolved_app
+
+
+@pytest.fixture(scope="session")
+def engine(database_url: str) -> Iterator[Engine]:
+    """One for all tests of a worker: it remembers the SQL of every statement that it compiled."""
+    engine = create_engine(database_url, pool_pre_ping=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(app: FastAPI, engine: Engine) -> Iterator[Session]:
     """A session whose commits, like the application's, are savepoints of one transaction that is rolled back."""
-    engine = create_engine(database_url)
     with engine.connect() as connection:
         transaction = connection.begin()
         SessionFactory.configure(bind=connection, join_transaction_mode="create_savepoint")
@@ -121,7 +136,6 @@ def session(app: FastAPI, database_url: str) -> Iterator[Session]:
             yield session
         transaction.rollback()
         SessionFactory.configure(bind=engine)
-    engine.dispose()
 
 
 @pytest.fixture

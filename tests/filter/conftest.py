@@ -12,6 +12,8 @@ from filter.lists.entries import Entry, NameEntry
 from filter.lists.source import ListReport, ListSource
 from filter.settings import NameRule, NetworkSettings, PolicySettings, ProfileSettings, Verdict, category_rules
 from tests.filter.lists.files import compress, write_ut1
+from tests.filter.lying import Everywhere, truth
+from tests.filter.scripted import ScriptedUpstream
 
 __all__ = ["LISTS", "NOON", "SCHOOL", "compress", "make_list", "write_ut1"]
 
@@ -84,3 +86,18 @@ def compile_lists(tmp_path: Path) -> Callable[..., Path]:
         return compile_pair([make_list(s, *n) for s, n in lists.items()], SCHOOL, tmp_path / name, serial=serial)
 
     return compile_to
+
+
+@pytest.fixture
+def good() -> Iterator[ScriptedUpstream]:
+    """A resolver that tells the truth."""
+    with ScriptedUpstream() as upstream:
+        upstream.scripts = Everywhere(truth)
+        yield upstream
+
+
+@pytest.fixture
+def bad() -> Iterator[ScriptedUpstream]:
+    """One that does whatever the test lets it do."""
+    with ScriptedUpstream() as upstream:
+        yield upstream

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,21 +27,30 @@ def preau_filter(*arguments: str, **variables: str) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-@pytest.fixture
-def ut1(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def ut1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ut1(
-        tmp_path / "ut1",
+        tmp_path_factory.mktemp("lists") / "ut1",
         gambling="casino.example\npoker.example\n192.0.2.1\ngouv.fr\n",
         games=["casino.example", "jeu.example"],
         press=["journal.example"],
     )
 
 
-@pytest.fixture
-def bundle(ut1: Path, tmp_path: Path) -> Path:
-    done = preau_filter("compile", "--ut1", str(ut1), "--out", str(tmp_path / "b"), "--serial", "5")
+@pytest.fixture(scope="module")
+def compiled(ut1: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("compiled") / "b"
+    done = preau_filter("compile", "--ut1", str(ut1), "--out", str(path), "--serial", "5")
     assert done.returncode == 0, done.stderr
-    return tmp_path / "b"
+    return path
+
+
+@pytest.fixture
+def bundle(compiled: Path, tmp_path: Path) -> Path:
+    """A test's own copy of the pair."""
+    for part in (compiled, policy_of(compiled)):
+        shutil.copyfile(part, tmp_path / part.name)
+    return tmp_path / compiled.name
 
 
 def test_compile_tells_what_it_did(ut1: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,19 +24,6 @@ from tests.filter.load import Figures
 from tests.filter.lying import PLANES, Everywhere, silence, truth
 from tests.filter.running import ROOT, RunningFilter, records_of
 from tests.filter.scripted import ScriptedUpstream, answer, free_port, pack
-
-
-@pytest.fixture
-def good() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        upstream.scripts = Everywhere(truth)
-        yield upstream
-
-
-@pytest.fixture
-def bad() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 def measure(served: RunningFilter, prefix: str, record: Callable[[str, object], None], count: int = 900) -> Figures:

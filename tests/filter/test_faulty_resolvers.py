@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,19 +52,6 @@ LIES = (
 NAME = "resolveur.example"
 COUNT = 300
 Record = Callable[[str, object], None]
-
-
-@pytest.fixture
-def good() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        upstream.scripts = Everywhere(truth)
-        yield upstream
-
-
-@pytest.fixture
-def bad() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.filter.encrypted import NAME, EncryptedFilter
 from tests.filter.prompt import PromptUpstream
 from tests.filter.standing import Standing, standing_of, wait_until
 
-SWAPS, SETTLED = 100, 20
+SETTLED = 20
 """Memory is compared after so many swaps and at the end."""
 MEMORY = 6_000
 """Kilobytes that may come on top meanwhile: caches fill up under load, too."""
@@ -56,15 +56,17 @@ class Publications:
 
 
 @pytest.mark.parametrize(
-    ("plane", "workers"),
+    ("plane", "workers", "swaps"),
     [
-        pytest.param("compiled", 2, marks=needs_plane),
-        ("python", 0),
-        pytest.param("compiled", 0, marks=[needs_plane, pytest.mark.long]),
+        pytest.param("compiled", 2, 40, marks=needs_plane),
+        ("python", 0, 40),
+        pytest.param("compiled", 2, 100, marks=[needs_plane, pytest.mark.long]),
+        pytest.param("python", 0, 100, marks=pytest.mark.long),
+        pytest.param("compiled", 0, 100, marks=[needs_plane, pytest.mark.long]),
     ],
 )
-def test_a_hundred_swaps_under_load(
-    upstream: PromptUpstream, tmp_path: Path, plane: str, workers: int, record_property: Record
+def test_swaps_under_load(
+    upstream: PromptUpstream, tmp_path: Path, plane: str, workers: int, swaps: int, record_property: Record
 ) -> None:
     publications = Publications(tmp_path)
     in_force = InForce()
@@ -73,7 +75,7 @@ def test_a_hundred_swaps_under_load(
         crowd = Crowd([Client(running, how, number, in_force) for number, how in enumerate(WAYS)])
         begun = standing_of(running)
         with crowd:
-            for swap in range(1, SWAPS + 1):
+            for swap in range(1, swaps + 1):
                 swap_once(running, publications, in_force, swap)
                 crowd.wait_for_rounds(1, wait_until)
                 if swap == SETTLED:
@@ -83,7 +85,7 @@ def test_a_hundred_swaps_under_load(
         wait_until(lambda: is_tidy(standing_of(running), begun, settled), lambda: f"{begun} / {standing_of(running)}")
     figures = crowd.figures
     figures.memory = ended.rss
-    told = f"{figures}; after {SETTLED} swaps {settled}; after {SWAPS} {ended}"
+    told = f"{figures}; after {SETTLED} swaps {settled}; after {swaps} {ended}"
     record_property(f"swaps-{plane}-{workers}", told)
     sys.stderr.write(f"swaps {plane} {workers}: {told}\n")
     assert crowd.broken == []

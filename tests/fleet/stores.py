@@ -1,34 +1,13 @@
-"""Stores that really commit: a database of a test's own, and a broker, for tests that cross processes or threads."""
+"""A broker of a test's own, for tests that cross processes."""
 
-import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
-
 from fleet.embedded.ports import free_port
-from fleet.embedded.postgres import Postgres
 from fleet.embedded.valkey import Valkey
-from fleet.migrate import migrate
 from tests.embedded.waiting import until
-
-
-@contextmanager
-def own_database(postgres: Postgres) -> Iterator[str]:
-    """The URL of a new database with every table, dropped afterwards whoever is still connected."""
-    name = f"test_{secrets.token_hex(4)}"
-    server = create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    migrate(postgres.url(name))
-    try:
-        yield postgres.url(name)
-    finally:
-        with server.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        server.dispose()
 
 
 class Broker:

@@ -14,14 +14,12 @@ from typer.testing import CliRunner, Result
 
 from fleet.cli import app
 from fleet.db import SessionFactory
-from fleet.embedded.postgres import Postgres
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import service, tasks
 from fleet.filtering.publishing import publications, signing
 from tests.embedded.waiting import until
 from tests.factories import make_school
 from tests.fleet.publishing import in_catalogue
-from tests.fleet.stores import own_database
 
 
 class Terminal:
@@ -38,16 +36,16 @@ class Terminal:
 
 
 @pytest.fixture
-def preau(postgres: Postgres, tmp_path: Path) -> Iterator[Terminal]:
+def preau(own_database_url: str, tmp_path: Path) -> Iterator[Terminal]:
     bound = SessionFactory.kw.get("bind")
-    with own_database(postgres) as url:
-        lists = tmp_path / "ut1" / "gambling"
-        lists.mkdir(parents=True)
-        (lists / "domains").write_text("casino.example\n")
-        yield Terminal({
-            "PREAU_DATABASE_URL": url, "PREAU_BROKER_URL": "memory://", "PREAU_PUBLIC_URL": "https://preau.example.test",
-            "PREAU_UT1_DIR": str(lists.parent), "PREAU_ENV_FILE": str(tmp_path / "none.env"),
-        })  # fmt: skip
+    lists = tmp_path / "ut1" / "gambling"
+    lists.mkdir(parents=True)
+    (lists / "domains").write_text("casino.example\n")
+    yield Terminal({
+        "PREAU_DATABASE_URL": own_database_url, "PREAU_BROKER_URL": "memory://",
+        "PREAU_PUBLIC_URL": "https://preau.example.test", "PREAU_UT1_DIR": str(lists.parent),
+        "PREAU_ENV_FILE": str(tmp_path / "none.env"),
+    })  # fmt: skip
     SessionFactory.configure(bind=bound)
 
 

@@ -22,7 +22,6 @@ from dashboards.portal.app import create_portal
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
-from fleet.embedded.postgres import Postgres
 from fleet.filtering import service as filtering
 from fleet.filtering import tasks as filtering_tasks
 from fleet.filtering.models import Publication, PublicationChunk, PublicationState
@@ -33,7 +32,7 @@ from tests.embedded.waiting import until
 from tests.factories import make_school, make_user
 from tests.fleet.publishing import in_catalogue
 from tests.fleet.smtp import Postman, serving
-from tests.fleet.stores import Broker, own_broker, own_database
+from tests.fleet.stores import Broker, own_broker
 from tests.sign_in import signed_in
 
 
@@ -129,10 +128,10 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
+def site(own_database_url: str, tmp_path: Path) -> Iterator[Site]:
     bound = SessionFactory.kw.get("bind")
-    with own_database(postgres) as url, own_broker(tmp_path / "valkey") as broker:
-        site = Site(url, broker, tmp_path)
+    with own_broker(tmp_path / "valkey") as broker:
+        site = Site(own_database_url, broker, tmp_path)
         yield site
         site.engine.dispose()
     SessionFactory.configure(bind=bound)

@@ -12,14 +12,12 @@ from fleet import mail
 from fleet.accounts import service as accounts
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.embedded.postgres import Postgres
 from fleet.scope import Role
 from fleet.tickets import mails, service, tasks
 from fleet.tickets.models import MailOccasion, Ticket, TicketKind, TicketMail, TicketSubject
 from fleet.worker import make_celery
 from tests.factories import NOON, make_school, make_ticket, make_user
 from tests.fleet.smtp import Postman, serving
-from tests.fleet.stores import own_database
 
 
 @pytest.fixture
@@ -245,16 +243,15 @@ def test_without_a_server_mails_wait_and_it_is_said_once(
     assert [r.levelname for r in caplog.records if "PREAU_SMTP_URL" in r.message] == ["WARNING"]
 
 
-def test_two_workers_never_hold_the_same_mail(postgres: Postgres, config: FleetConfig) -> None:
-    with own_database(postgres) as url:
-        engine = create_engine(url)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
-            row = TicketMail(
-                ticket_id=make_ticket(session).id, occasion=MailOccasion.OPENED, recipient="a@example.test",
-                queued_at=NOON, next_attempt_at=NOON,
-            )  # fmt: skip
-            session.add(row)
-        with Session(engine) as one, one.begin(), Session(engine) as other, other.begin():
-            assert mails.claim(one, row.id, config, NOON) is not None
-            assert mails.claim(other, row.id, config, NOON) is None  # skipped, not waited for
-        engine.dispose()
+def test_two_workers_never_hold_the_same_mail(own_database_url: str, config: FleetConfig) -> None:
+    engine = create_engine(own_database_url)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        row = TicketMail(
+            ticket_id=make_ticket(session).id, occasion=MailOccasion.OPENED, recipient="a@example.test",
+            queued_at=NOON, next_attempt_at=NOON,
+        )  # fmt: skip
+        session.add(row)
+    with Session(engine) as one, one.begin(), Session(engine) as other, other.begin():
+        assert mails.claim(one, row.id, config, NOON) is not None
+        assert mails.claim(other, row.id, config, NOON) is None  # skipped, not waited for
+    engine.dispose()

@@ -12,13 +12,11 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session
 
 from fleet.accounts import service as accounts
-from fleet.embedded.postgres import Postgres
 from fleet.errors import Conflict, FleetError
 from fleet.scope import Role
 from fleet.tickets import service
 from fleet.tickets.models import TicketEvent, TicketKind, TicketStatus, TicketSubject
 from tests.factories import NOON, make_school, make_ticket, make_user
-from tests.fleet.stores import own_database
 
 LEGAL = {
     "assign": {"new": "assigned", "assigned": "assigned", "planned": "assigned", "pending": "assigned"},
@@ -145,14 +143,13 @@ def race(engine: Engine, ticket_id: UUID, people: Sequence[str]) -> list[str]:
     return sorted(outcomes)
 
 
-def test_of_several_who_take_a_ticket_at_once_one_wins_and_the_others_are_told(postgres: Postgres) -> None:
-    with own_database(postgres) as url:
-        engine = create_engine(url)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
-            people = [make_user(session).email for _ in range(4)]
-            ticket = make_ticket(session)
-        assert race(engine, ticket.id, people) == ["", *["ticket.changed"] * 3]
-        with Session(engine) as session:
-            moves = session.scalars(select(TicketEvent.status).where(TicketEvent.ticket_id == ticket.id)).all()
-            assert moves == [TicketStatus.ASSIGNED]
-        engine.dispose()
+def test_of_several_who_take_a_ticket_at_once_one_wins_and_the_others_are_told(own_database_url: str) -> None:
+    engine = create_engine(own_database_url)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        people = [make_user(session).email for _ in range(4)]
+        ticket = make_ticket(session)
+    assert race(engine, ticket.id, people) == ["", *["ticket.changed"] * 3]
+    with Session(engine) as session:
+        moves = session.scalars(select(TicketEvent.status).where(TicketEvent.ticket_id == ticket.id)).all()
+        assert moves == [TicketStatus.ASSIGNED]
+    engine.dispose()
