@@ -19,6 +19,8 @@ PRIVATE_IPV4 = tuple(
         ),
     )
 )
+PRIVATE_OCTETS = frozenset({0, 10, 100, 127, 169, 172, 192, *range(224, 256)})
+"""What these begin with: most addresses begin with another."""
 PRIVATE_IPV6 = tuple(
     (int(network.network_address), int(network.netmask))
     for network in map(IPv6Network, ("::/127", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"))
@@ -32,6 +34,8 @@ EMBEDDED_IPV4 = tuple(
 
 def is_private(packed: bytes) -> bool:
     """Whether an address in network order (4 or 16 bytes) leads inside; IPv4 hidden in IPv6 is judged too."""
+    if len(packed) == 4 and packed[0] not in PRIVATE_OCTETS:
+        return False
     value = int.from_bytes(packed, "big")
     if len(packed) == 4:
         return any(value & mask == network for network, mask in PRIVATE_IPV4)

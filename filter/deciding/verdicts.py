@@ -68,6 +68,7 @@ class NamesIndex:
         self.sets: Final = names.sets
         self.domains: Final = DomainIndex(names)
         self.rules: Final = RuleTable(names.rules)
+        self.knows_addresses: Final = bool(len(names.addresses) or self.rules.networks.lengths)
 
     def find_hits(self, name: str, qtype: int, suffixes: Sequence[str]) -> list[Hit]:
         """Every entry of every list that speaks of the name, the most precise first."""
@@ -165,6 +166,8 @@ class Verdicts:
         An exception for the name lifts the addresses of its category, and an allowed category that holds the name
         lifts all: a name is one site, and an address whatever shares its server.
         """
+        if not self.index.knows_addresses:
+            return None
         hits = self.index.find_address_hits(packed, qtype)
         if not hits:
             return None

@@ -63,15 +63,22 @@ class Ready:
         self.decision = decision
         self.entry = entry
         """The kept answer that it tells or judges."""
-        self.next_age = age + 1
-        self.hold(now)
+        self.hold(age, now)
 
-    def hold(self, now: datetime) -> None:
-        """Set the stretch of time in which the end of the moment shortens TTLs no further."""
+    def hold(self, age: int, now: datetime) -> None:
+        """Set the stretch of time in which the end of the moment shortens TTLs no further, and up to which age of the
+        kept answer they read the same."""
         until = self.allowed.moment.until
         most = self.most()
         self.least = most if most is None else max(min(int((until - now).total_seconds()), most), 0)
         self.since, self.until = now, until if self.least is None else until - timedelta(seconds=self.least)
+        self.next_age = 0 if self.entry is None else max(age + 1, self.change(self.entry))
+
+    def change(self, entry: Entry) -> int:
+        """The age at which a TTL falls below what devices are told at most, or the answer is worth fetching ahead."""
+        if self.least is None:
+            return entry.due_age
+        return min(entry.due_age, min(ttl for _, ttl in entry.answer.ttls) - self.least + 1)
 
     def most(self) -> int | None:
         """Seconds of the largest TTL that this reply may have; None when it never changes."""
@@ -89,8 +96,7 @@ class Ready:
         age = int(clock - entry.stored_at)
         if age < 0 or age >= entry.answer.ttl or entry.is_due_at(age):
             return False
-        self.next_age = age + 1
-        self.hold(now)
+        self.hold(age, now)
         if self.least is not None and not self.tail[0] & CUT:  # cut: no records
             tail = bytearray(self.tail)
             for offset, ttl in entry.answer.ttls:

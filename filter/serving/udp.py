@@ -69,8 +69,8 @@ class UdpListener:
 
     def read(self) -> None:
         """Take what has come."""
+        ancillary: Ancillary = []
         for _ in range(MOST_AT_ONCE):
-            ancillary: Ancillary = []
             try:
                 if self.tells_address:
                     data, ancillary, _, sender = self.sock.recvmsg(LARGEST, ANCILLARY)

@@ -201,12 +201,12 @@ def test_what_came_back_of_one_question_does_not_keep_the_next_from_leaving(
 
 
 def test_ids_of_a_port_are_never_the_same(resolver: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    chances = iter([5, 5, 5, 6])
+    chances = iter([b"\0\0\5", b"\0\0\5", b"\0\5", b"\0\6"])
 
     async def script() -> None:
         client = Client(resolver)
         with monkeypatch.context() as patch:
-            patch.setattr("filter.serving.resolving.datagrams.secrets.randbits", lambda _bits: next(chances))
+            patch.setattr("filter.serving.resolving.datagrams.os.urandom", lambda _bytes: next(chances))
             assert [client.ask().identifier for _ in range(2)] == [5, 6]
         client.ports.close()
 

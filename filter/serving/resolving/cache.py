@@ -155,8 +155,13 @@ class Entry:
 
     def is_due_at(self, age: int) -> bool:
         """Whether it is soon too old, at that many seconds: who asks often then has it fetched ahead."""
+        return self.answer.ttl >= SHORTEST_PREFETCH and age >= self.due_age
+
+    @property
+    def due_age(self) -> int:
+        """Seconds at which it is; or at which it is too old, when it is not worth fetching ahead."""
         ttl = self.answer.ttl
-        return ttl >= SHORTEST_PREFETCH and age * 10 >= ttl * 9
+        return -(-ttl * 9 // 10) if ttl >= SHORTEST_PREFETCH else ttl
 
 
 class Cache:

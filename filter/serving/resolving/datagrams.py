@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-import secrets
+import os
 import select
 import socket
 from collections.abc import Callable, Coroutine
@@ -86,16 +86,22 @@ class Port:
             self.fail(error)
             return
         flight = self.flights.get(int.from_bytes(data[:2]))
+        if flight is None:
+            self.doubt()
+            return
         try:
-            if flight is not None and is_answer(data, flight.identifier, flight.question):
+            if is_answer(data, flight.identifier, flight.question):
                 flight.end()
                 flight.hear(data)
                 return
         except CaseLost as error:
-            if flight is not None:
-                flight.end()
-                flight.hear(error)
+            flight.end()
+            flight.hear(error)
             return
+        self.doubt()
+
+    def doubt(self) -> None:
+        """What came answers nothing: perhaps somebody guesses."""
         self.guesses += 1
         if self.guesses == MOST_GUESSES:
             self.fail(OSError(errno.EAGAIN, "somebody guesses"))
@@ -127,10 +133,10 @@ class Ports:
         question = asked.question.lowered
         if mixes_case:
             question = mix_case(question)
-        place, identifier = divmod(secrets.randbits(24), 1 << 16)
+        place, identifier = divmod(int.from_bytes(os.urandom(3)), 1 << 16)
         port = self.find(place % PLACES, now)
         while identifier in port.flights:
-            identifier = secrets.randbits(16)
+            identifier = int.from_bytes(os.urandom(2))
         late_at = float("inf") if patience is None else now + patience
         flight = port.flights[identifier] = Flight(port, identifier, question, late_at, hear)
         port.uses += 1

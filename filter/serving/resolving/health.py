@@ -14,6 +14,7 @@ class Server:
 
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
+        self.label = str(resolver)
         self.failures = 0
         self.retry_at = 0.0
         """Until then, others are asked first."""
@@ -24,7 +25,7 @@ class Server:
         self.spread = 0.0
 
     def __str__(self) -> str:
-        return str(self.resolver)
+        return self.label
 
     @property
     def is_down(self) -> bool:

@@ -123,7 +123,7 @@ class Lookup:
         if (coming := self.in_flight.get(key)) is None:
             if self.is_full():
                 return False
-            coming = self.ask(key, query.question)
+            coming = self.fetch(key, query.question)
         self.waiting += 1
         coming.waiting.append(partial(self.conclude, key, tell))
         return True
@@ -212,6 +212,9 @@ class Lookup:
         if self.is_full():
             self.count("shed")
             raise UpstreamFailed(EDE_NETWORK_ERROR, "too many queries wait for an upstream")
+        return self.fetch(key, question)
+
+    def fetch(self, key: CacheKey, question: Question) -> Coming:
         coming = self.in_flight[key] = Coming()
         self.forward(question, key.dnssec_ok, key.checking_disabled, partial(self.take, key))
         return coming

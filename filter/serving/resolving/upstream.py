@@ -5,7 +5,7 @@ import errno
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, cycle, islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -92,6 +92,14 @@ class Upstreams:
         """Whether no resolver is known to answer."""
         return all(server.is_down for server in self.servers)
 
+    def first(self) -> Server | None:
+        """The first of ``candidates``."""
+        now = self.clock()
+        for server in self.servers:
+            if not server.is_down and now >= server.retry_at:
+                return server
+        return next(self.candidates(), None)
+
     def candidates(self) -> Iterator[Server]:
         """Whom to ask, in order: healthy ones first, then around again."""
         now = self.clock()
@@ -134,12 +142,12 @@ class Upstreams:
 
     def answered(self, server: Server, started: float) -> None:
         seconds = self.clock() - started
-        self.observe(str(server), seconds, True)
+        self.observe(server.label, seconds, True)
         server.answered(seconds)
 
     def failed(self, server: Server, started: float, error: Exception) -> UpstreamFailed:
         """Remember it; what there is to tell of it."""
-        self.observe(str(server), self.clock() - started, False)
+        self.observe(server.label, self.clock() - started, False)
         if not (isinstance(error, OSError) and error.errno in OURS):
             server.failed(self.clock())
         ede = EDE_NO_REACHABLE_AUTHORITY if isinstance(error, TimeoutError) else EDE_NETWORK_ERROR
@@ -161,7 +169,9 @@ class Race:
         self.asked = asked
         self.tell: Tell | None = tell
         """None once it has been told."""
-        self.plan = upstreams.candidates()
+        self.plan: Iterator[Server] = iter(())
+        """Who is to be asked, once anybody but the first is."""
+        self.first: Server | None = None
         self.began = upstreams.clock()
         self.patience: float | None = None
         """Seconds before another resolver is asked than the one that was first; None: at once."""
@@ -178,12 +188,12 @@ class Race:
             asyncio.get_running_loop().call_soon(self.end, error)
 
     def ask_first(self) -> None:
-        server = next(self.plan, None)
+        server = self.upstreams.first()
         channel = None if server is None else self.upstreams.channels[server]
         if server is None or not isinstance(channel, DatagramChannel):
-            self.plan = self.plan if server is None else chain((server,), self.plan)
             self.go_on()
             return
+        self.first = server
         self.upstreams.check_room()
         try:
             self.flight = channel.send(self.asked, partial(self.hear, server, channel), server.patience)
@@ -228,7 +238,12 @@ class Race:
         self.running[self.upstreams.start(server, self.asked, (self.began, waiting))] = server
 
     def go_on(self) -> None:
-        """Ask the others, too."""
+        """Ask the others, too, or whoever there is."""
+        self.plan = self.upstreams.candidates()
+        if self.first is not None:
+            others = tuple(self.plan)
+            at = others.index(self.first) if self.first in others else 0
+            self.plan = iter((*others[:at], *others[at + 1 :]))
         task = asyncio.create_task(self.finish())
         self.upstreams.races.add(task)
         task.add_done_callback(self.upstreams.races.discard)
