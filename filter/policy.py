@@ -199,14 +199,16 @@ def review_answer(
     for. A public name with a private address is answered by nothing, whoever allowed it. For a rewritten name ``query``
     is about its target.
     """
-    case = make_case(query, profile, now)
-    may_be_private = not is_public(case.suffixes, profile.private_names)
     trusted = decision.rule in {"own_allow", "override"} and decision.category is None
-    seen = {query.name}
+    seen, judges_addresses = {query.name}, profile.shelf.index.knows_addresses
+    case: Case | None = None  # most answers are public addresses of the name itself, and nothing is to be judged
     for record in records:
-        if not may_be_private and any(map(is_private, record.addresses)):
+        if any(map(is_private, record.addresses)) and is_public(name_and_parents(query.name), profile.private_names):
             return Decision(Action.NODATA, "rebinding", via=record.owner, ttl=decision.ttl)
-        if not trusted and (stopped := judge_record(record, case, seen)) is not None:
+        if trusted or not (judges_addresses or record.targets or record.owner not in seen):
+            continue
+        case = case or make_case(query, profile, now)
+        if (stopped := judge_record(record, case, seen)) is not None:
             return stopped._replace(ttl=decision.ttl)
     return decision
 

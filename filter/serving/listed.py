@@ -100,5 +100,6 @@ class Listed:
 
 def like(allowed: Allowed, query: bytes, question: Question, started: float) -> Allowed:
     """The same of another query of its kind."""
-    asked = ClientQuery(int.from_bytes(query[:2]), allowed.query.flags, question, allowed.query.edns)
-    return allowed._replace(query=asked, sent=asked, started=started)
+    (_, flags, _, edns), limit, decision, profile, moment, _, over_udp, _ = allowed
+    asked = ClientQuery(int.from_bytes(query[:2]), flags, question, edns)
+    return Allowed(asked, limit, decision, profile, moment, asked, over_udp, started)
