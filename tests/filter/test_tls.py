@@ -208,6 +208,23 @@ def test_a_certificate_that_is_mended_later_is_used(tmp_path: Path) -> None:
     assert not certificates.refresh()
 
 
+def test_whoever_asks_has_the_files_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even when nothing tells them from those in use: a clock may have stood still."""
+    authority = Authority.make(tmp_path)
+    one, other = authority.issue("un.test"), authority.issue("autre.test")
+    certificates = Certificates(CertificateFiles(one.certificate, one.key))
+    seen, in_use = certificates.seen, dict(certificates.contexts)
+    monkeypatch.setattr(CertificateFiles, "state", lambda _files: seen)
+    one.certificate.write_bytes(other.certificate.read_bytes())
+    one.key.write_bytes(other.key.read_bytes())
+
+    certificates.refresh()
+    assert certificates.contexts == in_use
+    certificates.refresh(always=True)
+    assert certificates.contexts.keys() == in_use.keys()
+    assert all(certificates.contexts[each] is not in_use[each] for each in in_use)
+
+
 def test_a_server_name_of_odd_bytes_is_never_printed(served: EncryptedFilter) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
