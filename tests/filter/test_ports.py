@@ -1,6 +1,7 @@
 """The ports that questions to a resolver leave from: few, changing, and given up when somebody guesses."""
 
 import asyncio
+import gc
 import socket
 import struct
 from collections.abc import Iterator
@@ -8,10 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 from filter.endpoints import Endpoint
+from filter.resolvers import Resolver
 from filter.serving import wire
 from filter.serving.resolving import datagrams
 from filter.serving.resolving.asked import Asked
 from filter.serving.resolving.datagrams import MOST_GUESSES, MOST_USES, Heard, Ports
+from filter.serving.resolving.health import Server
+from filter.serving.resolving.upstream import Outcome, Race, Upstreams
 from filter.serving.wire import Question
 
 NAME = b"\x07journal\x07exemple\x02fr\0"
@@ -245,3 +249,27 @@ def test_wrong_questions_are_guesses(resolver: socket.socket) -> None:
         client.ports.close()
 
     asyncio.run(script())
+
+
+def test_questions_leave_nothing_for_the_garbage_collector(resolver: socket.socket) -> None:
+    """Thousands of them a second would keep it busy."""
+
+    async def script() -> None:
+        upstreams = Upstreams([Server(Resolver(*resolver.getsockname()))], lambda _upstream, _seconds, _answered: None)
+        outcomes: list[Outcome] = []
+        upstreams.forward(QUESTION, False, False, outcomes.append)
+        query, sender = await asyncio.get_running_loop().sock_recvfrom(resolver, 4096)
+        resolver.sendto(reply_to(query), sender)
+        async with asyncio.timeout(5):
+            while not outcomes:
+                await asyncio.sleep(0.001)
+        left = [each for each in gc.get_objects() if isinstance(each, (Race, datagrams.Flight))]
+        assert left == []
+        upstreams.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(script())
+    finally:
+        gc.enable()

@@ -42,9 +42,12 @@ class Flight:
         self.late_at = late_at
         self.hear = hear
 
-    def end(self) -> None:
-        """Listen no more."""
+    def end(self, heard: Heard = None) -> None:
+        """Listen no more; tell what was heard at last."""
         self.port.flights.pop(self.identifier, None)
+        hear, self.hear = self.hear, ignore  # who hears knows the flight: nothing is left to the garbage collector
+        if heard is not None:
+            hear(heard)
 
 
 class Port:
@@ -71,7 +74,7 @@ class Port:
         try:
             self.sock.send(message)
         except ConnectionError as error:  # what came back of an earlier question
-            flight.end()
+            del self.flights[flight.identifier]
             self.fail(error)
             self.flights[flight.identifier] = flight
             self.sock.send(message)
@@ -90,15 +93,14 @@ class Port:
             self.doubt()
             return
         try:
-            if is_answer(data, flight.identifier, flight.question):
-                flight.end()
-                flight.hear(data)
-                return
+            answers = is_answer(data, flight.identifier, flight.question)
         except CaseLost as error:
-            flight.end()
-            flight.hear(error)
+            flight.end(error)
             return
-        self.doubt()
+        if answers:
+            flight.end(data)
+        else:
+            self.doubt()
 
     def doubt(self) -> None:
         """What came answers nothing: perhaps somebody guesses."""
@@ -109,9 +111,8 @@ class Port:
     def fail(self, error: OSError) -> None:
         """Bear no more questions; those on their way are in trouble."""
         self.until = 0.0
-        flights, self.flights = self.flights, {}
-        for flight in flights.values():
-            flight.hear(error)
+        for flight in tuple(self.flights.values()):
+            flight.end(error)
 
 
 class Ports:
@@ -155,8 +156,7 @@ class Ports:
             try:
                 port.send(flight, message)
             except OSError as error:
-                flight.end()
-                flight.hear(error)
+                flight.end(error)
 
     def find(self, place: int, now: float) -> Port:
         """The port of a place, or a new one; raise OSError."""

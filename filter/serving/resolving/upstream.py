@@ -205,30 +205,34 @@ class Race:
     def hear(self, server: Server, channel: DatagramChannel, heard: Heard) -> None:
         """What became of the first try: mostly the answer for the client."""
         self.upstreams.firsts -= 1
-        if isinstance(heard, bytes) and (plain := read_plain(heard, self.asked.question)) is not None:
-            self.upstreams.answered(server, self.began)
-            self.end(plain)
-            return
         if heard is None:
             self.start(server, channel.wait(self.asked, self.flight))
             self.go_on()
             return
         try:
-            answer = read(heard)
+            answer = self.read(heard)
         except (OSError, WireError) as error:
             self.failure = self.upstreams.failed(server, self.began, error)
             self.go_on()
-            return
         except Exception as error:  # noqa: BLE001  # whatever fails, the client hears of it
             self.end(error)
-            return
+        else:
+            self.heed_first(server, channel, answer)
+
+    def read(self, heard: bytes | Exception) -> Plain | UpstreamAnswer | None:
+        if isinstance(heard, bytes) and (plain := read_plain(heard, self.asked.question)) is not None:
+            return plain
+        return read(heard)
+
+    def heed_first(self, server: Server, channel: DatagramChannel, answer: Plain | UpstreamAnswer | None) -> None:
         if answer is None:
             self.start(server, channel.stream.ask(self.asked))
             self.patience = server.patience
             self.go_on()
             return
         self.upstreams.answered(server, self.began)
-        if (useful := self.heed(server, answer)) is None:
+        useful = answer if isinstance(answer, Plain) else self.heed(server, answer)
+        if useful is None:
             self.go_on()
         else:
             self.end(useful)
@@ -239,11 +243,10 @@ class Race:
 
     def go_on(self) -> None:
         """Ask the others, too, or whoever there is."""
-        self.plan = self.upstreams.candidates()
-        if self.first is not None:
-            others = tuple(self.plan)
-            at = others.index(self.first) if self.first in others else 0
-            self.plan = iter((*others[:at], *others[at + 1 :]))
+        plan = list(self.upstreams.candidates())
+        if self.first in plan:
+            plan.remove(self.first)
+        self.plan = iter(plan)
         task = asyncio.create_task(self.finish())
         self.upstreams.races.add(task)
         task.add_done_callback(self.upstreams.races.discard)
