@@ -12,7 +12,7 @@ import math
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -127,33 +127,34 @@ class NameCounts(Tally):
         """Write what gathered, forget old days and what finds no room; return what could not be written. A query of the
         last moment of a day may count for the next one."""
         pending, self.pending = self.pending, {}
-        rows = [
-            (self.day, name, qtypes, profile, queries, *split(bits))
-            for (name, qtypes, profile), (queries, bits) in pending.items()
-            if "." in name and not name.endswith(LOCAL)
-        ]
         try:
             if not self.has_begun:
                 self.key = self.find_key()
             with opened(self.path) as store:
-                self.write(store, rows)
+                self.write(store, pending)
                 pending = {}
                 self.begin_day()
         except (sqlite3.Error, OSError) as error:
             log.warning("name counts were not written", extra={"error": str(error)})
         return pending
 
-    def write(self, store: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Add the rows; when the file is full, make room and try once more."""
+    def rows(self, pending: Mapping[Key, Sequence[int]]) -> Iterator[tuple[object, ...]]:
+        """As the store keeps them; one after the other, since they are many."""
+        for (name, qtypes, profile), (queries, bits) in pending.items():
+            if "." in name and not name.endswith(LOCAL):
+                yield self.day, name, qtypes, profile, queries, *split(bits)
+
+    def write(self, store: sqlite3.Connection, pending: Mapping[Key, Sequence[int]]) -> None:
+        """Add the lines; when the file is full, make room and try once more."""
         if self.elapsed() - self.began >= CERTAIN_SECONDS:
             self.forget_other_days(store)
         try:
             with store:
-                store.executemany(ADD, rows)
+                store.executemany(ADD, self.rows(pending))
         except sqlite3.OperationalError:  # SQLITE_FULL: max_page_count holds whatever is asked
             make_room(store, MOST_ROWS // 10)
             with store:
-                store.executemany(ADD, rows)
+                store.executemany(ADD, self.rows(pending))
         ((kept,),) = store.execute("SELECT count(*) FROM counts")
         if kept > MOST_ROWS:
             make_room(store, kept - MOST_ROWS)

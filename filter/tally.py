@@ -1,6 +1,6 @@
 """How often names were asked since they were last taken: in memory, bounded, without an address."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from siphash24 import siphash13
 
@@ -45,7 +45,7 @@ class Tally:
         else:
             self.dropped(queries)
 
-    def take(self, key: bytes) -> list[Line]:
-        """All of it; ``key`` is the one of today, for what comes."""
+    def take(self, key: bytes) -> Iterator[Line]:
+        """All of it, line by line; ``key`` is the one of today, for what comes."""
         pending, self.pending, self.key = self.pending, {}, key
-        return [(each, queries, bits.to_bytes(BYTES, "big")) for each, (queries, bits) in pending.items()]
+        return ((each, queries, bits.to_bytes(BYTES, "big")) for each, (queries, bits) in pending.items())

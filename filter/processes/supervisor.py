@@ -56,7 +56,12 @@ class Drained(msgspec.Struct):
     hourly: list[Count]
     by_school: list[Count]
     health: dict[str, object]
-    names: list[Line] = []
+    names: list[bytes] = []
+    """Lines, some at a time."""
+
+
+DRAINED = msgspec.msgpack.Decoder(Drained)
+LINES = msgspec.msgpack.Decoder(list[Line])
 
 
 class Supervisor:
@@ -177,7 +182,7 @@ class Supervisor:
             place.ready.set()
             self.share_out()
         if "drained" in message:
-            self.add(place, msgspec.convert(message["drained"], Drained))
+            self.add(place, DRAINED.decode(msgspec.convert(message["drained"], bytes)))
         place.answered(message)
 
     def add(self, place: Place, drained: Drained) -> None:
@@ -187,8 +192,9 @@ class Supervisor:
             for hour, key, queries in counts:
                 totals.add(datetime.fromisoformat(hour), key, queries)
         if self.counts is not None:
-            for name, queries, bits in drained.names:
-                self.counts.add(name, queries, int.from_bytes(bits, "big"))
+            for part in drained.names:
+                for name, queries, bits in LINES.decode(part):
+                    self.counts.add(name, queries, int.from_bytes(bits, "big"))
 
     async def keep_watching(self) -> None:
         """Take what was counted, again and again: whoever does not answer to that hangs."""

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from itertools import islice
 
 import msgspec
 
@@ -28,6 +29,8 @@ from filter.updates.pair import Pair
 
 log = logging.getLogger("filter")
 
+PART = 1_000
+"""Lines of counted names that are packed, and unpacked, at a time: all at once they would be tens of megabytes."""
 UNFIT = 1
 """Exit status of a worker that cannot open the pair: it never answers."""
 
@@ -150,8 +153,9 @@ class Worker:
             "health": answering.health(),
         }
         if self.tally is not None and isinstance(key, bytes):
-            drained["names"] = self.tally.take(key)
-        self.pipe.send({"number": number, "drained": drained})
+            names = self.tally.take(key)
+            drained["names"] = [msgspec.msgpack.encode(part) for part in iter(lambda: list(islice(names, PART)), [])]
+        self.pipe.send({"number": number, "drained": msgspec.msgpack.encode(drained)})
 
 
 async def work(descriptors: Sequence[int], fronts: Mapping[str, ssl.SSLContext]) -> int:
