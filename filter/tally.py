@@ -31,8 +31,12 @@ class Tally:
 
     def count(self, name: str, qtype: int, profile: str, client: str, queries: int = 1) -> None:
         """So many more queries. Nothing is written, nothing waits."""
+        key = name, GROUPS.get(qtype, OTHER), profile
+        if key not in self.pending and len(self.pending) >= MOST_PENDING:
+            self.dropped(queries)
+            return
         bit = 1 << siphash13(f"{name}\0{client}".encode(), key=self.key).intdigest() % SLOTS
-        self.add((name, GROUPS.get(qtype, OTHER), profile), queries, bit)
+        self.add(key, queries, bit)
 
     def add(self, key: Key, queries: int, bits: int) -> None:
         """So many more queries, of devices that light these bits."""

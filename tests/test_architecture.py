@@ -144,9 +144,10 @@ def test_every_module_opens_with_what_it_is(part: str) -> None:
 
 
 def test_blanket_catches_live_in_the_known_places_only() -> None:
-    """The agent's tick, the filter's answer, its lessons to the plane, a worker's place, and loops over items (lists,
-    orders) that report each failure."""
+    """The agent's tick, the filter's answer, its question to resolvers and what is kept of theirs, its lessons to the
+    plane, a worker's place, and loops over items (lists, orders) that report each failure."""
     known = {"agent/loop.py", "agent/apply.py", "filter/serving/handler.py"}
+    known |= {f"filter/serving/resolving/{each}.py" for each in ("upstream", "lookup")}
     known |= {"filter/plane/serving.py", "filter/processes/supervisor.py"}
     known |= {f"fleet/filtering/{each}.py" for each in ("publishing/compiling", "lists/fetching", "previews/preparing")}
     found = {
