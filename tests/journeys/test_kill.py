@@ -81,7 +81,7 @@ def tickets_titled(stack: Stack, title: str) -> list[dict[str, Any]]:
         return rows
 
 
-@pytest.mark.parametrize("victim", ["worker", "valkey", "beat"])
+@pytest.mark.parametrize("victim", ["worker", "valkey", pytest.param("beat", marks=pytest.mark.long)])
 def test_a_mail_owed_while_something_is_away_leaves_once_it_is_back(stack: Stack, victim: str) -> None:
     title = some_title()
     with stack.signed_in(OFFICER) as officer:

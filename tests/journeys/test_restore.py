@@ -149,7 +149,14 @@ def is_above(running: RunningFilter, held: tuple[int, int]) -> bool:
     return all(now > before for now, before in zip(serials(running), held, strict=True))
 
 
-@pytest.mark.parametrize("changes", [0, CHANGES, CHANGES + 1], ids=["behind", "level", "ahead"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(0, id="behind"),
+        pytest.param(CHANGES, id="level", marks=pytest.mark.long),
+        pytest.param(CHANGES + 1, id="ahead"),
+    ],
+)
 def test_a_gateway_follows_a_controller_that_was_restored(
     installation: Installation, desk: Desk, options: list[str], postgres: Postgres, tmp_path: Path, changes: int
 ) -> None:
