@@ -306,3 +306,20 @@ def test_an_answer_without_signatures_is_better_than_none() -> None:
 
     asyncio.run(script())
     assert at.counted == ["miss", "stale"]
+
+
+def test_whoever_waits_hears_that_an_answer_could_not_be_kept() -> None:
+    at = LookupAt(Fake(truth(TRUTH)))
+
+    def fail(_key: CacheKey, _data: bytes, _now: float) -> None:
+        raise ZeroDivisionError
+
+    async def script() -> None:
+        at.lookup.tell = fail
+        async with asyncio.timeout(5):
+            outcomes = await asyncio.gather(*(at.find() for _ in range(3)), return_exceptions=True)
+        assert [type(each) for each in outcomes] == [ZeroDivisionError] * 3
+        assert at.lookup.in_flight == {}
+        assert at.lookup.waiting == 0
+
+    asyncio.run(script())

@@ -12,7 +12,7 @@ import pytest
 
 from filter.policy import Policy
 from filter.serving import ready as ready_module
-from filter.serving import wire
+from filter.serving import replies, wire
 from filter.serving.handler import Handler
 from filter.serving.ready import ReadyReplies
 from filter.serving.resolving.cache import Cache
@@ -249,6 +249,21 @@ def test_ttls_fall_each_second_and_the_answer_is_fetched_again(pair: Pair) -> No
             ask(pair, query(name), times=2)
         pair.wait(1)
     pair.check_counts()
+
+
+def test_a_ttl_above_what_devices_are_told_falls_from_the_second_it_is_below(pair: Pair) -> None:
+    """Until then the reply reads the same, and is not written anew."""
+
+    async def forward(question: Question, _dnssec_ok: bool, _checking_disabled: bool) -> UpstreamAnswer:
+        address = struct.pack("!HHHIH", 0xC00C, 1, 1, replies.LONGEST_TOLD + 5, 4) + bytes([192, 0, 2, 1])
+        return wire.read_answer(struct.pack("!6H", 7, 0x8180, 1, 1, 0, 0) + question.lowered + address)
+
+    for side in (pair.quick, pair.plain):
+        side.lookup.forward = Told(forward)
+    for _ in range(10):
+        ask(pair, query("libre.example"))
+        pair.wait(1)
+    assert pair.remembered > 20
 
 
 def test_the_memory_is_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,10 +233,10 @@ class Lookup:
     def take(self, key: CacheKey, outcome: Outcome) -> None:
         """Keep an answer, and give it to those who wait."""
         try:
-            self.settle(key, outcome if isinstance(outcome, Exception) else self.keep(key, outcome))
+            kept = outcome if isinstance(outcome, Exception) else self.keep(key, outcome)
         except Exception as error:  # noqa: BLE001  # whatever fails, those who wait hear of it at once
-            if key in self.in_flight:
-                self.settle(key, error)
+            kept = error
+        self.settle(key, kept)
 
     def keep(self, key: CacheKey, answer: UpstreamAnswer | Plain) -> Kept:
         """Cut an answer to what was asked for, and keep it."""
