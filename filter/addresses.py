@@ -19,8 +19,12 @@ PRIVATE_IPV4 = tuple(
         ),
     )
 )
-PRIVATE_OCTETS = frozenset({0, 10, 100, 127, 169, 172, 192, *range(224, 256)})
-"""What these begin with: most addresses begin with another."""
+FIRST_OCTET = 0xFF00_0000
+PRIVATE_AFTER = {
+    octet: tuple((network, mask) for network, mask in PRIVATE_IPV4 if not (octet << 24 ^ network) & mask & FIRST_OCTET)
+    for octet in range(256)
+}
+"""First octet -> the networks that may begin with it: none for most."""
 PRIVATE_IPV6 = tuple(
     (int(network.network_address), int(network.netmask))
     for network in map(IPv6Network, ("::/127", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"))
@@ -34,11 +38,11 @@ EMBEDDED_IPV4 = tuple(
 
 def is_private(packed: bytes) -> bool:
     """Whether an address in network order (4 or 16 bytes) leads inside; IPv4 hidden in IPv6 is judged too."""
-    if len(packed) == 4 and packed[0] not in PRIVATE_OCTETS:
+    if len(packed) == 4 and not PRIVATE_AFTER[packed[0]]:
         return False
     value = int.from_bytes(packed, "big")
     if len(packed) == 4:
-        return any(value & mask == network for network, mask in PRIVATE_IPV4)
+        return any(value & mask == network for network, mask in PRIVATE_AFTER[packed[0]])
     if any(value & mask == network for network, mask in PRIVATE_IPV6):
         return True
     return any(packed[:size] == prefix and is_private(packed[size : size + 4]) for prefix, size in EMBEDDED_IPV4)

@@ -9,7 +9,7 @@ import msgspec
 
 LENGTH = struct.Struct("!I")
 LARGEST = 256 << 20
-"""Bytes of a message; counted names of a busy second are the longest."""
+"""Bytes of a message; measures are the longest."""
 
 Message = dict[str, object]
 

@@ -56,8 +56,6 @@ class Drained(msgspec.Struct):
     hourly: list[Count]
     by_school: list[Count]
     health: dict[str, object]
-    names: list[bytes] = []
-    """Lines, some at a time."""
 
 
 DRAINED = msgspec.msgpack.Decoder(Drained)
@@ -181,6 +179,9 @@ class Supervisor:
         if "ready" in message:
             place.ready.set()
             self.share_out()
+        if "names" in message and self.counts is not None:
+            for name, queries, bits in LINES.decode(msgspec.convert(message["names"], bytes)):
+                self.counts.add(name, queries, int.from_bytes(bits, "big"))
         if "drained" in message:
             self.add(place, DRAINED.decode(msgspec.convert(message["drained"], bytes)))
         place.answered(message)
@@ -191,10 +192,6 @@ class Supervisor:
         for totals, counts in ((self.metrics.hourly, drained.hourly), (self.metrics.by_school, drained.by_school)):
             for hour, key, queries in counts:
                 totals.add(datetime.fromisoformat(hour), key, queries)
-        if self.counts is not None:
-            for part in drained.names:
-                for name, queries, bits in LINES.decode(part):
-                    self.counts.add(name, queries, int.from_bytes(bits, "big"))
 
     async def keep_watching(self) -> None:
         """Take what was counted, again and again: whoever does not answer to that hangs."""

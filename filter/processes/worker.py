@@ -30,7 +30,8 @@ from filter.updates.pair import Pair
 log = logging.getLogger("filter")
 
 PART = 1_000
-"""Lines of counted names that are packed, and unpacked, at a time: all at once they would be tens of megabytes."""
+"""Counted names of one message: all at once would be megabytes that come and go, and leave holes in the memory of both
+ends."""
 UNFIT = 1
 """Exit status of a worker that cannot open the pair: it never answers."""
 
@@ -154,7 +155,8 @@ class Worker:
         }
         if self.tally is not None and isinstance(key, bytes):
             names = self.tally.take(key)
-            drained["names"] = [msgspec.msgpack.encode(part) for part in iter(lambda: list(islice(names, PART)), [])]
+            for part in iter(lambda: list(islice(names, PART)), []):
+                self.pipe.send({"names": msgspec.msgpack.encode(part)})
         self.pipe.send({"number": number, "drained": msgspec.msgpack.encode(drained)})
 
 

@@ -205,14 +205,15 @@ class Handler:
     def tell(self, allowed: Allowed, found: Found) -> Answered:
         """Answer with what was found, if it leads where it may."""
         query, limit, decision, profile, moment, sent, over_udp, _ = allowed
+        now = self.now()
         led_to = Query(sent.question.name, query.question.qtype)
         reviewed = lift_truncation(
-            review_answer(led_to, decision, profile, found.answer.records, self.now()), over_udp, decision
+            review_answer(led_to, decision, profile, found.answer.records, now), over_udp, decision
         )
         if reviewed is not decision:
             return self.stop(allowed, reviewed)._replace(found=found)
-        self.count(decision.action, decision.rule, decision.category, profile.school)
-        most = most_ttl(decision, moment.until, self.now())
+        self.metrics.count(now, decision.action, decision.rule, decision.category, profile.school)
+        most = most_ttl(decision, moment.until, now)
         if sent is not query:
             reply = replies.rewritten(query, limit, decision._replace(ttl=most), found)
         else:

@@ -96,11 +96,34 @@ class Question(NamedTuple):
     @property
     def lowered(self) -> bytes:
         """The bytes, capitals folded in the name: equal for equal questions."""
-        return self.raw[:-4].lower() + self.raw[-4:]  # lengths of labels are below the capitals
+        raw = self.raw
+        return raw if raw.islower() else raw[:-4].lower() + raw[-4:]  # lengths of labels are below the capitals
+
+
+LONGEST_SHORT = 44
+"""A length up to this is no character of a host name: what is left between such lengths can be read in one go."""
+SHORT_NAMES = bytes(byte + 32 if 65 <= byte <= 90 else byte if byte in PLAIN else ord(".") for byte in range(256))
+"""Capitals folded; lengths, and whatever no host name has, as dots."""
 
 
 def read_question(data: bytes, offset: int = 12) -> tuple[Question, int]:
     """The question and where it ends; a compressed name has nothing to point back to."""
+    labels, end, last = 0, offset, len(data) - 5
+    while end <= last and (length := data[end]):
+        if length > LONGEST_SHORT:
+            return read_any_question(data, offset)
+        end, labels = end + 1 + length, labels + 1
+    if end > last or end - offset >= LONGEST_NAME:
+        raise WireError("question beyond the message, or too long")
+    name = data[offset + 1 : end].translate(SHORT_NAMES).decode("ascii")
+    if name.count(".") != labels - 1:
+        return read_any_question(data, offset)
+    qtype, qclass = TYPE_AND_CLASS.unpack_from(data, end + 1)
+    return Question(data[offset : end + 5], name, qtype, qclass), end + 5
+
+
+def read_any_question(data: bytes, offset: int) -> tuple[Question, int]:
+    """The same label by label: long ones, odd characters, the root."""
     labels, end, last = [], offset, len(data) - 5
     while end <= last and (length := data[end]):
         if length > 63:

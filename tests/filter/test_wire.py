@@ -3,6 +3,7 @@
 import asyncio
 import random
 import struct
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -184,6 +185,32 @@ def test_the_longest_name_is_read() -> None:
 
     assert len(data) == 255
     assert wire.read_name(data, 0)[1] == 255
+
+
+LABELS = st.lists(
+    st.builds(
+        lambda size, some: (some * size)[:size],
+        st.sampled_from([1, 2, 3, 10, 44, 45, 48, 57, 63, 64]),
+        st.text("abYZ09-_", min_size=1).map(str.encode) | st.binary(min_size=1, max_size=6),
+    ),
+    max_size=6,
+)
+
+
+def read(reader: Callable[[bytes, int], tuple[Question, int]], data: bytes) -> tuple[Question, int] | None:
+    try:
+        return reader(data, wire.HEADER.size)
+    except WireError:
+        return None
+
+
+@given(labels=LABELS, rest=st.binary(max_size=6), cut=st.integers(0, 40))
+@example(labels=[b"a.b", b"0" * 48], rest=b"\0\1\0\1", cut=0)  # one dot too few, one too many
+def test_what_is_read_in_one_go_is_what_is_read_label_by_label(labels: list[bytes], rest: bytes, cut: int) -> None:
+    name = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    data = bytes(wire.HEADER.size) + name + rest
+    data = data[: len(data) - cut]
+    assert read(wire.read_question, data) == read(wire.read_any_question, data)
 
 
 def header(flags: int, *counts: int) -> bytes:

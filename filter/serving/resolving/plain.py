@@ -13,9 +13,10 @@ from filter.serving.resolving.cache import LONGEST_TTL, KeptAnswer, clamp
 from filter.serving.wire import Question
 
 MOST_RECORDS = 16
-SIZES = {wire.A: 4, wire.AAAA: 16}
-RECORD = struct.Struct("!HHHIH")
-"""A pointer to the question's name, type, class, TTL, length of the data."""
+RECORDS = {wire.A: struct.Struct("!HHHIH4s"), wire.AAAA: struct.Struct("!HHHIH16s")}
+"""A pointer to the question's name, type, class, TTL, length of the data, and the data."""
+BEFORE_TTL, BEFORE_DATA = 6, 12
+"""Bytes of a record."""
 QUESTION_NAME = 0xC00C
 UNUSUAL = 0x7A0F
 """Of the flags: opcode, TC and response code."""
@@ -32,23 +33,22 @@ class Plain(NamedTuple):
 
 def read_plain(data: bytes, question: Question) -> Plain | None:
     """Read a response to this question (its capitals aside); None for what is not as plain as that."""
+    raw, name, qtype, qclass = question
     _, flags, _, answers, authorities, additionals = wire.HEADER.unpack_from(data)
-    size, body = SIZES.get(question.qtype), wire.HEADER.size + len(question.raw)
-    if size is None or flags & UNUSUAL or not 0 < answers <= MOST_RECORDS or authorities or additionals > 1:
+    record, body = RECORDS.get(qtype), wire.HEADER.size + len(raw)
+    if record is None or flags & UNUSUAL or not 0 < answers <= MOST_RECORDS or authorities or additionals > 1:
         return None
-    end = body + answers * (RECORD.size + size)
+    end = body + answers * record.size
     if len(data) < end or not ends_plainly(data, end, additionals):
         return None
-    expected = QUESTION_NAME, question.qtype, question.qclass
-    ttls, records = [], []
-    for start in range(body, end, RECORD.size + size):
-        *kind, ttl, length = RECORD.unpack_from(data, start)
-        if tuple(kind) != expected or length != size:
+    least, place, ttls, records = LONGEST_TTL, body + BEFORE_TTL, [], []
+    for owner, rtype, rclass, ttl, length, address in record.iter_unpack(data[body:end]):
+        if owner != QUESTION_NAME or rtype != qtype or rclass != qclass or length != record.size - BEFORE_DATA:
             return None
-        ttls.append((start + 6, clamp(ttl, LONGEST_TTL)))
-        rdata = start + RECORD.size
-        records.append(AnswerRecord(question.name, (), (data[rdata : rdata + size],)))
-    least = min(ttl for _, ttl in ttls)
+        seconds = clamp(ttl, LONGEST_TTL)
+        ttls.append((place, seconds))
+        records.append(AnswerRecord(name, (), (address,)))
+        least, place = min(least, seconds), place + record.size
     is_authentic = bool(flags & wire.AD)
     return Plain(
         data, KeptAnswer(data[:end], body, wire.NOERROR, is_authentic, answers, 0, tuple(ttls), least, tuple(records))
