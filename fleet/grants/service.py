@@ -60,7 +60,7 @@ def give_grant(
     session: Session, viewer: Viewer, *, to: Node, node: Node, starts: datetime | None = None, ends: datetime,
     reason: str, now: datetime,
 ) -> NodeGrant:  # fmt: skip
-    """Let the people of ``to`` see ``node`` (of a collectivity: its schools too) until ``ends``, from now or ``starts``.
+    """Let the people of ``to`` see ``node`` (a collectivity with its schools) until ``ends``, from now or ``starts``.
 
     Raise NotAllowed for who is no administrator of the operator; Invalid for a node and itself, for what ``to`` runs
     already, for a period that is over or too long, for no reason; Conflict for a grant that is there already.
@@ -101,7 +101,7 @@ def _check_doubled(session: Session, grant: NodeGrant, to: Node, node: Node, now
     if (known := session.scalar(overlapping.limit(1))) is not None:
         raise Conflict(
             "grant.already_given",
-            f"{to.label} a déjà cet accès jusqu’au {known.ends_at:%d/%m/%Y} : retirez-le d’abord pour en changer la fin.",
+            f"{to.label} a déjà cet accès jusqu’au {known.ends_at:%d/%m/%Y} : retirez-le pour en changer la fin.",
         )
 
 

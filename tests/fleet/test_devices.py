@@ -176,7 +176,7 @@ def test_a_long_list_costs_no_more_statements_than_a_short_one(
     few = cost()
     for _ in range(30):
         make_device(session)
-    assert cost() == few <= 5
+    assert cost() == few <= 7  # two of them enter doors
 
 
 def test_the_list_is_exported_for_a_spreadsheet(api: TestClient, session: Session) -> None:
