@@ -71,7 +71,7 @@ class Scope:
     handles_tickets: bool = False
     """Whether internal follow-ups are for this person."""
 
-    def settings(self) -> Settings:
+    def settings(self) -> dict[str, str]:
         return {
             "preau.user": str(self.user_id or ""),
             "preau.collectivities": as_array(self.collectivity_ids),

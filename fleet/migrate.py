@@ -4,6 +4,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import make_url
+
+from fleet.config import FleetConfig
 
 
 def alembic_config(database_url: str) -> Config:
@@ -24,3 +27,8 @@ def migrate(database_url: str, revision: str = "head", *, login: str | None = No
     command.upgrade(config, revision)
     applied: list[str] = config.attributes.get("applied", [])
     return applied
+
+
+def migrate_as_owner(config: FleetConfig) -> list[str]:
+    """The same by an installation's settings: as the owner, for the login that the programs have."""
+    return migrate(config.owner_database_url or config.database_url, login=make_url(config.database_url).username)

@@ -18,7 +18,7 @@ from fleet.errors import Unauthenticated
 from fleet.files import write_private
 from fleet.filtering import service as filtering
 from fleet.filtering.publishing.signing import credential_text, public_keys
-from fleet.migrate import migrate
+from fleet.migrate import migrate_as_owner
 from fleet.worker import make_celery
 
 LISTS_SECONDS = 30.0
@@ -29,7 +29,7 @@ def start(installation: Installation) -> None:
     """Stores, tables, then what stands on them."""
     start_stores(installation)
     config = installation.config
-    migrate(config.database_url)
+    migrate_as_owner(config)
     installation.engine = connect(config.database_url)
     names = start_fleet(installation)
     say = installation.console.event
