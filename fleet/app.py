@@ -17,6 +17,7 @@ from fleet.devices.routes import router as devices
 from fleet.enrollment.routes import router as enrollment
 from fleet.ent.routes import router as ent
 from fleet.filtering.routes import router as filtering
+from fleet.grants.routes import router as grants
 from fleet.log import request_id
 from fleet.schools.routes import router as schools
 from fleet.tickets.routes import router as tickets
@@ -61,7 +62,8 @@ def create_app(config: FleetConfig) -> FastAPI:
     app.add_middleware(metrics.TimeAnswers)
     errors.install(app)
     for router in (
-        accounts, collectivities, schools, ent, devices, filtering, configuration, enrollment, checkins, tickets,
+        accounts, collectivities, schools, grants, ent, devices, filtering, configuration, enrollment, checkins,
+        tickets,
     ):  # fmt: skip
         app.include_router(router)
     app.include_router(health.router)

@@ -22,7 +22,7 @@ from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
 from fleet.filtering.cli import app as filters
 from fleet.french import run_in_french
-from fleet.migrate import migrate as migrate_database
+from fleet.migrate import migrate_as_owner
 from fleet.schools.cli import app as imports
 from fleet.worker import make_celery
 
@@ -113,7 +113,7 @@ def beat(
 @app.command()
 def migrate() -> None:
     """Met la base de données à la version présente."""
-    applied = migrate_database(FleetConfig.from_environ(read_environment()).database_url)
+    applied = migrate_as_owner(FleetConfig.from_environ(read_environment()))
     typer.echo(f"Base de données mise à jour : {', '.join(applied)}." if applied else "Base de données déjà à jour.")
 
 

@@ -22,6 +22,9 @@ class FleetConfig:
     broker_url: str
     public_url: str
     """What devices and people type: ``https://host[:port]``, no trailing slash."""
+    owner_database_url: str | None = None
+    """What `preau migrate` connects as: the tables' owner. Unset: as everything else does. Only the migration needs it:
+    the programs' own login owns nothing then, and is let through the doors (fleet.doors)."""
     ca_file: Path | None = None
     """The controller's own CA (PEM). Unset when a public CA signed the certificate: tokens then carry no pin."""
     tls_cert_file: Path | None = None
@@ -94,6 +97,7 @@ class FleetConfig:
             database_url=database_url,
             broker_url=broker_url,
             public_url=public_url,
+            owner_database_url=with_driver(optional("OWNER_DATABASE_URL") or "") or None,
             ca_file=file("CA_FILE"),
             tls_cert_file=file("TLS_CERT_FILE"),
             tls_key_file=file("TLS_KEY_FILE"),

@@ -3,16 +3,18 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends
 from kombu.exceptions import OperationalError
-from sqlalchemy import DateTime, Engine, Enum, MetaData, Text, Uuid, create_engine, event
+from sqlalchemy import DateTime, Engine, Enum, MetaData, Text, Uuid, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from fleet.doors import SETTINGS, Door, enter
 from fleet.errors import FleetError
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,10 @@ class HasId:
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
 
 
-SessionFactory: sessionmaker[Session] = sessionmaker(expire_on_commit=False)
+SessionFactory: sessionmaker[Session] = sessionmaker(
+    expire_on_commit=False, info={SETTINGS: {"role": Door.CLOSED.value}}
+)
+"""Its sessions are shown nothing until they enter a door: use `transaction`, or `DbSession` in routes."""
 
 
 def connect(database_url: str) -> Engine:
@@ -60,14 +65,33 @@ def connect(database_url: str) -> Engine:
         pool_pre_ping=True,  # a PostgreSQL that was restarted costs one reconnect, not one failed request
         pool_size=10,
         max_overflow=20,
-        connect_args={"connect_timeout": 10},
+        connect_args={"connect_timeout": 10, "options": closed(database_url)},
     )
     SessionFactory.configure(bind=engine)
     return engine
 
 
+def closed(database_url: str) -> str:
+    """PostgreSQL's ``options`` for a connection without any right until it enters a door; those of the URL stay."""
+    given = make_url(database_url).query.get("options", "")
+    return f"{given if isinstance(given, str) else ' '.join(given)} -c role={Door.CLOSED.value}".strip()
+
+
+@contextmanager
+def transaction(door: Door) -> Iterator[Session]:
+    """One transaction through a door, for tasks, commands and whatever no request carries: commits at its end, rolls
+    back on error.
+    """
+    with SessionFactory.begin() as session:
+        enter(session, door)
+        yield session
+
+
 def get_session() -> Iterator[Session]:
-    """One transaction a request: commits on success, rolls back on error (but see FleetError.keeps_changes)."""
+    """One transaction a request: commits on success, rolls back on error (but see FleetError.keeps_changes).
+
+    Closed until the route or what it depends on enters a door: `fleet.accounts.access` does for people.
+    """
     with SessionFactory() as session:
         try:
             yield session

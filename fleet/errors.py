@@ -1,11 +1,16 @@
 """What can go wrong for a reason that a person or a device can act on, and how it is told over HTTP."""
 
+import logging
 from typing import ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy.exc import ProgrammingError
 from starlette.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
 
 
 class ConfigurationError(Exception):
@@ -108,8 +113,29 @@ def _as_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()[:200]
 
 
+HeldBack = ProgrammingError
+"""What an application's handler is registered for; see as_not_found."""
+
+
+def as_not_found(error: Exception) -> FleetError:
+    """What PostgreSQL alone held back: the row or table is not the caller's, and a check above it is missing.
+
+    Raise the error itself when it is anything else.
+    """
+    if not (isinstance(error, ProgrammingError) and isinstance(error.orig, InsufficientPrivilege)):
+        raise error
+    log.error("held back by the database alone", extra={"reason": str(error.orig).splitlines()[0]})
+    return NotFound("rights.held_back", "Cet élément n’existe pas ou ne vous est pas ouvert.")
+
+
+def answer_held_back(request: Request, error: Exception) -> Response:
+    """A row or table that the transaction's door does not open, as a row that does not exist."""
+    return answer_fleet_error(request, as_not_found(error))
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
+    app.add_exception_handler(HeldBack, answer_held_back)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(FleetError, answer_fleet_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)

@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from fleet.clock import Now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import Unauthenticated
 from fleet.gauges import read_gauges
 
@@ -80,7 +81,7 @@ def read_fleet(now: datetime) -> list[Metric]:
     """The gauges of the fleet; with the database away only ``fleet_database_up 0``, since old figures would lie."""
     up = GaugeMetricFamily("fleet_database_up", "1 when the database answered this scrape")
     try:
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             gauges = read_gauges(session, now)
     except (OperationalError, PoolExhausted) as error:
         log.warning("metrics without the database", extra={"error": str(error)})

@@ -7,7 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ def live() -> dict[str, str]:
 def ready(response: Response) -> dict[str, str]:
     """The process answers and reaches its database; 503 with a reason when it does not."""
     try:
-        with SessionFactory.begin() as session:
+        with transaction(Door.GATE) as session:
             session.execute(text("SELECT 1"))
     except (OperationalError, PoolExhausted) as error:
         log.warning("not ready", extra={"error": str(error)})

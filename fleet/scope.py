@@ -36,6 +36,7 @@ class Action(StrEnum):
     ASK_UNBLOCK = "unblock.ask"
     ANSWER_UNBLOCK = "unblock.answer"
     MANAGE_ACCOUNT = "account.manage"
+    MANAGE_GRANT = "grant.manage"
 
 
 STAFF = frozenset({Role.ADMIN, Role.TECHNICIAN})
@@ -52,6 +53,7 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.ASK_UNBLOCK: STAFF | {Role.SCHOOL_LEAD},
     Action.ANSWER_UNBLOCK: STAFF,
     Action.MANAGE_ACCOUNT: frozenset({Role.ADMIN}),
+    Action.MANAGE_GRANT: frozenset({Role.ADMIN}),
 }
 
 
@@ -77,13 +79,24 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """A node that was granted to the viewer's own ones: its rows are seen, and nothing may be done to them."""
+
+    collectivity_id: UUID | None = None
+    school_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person behind a request, reduced to what rights need."""
+    """The person behind a request, reduced to what rights need at that moment."""
 
     user_id: UUID
     name: str
     email: str
     grants: tuple[Grant, ...]
+    """Roles that hold now."""
+    sights: tuple[Sight, ...] = ()
+    """What was granted to the nodes of these roles, and holds now."""
 
     @property
     def sees_all(self) -> bool:
@@ -91,10 +104,21 @@ class Viewer:
 
     @property
     def collectivity_ids(self) -> frozenset[UUID]:
-        return frozenset(g.collectivity_id for g in self.grants if g.collectivity_id is not None)
+        """The collectivities whose rows the viewer sees."""
+        return self.own_collectivity_ids | {s.collectivity_id for s in self.sights if s.collectivity_id is not None}
 
     @property
     def school_ids(self) -> frozenset[UUID]:
+        """The schools whose rows the viewer sees, beside those of the collectivities."""
+        return self.own_school_ids | {s.school_id for s in self.sights if s.school_id is not None}
+
+    @property
+    def own_collectivity_ids(self) -> frozenset[UUID]:
+        """Those that the viewer has a role on."""
+        return frozenset(g.collectivity_id for g in self.grants if g.collectivity_id is not None)
+
+    @property
+    def own_school_ids(self) -> frozenset[UUID]:
         return frozenset(g.school_id for g in self.grants if g.school_id is not None)
 
     def may(self, action: Action, collectivity_id: UUID | None = None, school_id: UUID | None = None) -> bool:

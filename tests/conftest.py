@@ -5,20 +5,23 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import Session, SessionTransaction
 
 from dashboards.portal.app import create_portal
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
+from fleet.doors import NOTHING, SETTINGS, apply
 from fleet.embedded.layout import ROOT_STATE
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
@@ -128,14 +131,39 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def session(app: FastAPI, engine: Engine) -> Iterator[Session]:
-    """A session whose commits, like the application's, are savepoints of one transaction that is rolled back."""
+    """A session whose commits, like the application's, are savepoints of one transaction that is rolled back.
+
+    It works as the tables' owner, as factories must; the application's sessions, on the same connection, through their
+    own doors, which are closed behind each of them.
+    """
     with engine.connect() as connection:
         transaction = connection.begin()
         SessionFactory.configure(bind=connection, join_transaction_mode="create_savepoint")
-        with SessionFactory() as session:
+        with leaving_doors(connection), Session(connection, **OWN) as session:
             yield session
         transaction.rollback()
         SessionFactory.configure(bind=engine)
+
+
+class OwnSession(TypedDict):
+    expire_on_commit: bool
+    join_transaction_mode: Literal["create_savepoint"]
+
+
+OWN: OwnSession = {"expire_on_commit": False, "join_transaction_mode": "create_savepoint"}
+
+
+@contextmanager
+def leaving_doors(connection: Connection) -> Iterator[None]:
+    """What a transaction's end does for sessions with a connection of their own: back to the role of before."""
+
+    def leave(session: Session, ended: SessionTransaction) -> None:
+        if ended.parent is None and session.bind is connection and SETTINGS in session.info:
+            apply(connection, {"role": "none"} | NOTHING.settings())
+
+    event.listen(Session, "after_transaction_end", leave)
+    yield
+    event.remove(Session, "after_transaction_end", leave)
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ MAY_IMPORT = {
     "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
 FEATURES = [
-    "audit", "accounts", "collectivities", "schools", "ent", "devices", "filtering", "configuration", "platforms",
-    "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
+    "audit", "accounts", "collectivities", "schools", "grants", "ent", "devices", "filtering", "configuration",
+    "platforms", "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
 ]  # fmt: skip
 """A feature imports only those before it. Its cli.py is an edge that composes, like the portal.
 

@@ -12,6 +12,7 @@ from dashboards.portal.rendering import render
 from fleet.accounts.access import ClientAddress
 from fleet.clock import Now
 from fleet.db import DbSession
+from fleet.doors import Door, enter
 from fleet.enrollment import service as enrollment
 from fleet.errors import FleetError, NotAllowed
 from fleet.platforms import service as platforms
@@ -47,6 +48,7 @@ def download_profile(
     """An iPad's signed profile for a token; a token that does not fit is a sentence on the same page."""
     if not came_from_here(request):
         raise NotAllowed("enroll.cross_site", "Ce formulaire vient d’un autre site. Scannez le QR de nouveau.")
+    enter(session, Door.DEVICES)
     reader = Reader(form)
     typed, attempt = reader.raw("token")[:80], reader.raw("attempt")[:32]
     try:

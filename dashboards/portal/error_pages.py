@@ -14,8 +14,17 @@ from dashboards.portal.security import HEADERS
 from fleet.accounts import service as accounts
 from fleet.accounts.access import COOKIE
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
-from fleet.errors import FleetError, Unauthenticated, answer_fleet_error, answer_http_error, answer_validation_error
+from fleet.db import transaction
+from fleet.doors import Door
+from fleet.errors import (
+    FleetError,
+    HeldBack,
+    Unauthenticated,
+    answer_fleet_error,
+    answer_http_error,
+    answer_validation_error,
+    as_not_found,
+)
 from fleet.log import request_id
 
 log = logging.getLogger(__name__)
@@ -80,6 +89,11 @@ def answer_rule(request: Request, error: Exception) -> Response:
     return error_page(request, error.status, error.detail)
 
 
+def answer_held_back(request: Request, error: Exception) -> Response:
+    """What the database alone held back: a page that says no more than for a row that does not exist."""
+    return answer_rule(request, as_not_found(error))
+
+
 def answer_http(request: Request, error: Exception) -> Response:
     """404 and 405 of the router itself; no page ran, so who is signed in is found here."""
     if not isinstance(error, HTTPException):
@@ -87,7 +101,7 @@ def answer_http(request: Request, error: Exception) -> Response:
     if is_program(request):
         return answer_http_error(request, error)
     if token := request.cookies.get(COOKIE):
-        with SessionFactory() as session:
+        with transaction(Door.GATE) as session:
             request.state.signed_in = accounts.find_signed_in(session, token, utc_now())
     return error_page(request, error.status_code)
 
@@ -115,6 +129,7 @@ def answer_crash(request: Request, _error: Exception) -> Response:
 def install(app: FastAPI) -> None:
     """Put pages in front of the controller's own handlers."""
     app.add_exception_handler(FleetError, answer_rule)
+    app.add_exception_handler(HeldBack, answer_held_back)
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_validation)
     app.add_exception_handler(Exception, answer_crash)

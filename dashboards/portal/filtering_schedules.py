@@ -47,6 +47,7 @@ def show_new(request: Request, viewer: Staff) -> Response:
 @router.post("/new")
 def add_schedule(request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm) -> Response:
     """Add it; profiles may name it from then on."""
+    viewer.must(Action.EDIT_FILTER)
     reader = Reader(form)
     slug = reader.text("slug", maximum=40, missing="Donnez un identifiant.")
     if slug and not schedules.SLUG.fullmatch(slug):
@@ -72,6 +73,7 @@ def change_schedule(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, schedule_id: UUID
 ) -> Response:
     """Change it; every profile that names it follows at once."""
+    viewer.must(Action.EDIT_FILTER)
     schedule = schedules.get_schedule(session, schedule_id)
     try:
         wanted = read_schedule(Reader(form), schedule.slug)

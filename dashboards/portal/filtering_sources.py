@@ -62,6 +62,7 @@ def show_new(request: Request, session: DbSession, viewer: Staff, ready: str = "
 @router.post("/new")
 def add_source(request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm) -> Response:
     """Add it; it is fetched as soon as its hours allow."""
+    viewer.must(Action.PUBLISH_FILTER)
     reader = Reader(form)
     try:
         slug, changes = read_slug(reader), read_changes(reader)
@@ -126,6 +127,7 @@ def change_source(
     request: Request, session: DbSession, viewer: Person, now: Now, form: SentForm, source_id: UUID
 ) -> Response:
     """Change it; a new address is fetched at once."""
+    viewer.must(Action.PUBLISH_FILTER)
     reader = Reader(form)
     source = sources.get_source(session, source_id)
     try:

@@ -37,6 +37,7 @@ def menu(viewer: Viewer) -> list[Entry]:
     entries.append(Entry("Tickets", "/tickets", "ticket-detailed"))
     if viewer.sees_all:
         entries.append(Entry("Collectivités", "/collectivities", "buildings"))
+        entries.append(Entry("Accès", "/grants", "key"))
         entries.append(Entry("Filtrage", "/filtering", "shield-check"))
     elif viewer.may_somewhere(Action.RUN_LESSON):
         entries.append(Entry("Leçons et filtrage", "/filtering/lessons", "shield-check", under="/filtering"))

@@ -58,10 +58,10 @@ def landing(viewer: Viewer) -> str:
     """Where this person's work starts."""
     if viewer.sees_all:
         return "/"
-    if len(viewer.collectivity_ids) == 1:
-        return f"/collectivities/{next(iter(viewer.collectivity_ids))}"
-    if not viewer.collectivity_ids and len(viewer.school_ids) == 1:
-        return f"/schools/{next(iter(viewer.school_ids))}"
+    if len(viewer.own_collectivity_ids) == 1:
+        return f"/collectivities/{next(iter(viewer.own_collectivity_ids))}"
+    if not viewer.own_collectivity_ids and len(viewer.own_school_ids) == 1:
+        return f"/schools/{next(iter(viewer.own_school_ids))}"
     return "/schools"
 
 

@@ -72,6 +72,8 @@ DONE = {
     "unblock-asked": "Votre demande est partie : l’équipe technique la voit, et sa réponse s’affichera ici.",
     "unblock-allowed": "Le site est ouvert : les filtres le savent dans quelques secondes.",
     "unblock-declined": "La demande est refusée, avec votre raison.",
+    "grant-given": "L’accès est accordé : il vaut dès l’heure dite, et s’éteint de lui-même à sa fin.",
+    "grant-ended": "L’accès est retiré.",
     "signed-out": "Vous êtes déconnecté.",
 }
 """What a page says after a change, by the word its address carries: no cookie, and no text from outside."""

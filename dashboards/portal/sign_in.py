@@ -11,6 +11,7 @@ from fleet.accounts.access import COOKIE, ClientAddress, FoundSession
 from fleet.accounts.routes import set_cookie
 from fleet.clock import Now
 from fleet.db import DbSession
+from fleet.doors import Door, enter
 from fleet.errors import FleetError, NotAllowed
 
 router = APIRouter()
@@ -30,6 +31,7 @@ def sign_in(request: Request, session: DbSession, form: SentForm, address: Clien
     """Open a session and go where the person wanted, or where their role starts."""
     if not came_from_here(request):
         raise NotAllowed("session.cross_site", "Ce formulaire vient d’un autre site. Ouvrez Préau et recommencez.")
+    enter(session, Door.GATE)
     reader = Reader(form)
     email = reader.raw("email")[:254]
     password = form.get("password")

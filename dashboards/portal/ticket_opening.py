@@ -53,12 +53,12 @@ def find_place(
 def choose_place(request: Request, session: DbSession, viewer: Viewer, q: str) -> Response:
     """The schools to choose from; someone with a single school goes straight on."""
     own = schools.list_schools(session, viewer, search=q, page=Page(size=FEW))
-    if own.total == 1 and not q and not viewer.collectivity_ids and not viewer.sees_all:
+    if own.total == 1 and not q and not viewer.own_collectivity_ids and not viewer.sees_all:
         return RedirectResponse(f"/tickets/new?school={own.rows[0].id}", 303)
     listed = own if q or own.total <= FEW else None
     nodes = [
         collectivities.get_collectivity(session, viewer, node)
-        for node in viewer.collectivity_ids
+        for node in viewer.own_collectivity_ids
         if viewer.may(Action.OPEN_TICKET, node)
     ]
     return render(request, "ticket_place.html", matches=listed, q=q, collectivities=nodes)

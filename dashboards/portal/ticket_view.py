@@ -104,7 +104,7 @@ def show(
             for mail in tickets.list_mails(session, viewer, ticket)
             if mail.sent_at is None
         ],
-        staff=accounts.list_staff(session) if Verb.ASSIGN in moves else [],
+        staff=accounts.list_staff(session, request.state.now) if Verb.ASSIGN in moves else [],
         request_key=(typed.raw("request_key") if typed else "") or secrets.token_urlsafe(16),
         verb=verb,
         typed=typed.raw if typed else lambda _name: "",

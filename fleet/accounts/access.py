@@ -7,8 +7,10 @@ from fastapi import Depends, Request
 
 from fleet.accounts import service
 from fleet.accounts.service import SignedIn
+from fleet.accounts.sight import enter_as
 from fleet.clock import Now
 from fleet.db import DbSession
+from fleet.doors import Door, enter
 from fleet.errors import NotAllowed, Unauthenticated
 from fleet.scope import Viewer
 
@@ -19,9 +21,19 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def find_session(request: Request, session: DbSession, now: Now) -> SignedIn | None:
-    """The signed-in browser, or None."""
+    """The signed-in browser, or None. The request's transaction works as this person from here on; for nobody it is
+    closed.
+    """
     token = request.cookies.get(COOKIE)
-    return service.find_signed_in(session, token, now) if token else None
+    if not token:
+        return None
+    enter(session, Door.GATE)
+    found = service.find_signed_in(session, token, now)
+    if found is None:
+        enter(session, Door.CLOSED)
+    else:
+        enter_as(session, found.viewer)
+    return found
 
 
 FoundSession = Annotated[SignedIn | None, Depends(find_session)]

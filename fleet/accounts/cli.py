@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from fleet.accounts import service
 from fleet.collectivities.models import Collectivity
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import Invalid, NotFound
 from fleet.operator import open_fleet
 from fleet.schools import service as schools
@@ -49,7 +50,7 @@ def create(
         raise Invalid("account.node_needed", "Dites sur quoi porte ce rôle : --insee, --siren ou --uai.")
     open_fleet()
     password, made_here = read_password()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         collectivity_id = school_id = None
         if insee or siren:
             column = Collectivity.insee_code if insee else Collectivity.siren
@@ -70,7 +71,7 @@ def password(email: EmailArgument) -> None:
     """Change un mot de passe et ferme les sessions ouvertes."""
     open_fleet()
     new, made_here = read_password()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         service.set_password(session, email, new)
     typer.echo(f"Mot de passe changé pour {email}.")
     if made_here:
@@ -82,7 +83,7 @@ def list_accounts() -> None:
     """Montre les comptes et leurs rôles."""
     open_fleet()
     table = Table("Adresse", "Nom", "Rôles", "Actif")
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         for user in service.list_users(session):
             roles = ", ".join(sorted(g.role.value for g in user.grants))
             table.add_row(user.email, user.name, roles, "oui" if user.is_active else "non")

@@ -9,6 +9,7 @@ from fleet.accounts.service import SESSION_LENGTH
 from fleet.bodies import STRICT
 from fleet.clock import Now
 from fleet.db import DbSession
+from fleet.doors import Door, enter
 from fleet.scope import Role, Viewer
 
 router = APIRouter(prefix="/api/v1/accounts", tags=["accounts"])
@@ -55,6 +56,7 @@ def me(viewer: Viewer, csrf_token: str) -> MeOut:
 @router.post("/sign-in")
 def sign_in(body: SignInIn, response: Response, session: DbSession, address: ClientAddress, now: Now) -> MeOut:
     """Open a session: the cookie comes with the answer, and the token that changes must carry."""
+    enter(session, Door.GATE)
     signed_in = service.sign_in(session, body.email, body.password, address, now)
     set_cookie(response, signed_in.token)
     return me(signed_in.viewer, signed_in.csrf_token)

@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, selectinload, undefer
 
+from fleet.accounts import sight
 from fleet.accounts.models import RoleGrant, SignInFailure, User, WebSession
 from fleet.accounts.passwords import hash_password, is_password, nobody
+from fleet.clock import utc_now
+from fleet.doors import Door, for_a_while
 from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
 from fleet.guesser import network_of
 from fleet.scope import STAFF, Grant, Viewer
@@ -35,19 +38,20 @@ class SignedIn:
     viewer: Viewer
 
 
-def as_viewer(user: User) -> Viewer:
-    """Reduce a user (grants loaded) to what rights need."""
-    grants = tuple(Grant(g.role, g.collectivity_id, g.school_id) for g in user.grants)
-    return Viewer(user.id, user.name, user.email, grants)
+def as_viewer(session: Session, user: User, now: datetime) -> Viewer:
+    """Reduce a user (grants loaded) to what rights need: the roles that hold now, and what was granted to them."""
+    held = [g for g in user.grants if g.is_held_at(now)]
+    grants = tuple(Grant(g.role, g.collectivity_id, g.school_id) for g in held)
+    return Viewer(user.id, user.name, user.email, grants, sight.sights_of(session, grants, now))
 
 
-def get_viewer(session: Session, user_id: UUID) -> Viewer:
-    """The person behind an id; raise NotFound when there is none or the account is closed."""
+def get_viewer(session: Session, user_id: UUID, now: datetime | None = None) -> Viewer:
+    """The person behind an id, now; raise NotFound when there is none or the account is closed."""
     query = select(User).where(User.id == user_id, User.is_active).options(selectinload(User.grants))
     user = session.scalar(query)
     if user is None:
         raise NotFound("account.unknown", "Ce compte n’existe pas ou n’est plus actif.")
-    return as_viewer(user)
+    return as_viewer(session, user, now or utc_now())
 
 
 def sign_in(session: Session, email: str, password: str, address: str, now: datetime) -> SignedIn:
@@ -56,7 +60,8 @@ def sign_in(session: Session, email: str, password: str, address: str, now: date
     if not email.isprintable():  # nobody’s; and PostgreSQL keeps no NUL
         raise Unauthenticated("account.wrong_password", WRONG_PASSWORD)
     _refuse_when_guessing(session, email, address, now)
-    user = session.scalar(select(User).where(User.email == email).options(selectinload(User.grants)))
+    wanted = (selectinload(User.grants), undefer(User.password_hash))
+    user = session.scalar(select(User).where(User.email == email).options(*wanted))
     right = is_password(password, user.password_hash if user else nobody())
     if user is None or not right or not user.is_active:
         session.add(SignInFailure(email=email, address=address, at=now))
@@ -72,7 +77,7 @@ def sign_in(session: Session, email: str, password: str, address: str, now: date
             expires_at=now + SESSION_LENGTH,
         )
     )
-    return SignedIn(token, csrf_token, as_viewer(user))
+    return SignedIn(token, csrf_token, as_viewer(session, user, now))
 
 
 def _refuse_when_guessing(session: Session, email: str, address: str, now: datetime) -> None:
@@ -91,7 +96,7 @@ def find_signed_in(session: Session, token: str, now: datetime) -> SignedIn | No
         .options(selectinload(User.grants))
     )
     found = session.execute(query).one_or_none()
-    return None if found is None else SignedIn(token, found[0].csrf_token, as_viewer(found[1]))
+    return None if found is None else SignedIn(token, found[0].csrf_token, as_viewer(session, found[1], now))
 
 
 def sign_out(session: Session, token: str) -> None:
@@ -132,8 +137,8 @@ def list_users(session: Session) -> list[User]:
     return list(session.scalars(select(User).options(selectinload(User.grants)).order_by(User.name, User.id)))
 
 
-def list_staff(session: Session) -> list[User]:
-    """The operator's active technicians and administrators, by name: who tickets are assigned to."""
+def list_staff(session: Session, now: datetime) -> list[User]:
+    """The operator's active technicians and administrators, by name: who tickets are assigned to, whoever asks."""
     query = (
         select(User)
         .join(RoleGrant)
@@ -142,11 +147,13 @@ def list_staff(session: Session) -> list[User]:
             RoleGrant.role.in_(STAFF),
             RoleGrant.collectivity_id.is_(None),
             RoleGrant.school_id.is_(None),
+            RoleGrant.holds_at(now),
         )
         .distinct()
         .order_by(User.name, User.id)
     )
-    return list(session.scalars(query))
+    with for_a_while(session, Door.GATE):
+        return list(session.scalars(query))
 
 
 def purge_expired(session: Session, now: datetime) -> int:

@@ -11,6 +11,7 @@ from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.devices import credentials
 from fleet.devices.messages import MessageBody, answer, read_message
+from fleet.doors import Door, enter
 from fleet.errors import FleetError
 
 router = APIRouter(prefix="/agent/v1", tags=["agent"])
@@ -25,6 +26,7 @@ def check_in(
     authorization: Annotated[str | None, Header()] = None,
 ) -> Response:
     """One device's turn to speak. The body and the answer are messages of agent.protocol."""
+    enter(session, Door.DEVICES)
     with metrics.checkin_seconds.time():
         try:
             device = credentials.authenticate(session, authorization, now)

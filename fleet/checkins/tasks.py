@@ -6,7 +6,8 @@ from celery import shared_task
 
 from fleet.checkins import service
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.worker import worker_config
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 @shared_task
 def sweep_silent_devices() -> None:
     """Mark devices that stopped speaking. Twice, late or never is harmless: the next one finds them."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         missed = service.mark_silent_devices(session, utc_now(), worker_config())
     if missed:
         log.info("devices went silent", extra={"devices": missed})

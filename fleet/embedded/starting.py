@@ -6,9 +6,10 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from fleet.db import SessionFactory, connect
+from fleet.db import connect, transaction
 from fleet.demo.load import load_demo
 from fleet.demo.machines import MACHINES, prepare_root
+from fleet.doors import Door
 from fleet.embedded import programs
 from fleet.embedded.installation import DATABASE, Installation
 from fleet.embedded.settings import child_environment
@@ -17,7 +18,7 @@ from fleet.errors import Unauthenticated
 from fleet.files import write_private
 from fleet.filtering import service as filtering
 from fleet.filtering.publishing.signing import credential_text, public_keys
-from fleet.migrate import migrate
+from fleet.migrate import migrate_as_owner
 from fleet.worker import make_celery
 
 LISTS_SECONDS = 30.0
@@ -28,7 +29,7 @@ def start(installation: Installation) -> None:
     """Stores, tables, then what stands on them."""
     start_stores(installation)
     config = installation.config
-    migrate(config.database_url)
+    migrate_as_owner(config)
     installation.engine = connect(config.database_url)
     names = start_fleet(installation)
     say = installation.console.event
@@ -70,7 +71,7 @@ def start_fleet(installation: Installation) -> list[str]:
 
 def ensure_filtering(installation: Installation) -> None:
     """A default profile, and a first bundle asked for: the worker compiles it."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         filtering.ensure_default_profile(session)
         if filtering.find_latest(session) is None:
             filtering.request_publication(session, None, datetime.now(UTC))
@@ -82,7 +83,7 @@ def start_filter(installation: Installation) -> None:
     Whole lists take longer to compile than people wait: they come in when they are ready.
     """
     layout, config, supervisor = installation.layout, installation.config, installation.supervisor
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         ensure_credential(session, layout.filter / "credential", datetime.now(UTC))
     installation.lists_are_ready = wait_until(is_published, LISTS_SECONDS)
     program = programs.filter_program(
@@ -95,7 +96,7 @@ def start_filter(installation: Installation) -> None:
 
 def is_published() -> bool:
     """Whether there is a bundle to fetch."""
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         return filtering.find_latest(session) is not None
 
 
@@ -119,7 +120,7 @@ def start_machines(installation: Installation) -> None:
     """The demonstration's agents, enrolled through the real endpoint with real tokens."""
     layout, config, now = installation.layout, installation.config, datetime.now(UTC)
     environment = child_environment(layout, installation.environ)
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         roots = {machine.name: prepare_root(session, machine, layout.agents, config, now) for machine in MACHINES}
     installation.supervisor.start_and_wait(
         *(programs.agent_program(name, root, environment) for name, root in roots.items())

@@ -14,9 +14,10 @@ from rich.table import Table
 from sqlalchemy.orm import Session
 
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
+from fleet.db import transaction
 from fleet.devices.labels import KINDS, PLATFORMS
 from fleet.devices.models import DeviceKind, Platform
+from fleet.doors import Door
 from fleet.enrollment import service
 from fleet.enrollment.models import EnrollmentToken
 from fleet.enrollment.service import IssuedToken
@@ -54,7 +55,7 @@ def create(
 ) -> None:
     """Crée un code. Il n’est affiché qu’ici, une seule fois : seul son condensé est gardé."""
     config = open_fleet()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         issued = service.issue_token(
             session,
             OPERATOR,
@@ -110,7 +111,7 @@ def list_tokens(
     """Montre les codes, du plus récent au plus ancien (500 au plus)."""
     open_fleet()
     now = utc_now()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         school_id = schools.get_any_school(session, school).id if school else None
         tokens = service.list_tokens(session, OPERATOR, school_id=school_id, page=Page(size=500)).rows
     lines = [
@@ -151,7 +152,7 @@ def revoke(
 ) -> None:
     """Annule un code. Les appareils déjà entrés restent."""
     open_fleet()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         revoked = service.revoke_token(session, OPERATOR, meant(session, token).id, utc_now())
     typer.echo(f"Le code {revoked.hint}-… ne laisse plus entrer personne.")
 

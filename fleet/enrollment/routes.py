@@ -13,6 +13,7 @@ from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.messages import MessageBody, answer, read_message
+from fleet.doors import Door, enter
 from fleet.enrollment import service
 from fleet.enrollment.models import EnrollmentToken
 from fleet.enrollment.schemas import IssuedTokenOut, ProfileIn, TokenIn, TokenOut
@@ -28,6 +29,7 @@ agent_archive = cache(build_archive)
 @router.post("/agent/v1/enrollments", status_code=201)
 def enroll(request: Request, body: MessageBody, session: DbSession, address: ClientAddress, now: Now) -> Response:
     """Redeem a token. The body and the answer are messages of agent.protocol."""
+    enter(session, Door.DEVICES)
     message = read_message(EnrollmentRequest, body)
     reply = service.enroll_device(session, message, address, now, request.app.state.config)
     return answer(reply, 201)

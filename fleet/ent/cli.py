@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.ent import service
 from fleet.operator import open_fleet
 from fleet.schools import service as schools
@@ -20,7 +21,7 @@ def list_portals() -> None:
     """Montre les portails, leurs liens et combien d’écoles les utilisent."""
     open_fleet()
     table = Table("Nom court", "Portail", "Adresse", "Écoles")
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         counted = service.count_schools(session)
         for portal in service.list_portals(session):
             table.add_row(portal.slug, portal.name, portal.url, str(counted.get(portal.id, 0)))
@@ -36,7 +37,7 @@ def assign(
 ) -> None:
     """Donne son portail à une école, ou le lui retire."""
     open_fleet()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         school = schools.get_any_school(session, uai)
         chosen = None if portal == NONE else service.get_portal(session, portal)
         service.assign_portal(session, school, chosen)
@@ -47,6 +48,6 @@ def assign(
 def examples() -> None:
     """Ajoute au catalogue des portails d’exemple (ONE, NEO, Beneylu) : vérifiez leurs adresses avant l’usage."""
     open_fleet()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         added = service.add_examples(session)
     typer.echo(f"Ajoutés : {', '.join(portal.slug for portal in added)}." if added else "Rien à ajouter.")

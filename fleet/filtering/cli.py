@@ -13,7 +13,8 @@ from rich.table import Table
 
 from filter.lists.titles import TITLES
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import Conflict, Invalid
 from fleet.files import write_private
 from fleet.filtering import service
@@ -45,7 +46,7 @@ def register(
 ) -> None:
     """Enregistre un filtre ; donne son identifiant secret, affiché cette seule fois, et la clé à laquelle il se fie."""
     open_database()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         place = schools.get_any_school(session, school) if school is not None else None
         node, credential = service.register_filter(session, name, place, utc_now(), replace=replace)
         text = credential_text(credential, public_keys(session))
@@ -70,7 +71,7 @@ def write_credential(path: Path, text: str) -> None:
 def list_filters() -> None:
     """Montre les filtres, leur liste et leur dernier signe de vie."""
     open_database()
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         latest = service.find_latest(session)
         filters = service.list_filters(session)
     table = Table("Nom", "Version", "Liste", "Vu le", "État")
@@ -93,7 +94,7 @@ def state_of(node: FilterNode, latest: Publication | None) -> str:
 def revoke(name: NameArgument) -> None:
     """Refuse désormais ce filtre ; il continue avec les listes qu’il a."""
     open_database()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         node = service.revoke_filter(session, name, utc_now())
     typer.echo(f"Filtre « {node.name} » révoqué.")
 
@@ -105,7 +106,7 @@ def publish(
 ) -> None:
     """Compile les listes et les réglages présents, et les publie pour tous les filtres."""
     open_database()
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         requested = service.request_publication(session, "ligne de commande", utc_now())
     typer.echo(f"Publication {requested.serial} demandée.")
     if wait:
@@ -117,7 +118,7 @@ def follow(publication_id: UUID, timeout: float) -> Publication:
     deadline = time.monotonic() + timeout
     shown = PublicationState.REQUESTED
     while time.monotonic() < deadline:
-        with SessionFactory() as session:
+        with transaction(Door.OPERATOR) as session:
             publication = service.get_publication(session, publication_id)
         if publication.state in DONE:
             return publication

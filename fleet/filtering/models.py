@@ -226,7 +226,7 @@ class FilterNode(HasId, Base):
 
     name: Mapped[str] = mapped_column(unique=True)
     school_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="SET NULL"))
-    secret_hash: Mapped[str]
+    secret_hash: Mapped[str] = mapped_column(deferred=True)
     registered_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]

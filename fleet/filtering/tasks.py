@@ -6,7 +6,8 @@ from celery import shared_task
 from sqlalchemy import Engine
 
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
+from fleet.db import SessionFactory, transaction
+from fleet.doors import Door
 from fleet.filtering.exceptions import requests
 from fleet.filtering.gateways import reports
 from fleet.filtering.lists import fetching
@@ -33,7 +34,7 @@ def fetch_source(source_id: str) -> None:
 @shared_task
 def sweep_sources() -> None:
     """Hand over what is due: by the hour, after a failure, lost by the broker, or left by a killed worker."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         due = fetching.list_due(session, utc_now())
     for source_id in due:
         fetch_source.delay(str(source_id))
@@ -49,7 +50,7 @@ def compile_publication(publication_id: str) -> None:
 @shared_task
 def sweep_publications() -> None:
     """Hand over what was asked for and is not done: lost by the broker, or left by a killed worker."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         waiting = publications.list_waiting(session)
     for publication_id in waiting[:1]:  # one turn at a time, oldest first; each one hands over the next
         compile_publication.delay(str(publication_id))
@@ -66,7 +67,7 @@ def prepare_preview(preview_id: str) -> None:
 @shared_task
 def sweep_previews() -> None:
     """Hand over what is to be prepared, lost by the broker or left by a killed worker; close what is over."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         asking.close_ended(session, utc_now())
         waiting = preparing.list_waiting(session)
     for preview_id in waiting[:1]:
@@ -76,7 +77,7 @@ def sweep_previews() -> None:
 @shared_task
 def sweep_policy() -> None:
     """Publish the policy when devices or schools it speaks of changed elsewhere. Unchanged, it publishes nothing."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         policies.catch_up(session, utc_now())
 
 
@@ -85,7 +86,7 @@ def purge_counts() -> None:
     """Forget counts, and who asked for what, of more than a year ago; names that previews told, of more than a week
     ago. Twice or late is harmless.
     """
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         reports.purge_counts(session, utc_now())
         requests.purge_requests(session, utc_now())
         asking.purge(session, utc_now())
@@ -95,6 +96,6 @@ def purge_counts() -> None:
 def publish_nightly() -> None:
     """Ask for the night's names file. Run twice in a night, it asks once."""
     now = utc_now()
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         publications.add_nightly_request(session, night_of(now), now)
     sweep_publications()

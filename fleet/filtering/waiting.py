@@ -15,6 +15,8 @@ from psycopg import sql
 from sqlalchemy import func, make_url, select
 from sqlalchemy.orm import Session
 
+from fleet.db import closed
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "preau_filter"
@@ -32,6 +34,7 @@ class Bell:
 
     def __init__(self, database_url: str) -> None:
         self.url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self.options = closed(database_url)  # it hears names of channels, and reads no row
         self.loop = asyncio.get_running_loop()
         self.rung = asyncio.Event()
         self.is_listening = False
@@ -65,7 +68,7 @@ class Bell:
     async def listen_once(self) -> None:
         """Ring at each notice, and once at the start: what was committed before is news to those who wait already."""
         connection = await psycopg.AsyncConnection.connect(
-            self.url, autocommit=True, connect_timeout=10,
+            self.url, autocommit=True, connect_timeout=10, options=self.options,
             keepalives_idle=15, keepalives_interval=5, keepalives_count=3,
         )  # fmt: skip
         async with connection:

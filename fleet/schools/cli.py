@@ -11,7 +11,8 @@ from rich.progress import track
 from sqlalchemy.orm import Session
 
 from fleet.collectivities.imports import import_communes, import_groups
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import Invalid
 from fleet.importing import ImportReport, Options, Track, Verb
 from fleet.operator import open_fleet
@@ -79,7 +80,7 @@ def schools(
 def _import(take: Import, file: Path, options: Options, encoding: Encoding, show: int) -> None:
     open_fleet()
     table = read_table(_content(file), encoding)
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         report = take(session, table, options, _with_progress)
     _tell(file, table, report, options, show)
     if report.errors and not options.skip_errors:

@@ -94,7 +94,7 @@ def open_ticket(
 def assign_ticket(session: Session, viewer: Viewer, ticket: Ticket, to_id: UUID, now: datetime) -> Ticket:
     """Give it to one of the operator's staff. A visit planned by somebody else is planned no more."""
     _begin(session, viewer, ticket, Verb.ASSIGN)
-    person = _staff_member(session, to_id)
+    person = _staff_member(session, to_id, now)
     if ticket.status is TicketStatus.ASSIGNED and ticket.assigned_to_id == to_id:
         return get_ticket(session, viewer, ticket.id)  # said twice
     session.add(ticket.move(Verb.ASSIGN, by=viewer.name, at=now, note=f"Confié à {person.name}"))
@@ -261,8 +261,8 @@ def _begin(session: Session, viewer: Viewer, ticket: Ticket, verb: Verb) -> None
         raise TicketChanged(ticket.status)
 
 
-def _staff_member(session: Session, user_id: UUID) -> User:
-    person = next((user for user in accounts.list_staff(session) if user.id == user_id), None)
+def _staff_member(session: Session, user_id: UUID, now: datetime) -> User:
+    person = next((user for user in accounts.list_staff(session, now) if user.id == user_id), None)
     if person is None:
         raise Invalid("ticket.not_staff", "Choisissez une personne de l’équipe de l’ADICA.")
     return person

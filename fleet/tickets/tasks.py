@@ -8,7 +8,8 @@ from celery import shared_task
 
 from fleet import mail
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.tickets import mails
 from fleet.tickets.mails import ClaimedMail
 from fleet.worker import worker_config
@@ -29,7 +30,7 @@ def send_mail(mail_id: str) -> None:
     if config.smtp_url is None:
         say_that_mail_waits()
         return
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         claimed = mails.claim(session, UUID(mail_id), config, utc_now())
     if claimed is None:
         return
@@ -44,19 +45,19 @@ def send_mail(mail_id: str) -> None:
 
 
 def note_sent(claimed: ClaimedMail) -> None:
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         mails.record_sent(session, claimed, utc_now())
     log.info("mail sent", extra={"mail": claimed.mail_id, "attempt": claimed.attempt})
 
 
 def note_delay(claimed: ClaimedMail, reason: str) -> None:
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         again = mails.record_delay(session, claimed, reason, utc_now())
     log.warning("mail delayed", extra={"mail": claimed.mail_id, "reason": reason, "next_attempt_at": again})
 
 
 def note_refusal(claimed: ClaimedMail, reason: str) -> None:
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         mails.record_refusal(session, claimed, reason, utc_now())
     log.error("mail refused", extra={"mail": claimed.mail_id, "reason": reason})
 
@@ -67,7 +68,7 @@ def sweep_mails() -> None:
     if worker_config().smtp_url is None:
         say_that_mail_waits()
         return
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         owed = mails.list_due(session, utc_now())
     for mail_id in owed:
         send_mail.delay(str(mail_id))

@@ -66,7 +66,7 @@ def loaded(engine: Engine) -> Iterator[Session]:
     with engine.connect() as connection:
         transaction = connection.begin()
         SessionFactory.configure(bind=connection, join_transaction_mode="create_savepoint")
-        with SessionFactory() as session:
+        with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
             yield session
         transaction.rollback()
         SessionFactory.configure(bind=engine)

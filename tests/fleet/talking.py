@@ -13,9 +13,10 @@ from agent.protocol import CheckIn, EnrollmentReply, EnrollmentRequest, Facts, I
 from dashboards.portal.app import create_portal
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
 from fleet.devices.facts import hash_facts
 from fleet.devices.models import DeviceKind
+from fleet.doors import Door
 from fleet.enrollment import service
 from fleet.enrollment.service import IssuedToken
 from fleet.schools.models import School
@@ -63,5 +64,5 @@ def check_in(api: TestClient, reply: EnrollmentReply, message: CheckIn | None = 
 def committed(url: str, config: FleetConfig, **terms: Any) -> tuple[TestClient, str]:
     """A controller on a database of its own, with a school and a token in it."""
     api = TestClient(create_portal(replace(config, database_url=url)), base_url="https://preau.example.test")
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         return api, issue(session, config, make_school(session), now=utc_now(), **terms).text

@@ -134,7 +134,7 @@ def test_staff_are_the_operator_s_own(session: Session) -> None:
     technician = make_user(session, Role.TECHNICIAN)
     make_user(session, Role.OFFICER, collectivity=make_collectivity(session))
     make_user(session, Role.TECHNICIAN, collectivity=make_collectivity(session))
-    assert service.list_staff(session) == [technician]
+    assert service.list_staff(session, NOON) == [technician]
 
 
 def test_a_role_holds_on_its_node_only(session: Session) -> None:

@@ -400,7 +400,7 @@ def test_a_check_in_costs_few_statements(
     session.expire_all()
     statements.clear()
     say(api, reply, applied_revision=desired.revision, outcomes=outcomes)
-    assert len(statements) <= 7, statements
+    assert len(statements) <= 8, statements  # one of them enters the door
 
 
 def test_facts_have_a_stable_hash() -> None:

@@ -368,7 +368,7 @@ def test_an_officer_reads_his_schools_and_sets_nothing(api: TestClient, session:
 
 def test_only_the_operator_speaks_for_the_departement(session: Session) -> None:
     commune = make_collectivity(session)
-    viewer = as_viewer(make_user(session, Role.TECHNICIAN, collectivity=commune))
+    viewer = as_viewer(session, make_user(session, Role.TECHNICIAN, collectivity=commune), NOON)
     with pytest.raises(NotAllowed):
         service.set_value(session, viewer, "dns", {"managed": False}, now=NOON)
 

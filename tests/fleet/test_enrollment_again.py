@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from agent.protocol import Identity
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
 from fleet.devices import service as devices
 from fleet.devices.models import Device, DeviceEvent, DeviceKind, DeviceStatus, Platform
+from fleet.doors import Door
 from fleet.enrollment.models import EnrollmentToken
 from fleet.operator import OPERATOR
 from fleet.schools.models import School
@@ -99,7 +100,7 @@ def test_max_uses_holds_when_thirty_devices_ask_at_once(own_database_url: str, c
         answers = list(pool.map(lambda _: enroll(api, token, identity=Identity()), range(30)))
     assert sorted(a.status_code for a in answers) == [201] * 12 + [410] * 18
     assert {a.json()["code"] for a in answers if a.status_code == 410} == {"token.used_up"}
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         assert session.scalar(select(EnrollmentToken.uses)) == 12
         assert session.scalar(select(func.count()).select_from(Device)) == 12
 
@@ -111,19 +112,19 @@ def test_one_attempt_sent_ten_times_at_once_is_one_device(own_database_url: str,
         answers = list(pool.map(lambda _: enrolled(api, token, attempt), range(10)))
     assert len({a.device_id for a in answers}) == 1
     assert len({a.credential for a in answers}) == 10
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         assert session.scalar(select(EnrollmentToken.uses)) == 1
 
 
 def test_one_machine_with_two_tokens_at_once_is_one_row(own_database_url: str, config: FleetConfig) -> None:
     """Without the lock on the identity both would see no such machine, and make two."""
     api, first = committed(own_database_url, config, max_uses=10)
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         second = issue(session, config, session.scalars(select(School)).one(), max_uses=10, now=utc_now()).text
     with api, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: enroll(api, (first, second)[n % 2]), range(8)))
     assert sorted(a.status_code for a in answers) == [201] + [409] * 7  # a twin, for all one knows
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         assert session.scalar(select(func.count(Device.id))) == 1
 
 

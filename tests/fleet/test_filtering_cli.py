@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner, Result
 
 from fleet.cli import app
-from fleet.db import SessionFactory
+from fleet.db import SessionFactory, transaction
+from fleet.doors import Door
 from fleet.errors import Conflict, Invalid, NotFound
 from fleet.filtering import service, tasks
 from fleet.filtering.publishing import publications, signing
@@ -58,7 +59,7 @@ def test_a_filter_is_registered_into_a_private_file(preau: Terminal, tmp_path: P
     credential, key = output.read_text().splitlines()
     assert credential not in shown.output
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         node = service.authenticate(session, f"Bearer {credential}")
         assert node.school_id is not None
         assert [key] == [f"ed25519 {public}" for public in signing.public_keys(session)]
@@ -68,7 +69,7 @@ def test_a_filter_is_registered_into_a_private_file(preau: Terminal, tmp_path: P
 def test_without_a_file_it_is_shown_once(preau: Terminal) -> None:
     shown, key = preau("register", "passerelle").stdout.splitlines()
     assert re.fullmatch("ed25519 [0-9a-f]{64}", key)
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         assert service.authenticate(session, f"Bearer {shown}").name == "passerelle"
     with pytest.raises(Conflict):
         preau("register", "passerelle")
@@ -82,7 +83,7 @@ def test_what_cannot_be_done_is_said_and_registers_nothing(preau: Terminal, tmp_
         preau("register", "a", "--school", "0029999Z")
     with pytest.raises(Invalid, match="Impossible d’écrire"):
         preau("register", "a", "--output", str(tmp_path / "none" / "file"))
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         assert service.list_filters(session) == []
 
 
@@ -91,7 +92,7 @@ def compile_what_is_asked() -> None:
     waiting: list[UUID] = []
 
     def asked() -> bool:
-        with SessionFactory() as session:
+        with transaction(Door.OPERATOR) as session:
             waiting.extend(publications.list_waiting(session))
         return bool(waiting)
 

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from fleet.cli import app
-from fleet.db import SessionFactory, connect
+from fleet.db import connect, transaction
+from fleet.doors import Door
 from fleet.enrollment.cli import parse_duration
 from fleet.enrollment.models import EnrollmentToken
 from fleet.enrollment.tokens import read_token
@@ -33,7 +34,7 @@ def database(own_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def school(database: str) -> School:
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         return make_school(session, name="École Jean Zay", uai="0020001F")
 
 
@@ -42,7 +43,7 @@ def preau(*arguments: str) -> Result:
 
 
 def tokens() -> list[EnrollmentToken]:
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         return list(session.scalars(select(EnrollmentToken)))
 
 
@@ -96,7 +97,7 @@ def test_a_token_is_revoked_by_what_a_person_has_of_it(school: School, meant_by:
 def test_of_several_tokens_none_is_revoked_and_all_are_named(school: School) -> None:
     for _ in range(2):
         preau("create", "--school", school.uai, "--kind", "display")
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         for token in session.scalars(select(EnrollmentToken)):
             token.hint = "7K3M"
     refused = preau("revoke", "7k3m").exception

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.enrollment.models import EnrollmentToken
 from fleet.enrollment.tokens import CROCKFORD, make_secret, read_token, write_token
 from fleet.errors import Conflict, NotFound
@@ -92,7 +93,7 @@ def test_one_form_sent_five_times_at_once_issues_one_token(own_database_url: str
     api, _ = committed(own_database_url, config)
 
     def send(_: int) -> str:
-        with SessionFactory() as session:
+        with transaction(Door.OPERATOR) as session:
             school = session.scalars(select(School)).one()
             try:
                 issue(session, config, school, request_key="0123456789abcdef")

@@ -21,7 +21,8 @@ from sqlalchemy import Engine, create_engine, select
 from dashboards.portal.app import create_portal
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import SessionFactory, transaction
+from fleet.doors import Door
 from fleet.filtering import service as filtering
 from fleet.filtering import tasks as filtering_tasks
 from fleet.filtering.models import Publication, PublicationChunk, PublicationState
@@ -54,7 +55,7 @@ class Site:
         self.app = create_portal(self.config)
         self.engine: Engine = create_engine(database_url)
         SessionFactory.configure(bind=self.engine)
-        with SessionFactory.begin() as session:
+        with transaction(Door.OPERATOR) as session:
             self.technician = make_user(session, email="technicien@example.test")
             self.school = make_school(session)
 
@@ -101,19 +102,19 @@ class Site:
                 },
             )  # fmt: skip
             assert answer.status_code == 201, answer.text
-        with SessionFactory() as session:
+        with transaction(Door.OPERATOR) as session:
             return session.get_one(Ticket, UUID(answer.json()["id"]))
 
     def all_sent(self) -> bool:
-        with SessionFactory() as session:
+        with transaction(Door.OPERATOR) as session:
             return all(mail.sent_at for mail in session.scalars(select(TicketMail)))
 
     def request_publication(self) -> UUID:
-        with SessionFactory.begin() as session:
+        with transaction(Door.OPERATOR) as session:
             return filtering.request_publication(session, "test", utc_now()).id
 
     def publication(self, publication_id: UUID) -> Publication:
-        with SessionFactory() as session:
+        with transaction(Door.OPERATOR) as session:
             return filtering.get_publication(session, publication_id)
 
     def is_in(self, publication_id: UUID, state: PublicationState) -> Callable[[], bool]:
@@ -236,7 +237,7 @@ def test_killed_while_it_compiles_it_publishes_once(site: Site, whole: bool) -> 
     publication = site.publication(publication_id)
     assert publication.attempts == 2
     assert publication.report["names"] == 500_000 + in_catalogue()
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         pieces = session.scalars(
             select(PublicationChunk.content)
             .where(PublicationChunk.publication_id == publication_id)

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from fleet.errors import Conflict, Invalid, NotFound, Unauthenticated
 from fleet.filtering.models import FilterNode
@@ -64,7 +64,7 @@ def authenticate(session: Session, authorization: str | None) -> FilterNode:
     scheme, _, credential = (authorization or "").partition(" ")
     identifier, _, secret = credential.strip().partition(".")
     try:
-        node = session.get(FilterNode, UUID(identifier))
+        node = session.get(FilterNode, UUID(identifier), options=[undefer(FilterNode.secret_hash)])
     except ValueError:
         node = None
     expected = NOBODY if node is None else node.secret_hash

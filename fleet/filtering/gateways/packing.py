@@ -8,7 +8,8 @@ from threading import Lock
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import NotFound
 from fleet.filtering.policy import policies
 
@@ -42,7 +43,7 @@ class Shelf:
         """
         with self._lock:
             if self._packed is None or self._packed.tag != tag:
-                with SessionFactory.begin() as session:
+                with transaction(Door.FILTERS) as session:
                     self._packed = pack(session)
             if self._packed is None:
                 raise NotFound("filtering.none_published", "Aucune politique n’est encore publiée.")

@@ -14,7 +14,8 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from fleet.clock import Now
-from fleet.db import DbSession, SessionFactory
+from fleet.db import DbSession, transaction
+from fleet.doors import Door, enter
 from fleet.errors import NotFound
 from fleet.filtering.exceptions import requests
 from fleet.filtering.gateways import nodes, reports, serials
@@ -46,6 +47,7 @@ class NamesPruned(RuntimeError):
 
 def calling_filter(session: DbSession, authorization: Annotated[str | None, Header()] = None) -> FilterNode:
     """The filter whose credential came with the request."""
+    enter(session, Door.FILTERS)
     return nodes.authenticate(session, authorization)
 
 
@@ -128,7 +130,7 @@ def read_span(publication_id: UUID, span: Span) -> Iterator[bytes]:
     When the file is pruned meanwhile the stream breaks off, and the filter asks again for the current one.
     """
     for position in range(span.first // CHUNK, span.last // CHUNK + 1):
-        with SessionFactory.begin() as session:
+        with transaction(Door.FILTERS) as session:
             content = publications.read_chunk(session, publication_id, position)
         if content is None:
             raise NamesPruned(publication_id)
@@ -195,7 +197,7 @@ async def get_policy(
 
 def greet(authorization: str | None, now: datetime) -> tuple[UUID, Tags]:
     """Recognise the filter, note that it spoke, and look; raise Unauthenticated."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.FILTERS) as session:
         node = nodes.authenticate(session, authorization)
         node.last_seen_at = now
     return node.id, look(node.id, now)
@@ -203,7 +205,7 @@ def greet(authorization: str | None, now: datetime) -> tuple[UUID, Tags]:
 
 def look(node_id: UUID, now: datetime) -> Tags:
     """What is current now for this filter; raise NotFound while there is no policy."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.FILTERS) as session:
         policy, names = policies.current_etag(session), publications.latest_etag(session)
         preview = asking.newest_for(session, node_id, now)
     if policy is None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
+from fleet.doors import Door, for_a_while
 from fleet.filtering.models import FilterNode, Publication
 from fleet.filtering.policy import events, policies
 from fleet.filtering.policy.models import FilterPolicy
@@ -37,6 +38,11 @@ def go_above_policy(session: Session, node: FilterNode, held: Held, now: datetim
     """Publish the policy anew above the serial that a filter holds, when that is beyond ours."""
     if not _is_policy_behind(session, held):
         return
+    with for_a_while(session, Door.JOBS):
+        _raise_policy(session, node, held, now)
+
+
+def _raise_policy(session: Session, node: FilterNode, held: Held, now: datetime) -> None:
     policies.lock(session)
     if held.serial is None or not _is_policy_behind(session, held):
         return  # another report came first
@@ -55,9 +61,15 @@ def _is_policy_behind(session: Session, held: Held) -> bool:
 def go_above_names(session: Session, node: FilterNode, held: Held, now: datetime) -> None:
     """Ask for a names file above the serial that a filter holds, when that is beyond ours. The sweep hands it over."""
     latest = publications.find_latest(session)
-    if held.serial is None or latest is None or not held.is_beyond(latest.serial, latest.digest):
-        return
+    if latest is not None and held.is_beyond(latest.serial, latest.digest):
+        with for_a_while(session, Door.JOBS):
+            _raise_names(session, node, held, now)
+
+
+def _raise_names(session: Session, node: FilterNode, held: Held, now: datetime) -> None:
     policies.lock(session)
+    if held.serial is None:
+        return
     is_new = Publication.state.in_(publications.WAITING) | (Publication.requested_at > now - RETRY)
     if session.scalar(select(exists().where(Publication.serial > held.serial, is_new))):
         return

@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import NotFound
 from fleet.filtering.lists.downloading import Known
 from fleet.filtering.models import ContentChunk, ContentState, SourceContent
@@ -88,7 +89,7 @@ class StoredBody:
 
     def begin(self, etag: str | None, last_modified: str | None, *, resumes: bool) -> None:
         """Go on behind the pieces that are here, or drop them."""
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             partial = find_content(session, self.source_id, ContentState.PARTIAL)
             if resumes and partial is not None:
                 self.position = count_pieces(session, partial.id)
@@ -110,7 +111,7 @@ class StoredBody:
     def store(self, piece: bytes) -> None:
         """One full piece, in a transaction of its own."""
         row = ContentChunk(content_id=self.content_id, position=self.position, content=zlib.compress(piece, 6))
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             session.add(row)
         self.position += 1
 
@@ -122,14 +123,14 @@ class StoredBody:
 
     def forget(self) -> None:
         """Drop the part that is here."""
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             drop(session, self.source_id, ContentState.PARTIAL)
 
     def complete(self, digest: str, size: int) -> UUID | None:
         """The body is whole and right: give the content's id. None, and forget it, when the same is here already: a
         server that knows no ETag sends it again and again.
         """
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             content = get_content(session, self.content_id) if self.content_id else None
             if content is None:
                 return None
@@ -160,7 +161,7 @@ def drop(session: Session, source_id: UUID, state: ContentState) -> None:
 
 def forget(content_id: UUID) -> None:
     """Drop one content, pieces and all, if it is still there."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         session.execute(delete(SourceContent).where(SourceContent.id == content_id))
 
 
@@ -169,7 +170,7 @@ def read_pieces(content_id: UUID) -> Iterator[bytes]:
     position = 0
     query = select(ContentChunk.content).where(ContentChunk.content_id == content_id)
     while True:
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             piece = session.scalar(query.where(ContentChunk.position == position))
         if piece is None:
             return
@@ -184,7 +185,7 @@ def copy_content(content_id: UUID, path: Path) -> str:
         for piece in read_pieces(content_id):
             digest.update(piece)
             file.write(piece)
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         content = get_content(session, content_id)
         if content.digest not in {None, digest.hexdigest()}:
             raise NotFound("filtering.content_gone", "Ce contenu n’est plus là.")

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from filter.lists.lines import ListRefused
 from fleet.clock import utc_now
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.filtering.lists import contents
 from fleet.filtering.lists.contents import StoredBody
 from fleet.filtering.lists.downloading import LIMITS, FetchFailed, Known, Limits, Resolve, download, read_small
@@ -77,7 +78,7 @@ def fetch_source(
     with turn(engine, fetch_lock(source_id)) as is_ours:
         if not is_ours:
             return False
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             order = start(session, source_id, clock())
         if order is None:
             return False
@@ -176,7 +177,7 @@ def find_sum(text: str, file_name: str) -> str | None:
 
 def judge(source_id: UUID, content_id: UUID, inspection: Inspection, now: datetime) -> bool:
     """Use a content or hold it; True when a publication was asked for."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         source = session.get_one(FilterSource, source_id, with_for_update=True)
         content = contents.get_content(session, content_id)
         content.format, content.names = inspection.format, sum(entry.names for entry in inspection.lists)
@@ -216,7 +217,7 @@ def bounds_of(source: FilterSource) -> Bounds:
 
 def settle(source_id: UUID, outcome: FetchOutcome, now: datetime) -> bool:
     """Nothing new came: what a person rejected, or what still waits for one, stays what it is."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         source = session.get_one(FilterSource, source_id, with_for_update=True)
         newest = contents.find_newest(session, source_id)
         states = {ContentState.HELD: FetchOutcome.HELD, ContentState.REJECTED: FetchOutcome.REJECTED}
@@ -233,7 +234,7 @@ def note_outcome(source: FilterSource, outcome: FetchOutcome, now: datetime) -> 
 
 def fail(order: Order, error: FetchFailed, now: datetime) -> None:
     """Note why nothing came, and when to try again; the last good content stays."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         source = session.get_one(FilterSource, order.source_id, with_for_update=True)
         source.checked_at, source.outcome, source.reason = now, error.outcome, str(error)
         again = after_failure(source.failures, now, error.retry_after)

@@ -17,7 +17,8 @@ from filter.lists.source import ListSource
 from filter.lists.ut1 import read_ut1
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.filtering.lists import contents
 from fleet.filtering.lists.inspecting import UT1, Description, map_categories, open_content
 from fleet.filtering.models import ContentState, FilterSource, SourceContent
@@ -52,7 +53,7 @@ def open_lists(config: FleetConfig, workspace: Path, *, accepting: UUID | None =
 
     ``accepting``: as they would be with this held content accepted.
     """
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         ensure_local_source(session, utc_now())
         local = find_local(session)
         good = list_good(session, accepting)

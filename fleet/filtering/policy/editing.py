@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fleet.doors import Door, for_a_while
 from fleet.errors import Conflict, Invalid
 from fleet.filtering.policy import cleaning, decisions, events, policies
 from fleet.filtering.policy.layers import SILENT, LayerSettings, Voice, merge_lines
@@ -131,7 +132,8 @@ def write_layer(
         collectivity_id=found.place.collectivity_id, school_id=found.place.school_id,
     )  # fmt: skip
     if profile is not None:
-        profile.updated_at = now
+        with for_a_while(session, Door.JOBS):  # the profile is everybody's, the layer is this node's
+            profile.updated_at = now
     return subject
 
 

@@ -17,6 +17,7 @@ from filter.bundle import NamesFile, PolicyFile
 from filter.explaining import Explanation
 from filter.policy import Decision, Policy, Query
 from filter.settings import NetworkSettings, PolicySettings
+from fleet.doors import Door, for_a_while
 from fleet.errors import Invalid, NotFound
 from fleet.filtering.models import Publication
 from fleet.filtering.policy import decisions, networks, policies
@@ -81,7 +82,8 @@ def filter_asked(session: Session, policy: Policy, client: str | None, school_id
     Without a school it is the one whose network is the smallest with that address. Raise Invalid when that is several.
     """
     if school_id is not None:
-        return next(iter(networks.own_filters(session).of(school_id)), "")
+        with for_a_while(session, Door.JOBS):
+            return next(iter(networks.own_filters(session).of(school_id)), "")
     if client is None:
         return ""
     settings = PolicySettings.from_json(policy.file.settings)

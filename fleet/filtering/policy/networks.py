@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fleet.doors import Door, for_a_while
 from fleet.errors import Conflict
 from fleet.filtering.models import FilterNode
 from fleet.filtering.policy.models import FilterNetwork
@@ -89,11 +90,11 @@ def settle(rows: Sequence[NetworkRow], revoked: frozenset[UUID]) -> NetworkRow |
 
 def must_be_free(session: Session, cidr: str, school_id: UUID | None) -> None:
     """Raise Conflict when the school has this network already, or when no filter could tell whose client it is."""
-    others = others_with(session, cidr)
+    with for_a_while(session, Door.JOBS):  # another's network is not seen, and is in the way all the same
+        others, own = others_with(session, cidr), own_filters(session)
     if school_id in others:
         whose = "a déjà un profil." if school_id is None else "a déjà un profil dans cette école."
         raise Conflict("filtering.network_taken", f"Le réseau {cidr} {whose}")
-    own = own_filters(session)
     if own.of(school_id):
         return
     rivals = [other for other in others if not own.of(other)]
@@ -109,9 +110,9 @@ def must_be_free(session: Session, cidr: str, school_id: UUID | None) -> None:
 
 def doubt_about(session: Session, cidr: str, school_id: UUID | None) -> str | None:
     """What whoever adds this network of a school should know; None: nothing."""
-    if school_id is None or own_filters(session).of(school_id):
-        return None
-    if all(other == school_id for other in others_with(session, cidr)):
+    with for_a_while(session, Door.JOBS):
+        others, own = others_with(session, cidr), own_filters(session)
+    if school_id is None or own.of(school_id) or all(other == school_id for other in others):
         return None
     return (
         f"Une autre école a aussi le réseau {cidr}, derrière un filtre à elle. Cette école n’en a pas : le réseau vaut "

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, undefer
 
 from filter.compiler import compile_policy
 from filter.settings import PolicySettings, SettingsInvalid
+from fleet.doors import Door, for_a_while
 from fleet.errors import Invalid, NotFound
 from fleet.filtering import waiting
 from fleet.filtering.policy import events, profiles, snapshots
@@ -48,9 +49,15 @@ def publish(session: Session, by: str | None, why: str, now: datetime, *, anew: 
     unless ``anew``.
 
     One change after the other: whoever comes second reads what the first committed, so no change is lost, and serials
-    are in the order of the commits.
+    are in the order of the commits. Whoever changed something, a policy is made of what every node decided: that is
+    read as the program, not as the person.
     """
     lock(session)
+    with for_a_while(session, Door.JOBS):
+        return _publish(session, by, why, now, anew=anew)
+
+
+def _publish(session: Session, by: str | None, why: str, now: datetime, *, anew: bool) -> FilterPolicy:
     settings = profiles.policy_settings(session, now)
     settings_digest = digest_of(settings)
     current = find_current(session)
@@ -129,7 +136,8 @@ def write_file(session: Session, settings: PolicySettings, serial: int, now: dat
     names_digest = (latest.digest if latest is not None else None) or ""
     with tempfile.TemporaryDirectory(prefix="preau-policy-") as directory:
         out = Path(directory) / "policy"
-        sign = signing.signing_key(session).sign
+        with for_a_while(session, Door.JOBS):  # nobody who asks for a file is shown the key
+            sign = signing.signing_key(session).sign
         try:
             report = compile_policy(settings, out, serial=serial, compiled_at=now, names_digest=names_digest, sign=sign)
         except SettingsInvalid as error:
@@ -154,7 +162,8 @@ def find_current(session: Session) -> FilterPolicy | None:
 def current_policy(session: Session) -> tuple[bytes, str] | None:
     """The content of the current policy and its tag ``<digest>.<serial>``; None when there is none yet."""
     columns = select(FilterPolicy.content, FilterPolicy.digest, FilterPolicy.serial)
-    row = session.execute(columns.order_by(FilterPolicy.serial.desc()).limit(1)).first()
+    with for_a_while(session, Door.JOBS):  # a person is told what it says of one name, see explaining
+        row = session.execute(columns.order_by(FilterPolicy.serial.desc()).limit(1)).first()
     return None if row is None else (row.content, f"{row.digest}.{row.serial}")
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from filter.deciding.safesearch import ENGINES
 from filter.deciding.services import SERVICES
 from filter.settings import SCHOOL_CATEGORIES, BlockMode, ScheduleSettings, Verdict, WeeklyRange, YouTube
+from fleet.doors import Door, for_a_while
 from fleet.filtering.policy.layers import (
     BlockModeLine,
     BypassLine,
@@ -129,7 +130,8 @@ def ensure_default_profile(session: Session, now: datetime) -> FilterProfile:
     """
     made = select(func.count()).where(FilterProfile.slug.in_([preset.slug for preset in PRESETS]))
     if session.scalar(made) != len(PRESETS):
-        ensure_profiles(session, now)
+        with for_a_while(session, Door.JOBS):  # whoever looks first
+            ensure_profiles(session, now)
     return session.scalars(select(FilterProfile).where(FilterProfile.is_default)).one()
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, undefer
 
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import Invalid, NotFound
 from fleet.filtering.models import FilterNode
 from fleet.filtering.previews.models import (
@@ -75,7 +76,7 @@ def read_delta(preview_id: UUID) -> Iterator[bytes]:
     query = select(PreviewChunk.content).where(PreviewChunk.preview_id == preview_id)
     position = 0
     while True:
-        with SessionFactory.begin() as session:
+        with transaction(Door.FILTERS) as session:
             content = session.scalar(query.where(PreviewChunk.position == position))
         if content is None:
             return

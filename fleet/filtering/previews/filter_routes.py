@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from fleet.clock import Now
 from fleet.db import DbSession
+from fleet.doors import Door, enter
 from fleet.errors import NotFound
 from fleet.filtering.gateways import nodes
 from fleet.filtering.gateways.routes import PREVIEW_HEADER
@@ -23,6 +24,7 @@ MAX_ANSWER = 2 * 1024 * 1024
 
 def calling_filter(session: DbSession, now: Now, authorization: Annotated[str | None, Header()] = None) -> FilterNode:
     """The filter whose credential came with the request."""
+    enter(session, Door.FILTERS)
     node = nodes.authenticate(session, authorization)
     node.last_seen_at = now
     return node

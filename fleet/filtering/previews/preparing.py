@@ -21,7 +21,8 @@ from filter.layout.writer import write_again
 from filter.lists.lines import ListRefused
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import NotFound
 from fleet.filtering import waiting
 from fleet.filtering.lists.listing import find_folder
@@ -65,7 +66,7 @@ def prepare_preview(preview_id: UUID, config: FleetConfig, engine: Engine) -> bo
     with turn(engine, COMPILE_LOCK) as is_ours:
         if not is_ours:
             return False
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             errand = start(session, preview_id)
         if errand is None:
             return False
@@ -154,7 +155,7 @@ def make_candidate(errand: Errand, config: FleetConfig, workspace: Path) -> Path
 
 def settle(errand: Errand, end: Callable[[Session, FilterPreview], None]) -> None:
     """Note how it ended, unless somebody abandoned it or took it over meanwhile."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         preview = session.get(FilterPreview, errand.preview_id, with_for_update=True, populate_existing=True)
         if preview and preview.state is PreviewState.PREPARING and preview.attempts == errand.attempt:
             end(session, preview)

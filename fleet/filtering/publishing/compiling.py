@@ -17,7 +17,8 @@ from filter.settings import SERVICE_PREFIX
 from filter.signing import SigningKey
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import NotFound
 from fleet.filtering.gateways import serials
 from fleet.filtering.lists.folder import REPORTED, FolderHeld, check_folder
@@ -52,7 +53,7 @@ def compile_publication(publication_id: UUID, config: FleetConfig, engine: Engin
     with turn(engine, COMPILE_LOCK) as is_ours:
         if not is_ours:
             return False
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             order = publications.start(session, publication_id, utc_now())
         if order is None:
             return False
@@ -86,7 +87,7 @@ def compile_lists(order: Order, config: FleetConfig, workspace: Path, out: Path)
     report = summary(compile_order(order, config, workspace, out))
     if order.expects is not None and NamesFile.open(out).digest != order.expects:
         raise OtherThanJudged(OTHER)
-    with SessionFactory() as session:
+    with transaction(Door.JOBS) as session:
         return report | {REPORTED: check_folder(session, NamesFile.open(out), is_accepted=order.accepts_folder)}
 
 
@@ -113,7 +114,7 @@ def is_from_source(info: ListInfo) -> bool:
 def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, object]:
     """The content of an earlier publication under this order's serial; raise NotFound when it was pruned."""
     key = signing_key()
-    with SessionFactory() as session:
+    with transaction(Door.JOBS) as session:
         earlier = publications.get_publication(session, order.returns_to) if order.returns_to else None
     if earlier is None:
         raise NotFound("filtering.content_gone", "Le contenu de cette publication n’est plus là.")
@@ -123,23 +124,23 @@ def write_anew(order: Order, workspace: Path, out: Path) -> dict[str, object]:
 
 
 def signing_key() -> SigningKey:
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         return signing.signing_key(session)
 
 
 def finish(order: Order, out: Path, report: dict[str, object], workspace: Path) -> None:
     """Publish what differs from what is published, with the deltas that lead to it."""
     digest = NamesFile.open(out).digest  # what does not open here would be refused everywhere
-    with SessionFactory() as session:
+    with transaction(Door.JOBS) as session:
         latest = publications.find_latest(session)
         is_refused = latest is not None and serials.must_go_above(session, latest)
     if is_same(latest, digest) and not is_refused:
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             publications.leave_unchanged(session, order, digest, report)
         log.info("compile done: nothing changed", extra={"serial": order.serial})
         return
     found = deltas.make_deltas(out, workspace)
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         published = publications.publish(session, order, out, digest, report, utc_now())
         if published is not None:
             deltas.store(session, published, found)
@@ -154,14 +155,14 @@ def is_same(latest: Publication | None, digest: str) -> bool:
 
 
 def give_up(order: Order, reason: str) -> None:
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         publications.fail(session, order, reason)
     log.error("compile failed", extra={"serial": order.serial, "reason": reason})
 
 
 def summary(report: CompileReport) -> dict[str, object]:
     """What people read of a compile, as JSON."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         settings = profiles.policy_settings(session, utc_now())
     return {
         "names": report.names,

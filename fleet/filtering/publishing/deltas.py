@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from filter.bundle import BundleRefused
 from filter.layout.delta import DeltaRefused, make_delta
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import NotFound
 from fleet.filtering.models import DeltaChunk, Publication, PublicationDelta
 from fleet.filtering.publishing import publications
@@ -36,7 +37,7 @@ class Delta:
 
 def make_deltas(new: Path, workspace: Path) -> list[Delta]:
     """Deltas from the last published names files to a new one. No transaction is open while they are made."""
-    with SessionFactory() as session:
+    with transaction(Door.JOBS) as session:
         old = publications.list_last(session, FROM_LAST)
     found = []
     for publication in old:
@@ -75,7 +76,7 @@ def read_delta(delta_id: UUID) -> Iterator[bytes]:
     query = select(DeltaChunk.content).where(DeltaChunk.delta_id == delta_id)
     position = 0
     while True:
-        with SessionFactory.begin() as session:
+        with transaction(Door.FILTERS) as session:
             content = session.scalar(query.where(DeltaChunk.position == position))
         if content is None:
             return

@@ -10,7 +10,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.errors import NotFound
 from fleet.filtering.models import Publication, PublicationChunk, PublicationState
 from fleet.filtering.waiting import announce
@@ -234,7 +235,7 @@ def read_pieces(publication_id: UUID) -> Iterator[bytes]:
     """A names file, a mebibyte at a time, each read in a transaction of its own."""
     position = 0
     while True:
-        with SessionFactory.begin() as session:
+        with transaction(Door.JOBS) as session:
             content = read_chunk(session, publication_id, position)
         if content is None:
             return
@@ -244,7 +245,7 @@ def read_pieces(publication_id: UUID) -> Iterator[bytes]:
 
 def copy_names(publication_id: UUID, path: Path) -> None:
     """Write a names file to a file of our own; raise NotFound when it was pruned, before or meanwhile."""
-    with SessionFactory() as session:
+    with transaction(Door.JOBS) as session:
         size = get_publication(session, publication_id).size
     with path.open("wb") as file:
         for content in read_pieces(publication_id):

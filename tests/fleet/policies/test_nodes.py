@@ -10,8 +10,9 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
-from fleet.db import SessionFactory
+from fleet.db import SessionFactory, transaction
 from fleet.devices.models import Device
+from fleet.doors import Door
 from fleet.errors import Invalid, NotFound
 from fleet.filtering import service, tasks
 from fleet.filtering.exceptions import rooms
@@ -139,7 +140,7 @@ def test_filters_hear_of_devices_and_schools_that_moved(own_database_url: str) -
     """Nothing in filtering changed: the sweep finds it, and publishes nothing the second time."""
     engine = create_engine(own_database_url)
     SessionFactory.configure(bind=engine)
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         staff, school, town = viewer_of(session), make_school(session), make_collectivity(session)
         room, device = make_room(session, staff, school), make_device(session, school=school)
         moved_id, school_id = device.id, school.id
@@ -148,17 +149,17 @@ def test_filters_hear_of_devices_and_schools_that_moved(own_database_url: str) -
         editing.set_layer(session, staff, find_place(session, staff, town.id), None, says, NOON)
         other_id, town_id = make_school(session).id, town.id
     swept()  # the calendar of today
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         session.get_one(School, school_id).collectivity_id = town_id
     assert swept() == 1
-    with SessionFactory.begin() as session:
+    with transaction(Door.OPERATOR) as session:
         assert {network.profile for network in current_settings(session).networks} == {
             f"elementaire@{town_id.hex[:12]}"
         }
         assert [label.room for label in current_settings(session).labels] == [str(room.id)]
         session.get_one(Device, moved_id).school_id = other_id
     assert (swept(), swept()) == (1, 0)
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         assert [(label.profile, label.room) for label in current_settings(session).labels] == [("ecrans", "")]
         assert session.scalars(select(FilterPolicy.by).order_by(FilterPolicy.serial.desc())).first() is None
     engine.dispose()
@@ -166,10 +167,10 @@ def test_filters_hear_of_devices_and_schools_that_moved(own_database_url: str) -
 
 def swept() -> int:
     """How many policies a run of the sweep made."""
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         before = session.scalars(select(func.max(FilterPolicy.serial))).one()
     tasks.sweep_policy()
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         return len(session.scalars(select(FilterPolicy.id).where(FilterPolicy.serial > before)).all())
 
 

@@ -1,0 +1,426 @@
+"""A département in small, every row of it marked: whose marks an answer holds tells whom it leaks from.
+
+A mark is ``zz<kind><node>zz`` and stands in every text of a row; a row's id and its UAI count as marks too.
+"""
+
+import itertools
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from filter.settings import Verdict
+from fleet.accounts.models import NodeGrant, RoleGrant, User, WebSession
+from fleet.collectivities.models import Collectivity, CollectivityKind, Membership
+from fleet.configuration.models import ResourceOutcome, Setting
+from fleet.db import HasId
+from fleet.devices.models import Device, DeviceEvent, DeviceKind, Platform
+from fleet.enrollment.models import EnrollmentToken
+from fleet.ent.models import EntPortal, EntProduct, SchoolEnt
+from fleet.filtering import service as filtering
+from fleet.filtering.models import (
+    ContentState,
+    FilterNode,
+    FilterSource,
+    Publication,
+    PublicationState,
+    SourceContent,
+)
+from fleet.filtering.policy.layers import LayerSettings, NameLine
+from fleet.filtering.policy.models import (
+    FilterEvent,
+    FilterLabel,
+    FilterLayer,
+    FilterNetwork,
+    FilterOverride,
+    FilterPolicy,
+    FilterProfile,
+    FilterRoom,
+    FilterSchedule,
+    Lesson,
+    NameList,
+    UnblockRequest,
+)
+from fleet.filtering.previews.models import FilterPreview, PreviewKind, PreviewState
+from fleet.schools.models import School
+from fleet.scope import Role
+from fleet.stored_secrets import digest
+from fleet.tickets.models import FollowUp, MailOccasion, Ticket, TicketEvent, TicketKind, TicketMail, TicketSubject
+from tests.factories import NOON, make_collectivity, make_device, make_school
+
+Row = TypeVar("Row", bound=HasId)
+numbers = itertools.count(1)
+
+
+class Kind(StrEnum):
+    """What a mark stands for: who may read it differs."""
+
+    NAME = "n"
+    """A collectivity's name and id: public where its schools, members or tickets are seen."""
+    DECISION = "d"
+    """What a collectivity decided: it holds in its schools, and is told there."""
+    ROW = "r"
+    """Everything else that hangs on a node."""
+    INTERNAL = "i"
+    """What staff say to each other on a node's tickets."""
+
+
+Mark = tuple[Kind, str]
+OPERATOR, COMMON = "op", "all"
+"""Nodes of what is the operator's own, and of what everybody is shown."""
+COLLECTIVITIES = ("own", "given", "lender", "lapsed", "sibling", "foreign", "group")
+SCHOOLS = {
+    "own1": "own", "own2": "own", "given1": "given", "lent1": "lender", "lapsed1": "lapsed", "coming1": "foreign",
+    "sibling1": "sibling", "foreign1": "foreign",
+}  # fmt: skip
+"""School -> who runs it. ``own1`` is the school lead's; ``lent1`` was granted to ``own`` and to ``own1``."""
+RELATION = {
+    "own": "own", "own1": "own", "own2": "child", "given": "granted", "given1": "granted", "lent1": "granted",
+    "lender": "sibling", "lapsed": "expired grant", "lapsed1": "expired grant", "coming1": "grant to come",
+    "sibling": "sibling", "sibling1": "sibling", "foreign": "foreign", "foreign1": "foreign", "group": "group",
+    OPERATOR: "operator", COMMON: "everybody’s",
+}  # fmt: skip
+
+
+def mark(kind: Kind, node: str) -> str:
+    return f"zz{kind}{node}zz"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a session, and the marks that they may read."""
+
+    name: str
+    cookie: str = ""
+    csrf: str = ""
+    sees_all: bool = False
+    seen: frozenset[str] = frozenset()
+    """Nodes whose rows they see."""
+    told: frozenset[Mark] = frozenset()
+    """What they may read besides."""
+
+    def may_read(self, each: Mark) -> bool:
+        kind, node = each
+        if self.sees_all or each in self.told:
+            return True
+        return node in self.seen and kind is not Kind.INTERNAL
+
+
+@dataclass(slots=True)
+class World:
+    """Ids of the rows by node and what they are, what each id is a mark of, and who looks."""
+
+    rows: dict[str, dict[str, UUID]] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    codes: dict[str, Mark] = field(default_factory=dict)
+    """UAIs and secrets that tell of a row without its mark."""
+
+    def note(self, node: str, name: str, row: Row, kind: Kind = Kind.ROW) -> Row:
+        """Remember a row that was flushed, as ``name`` of a node."""
+        self.rows.setdefault(node, {})[name] = row.id
+        self.marks[str(row.id)] = (kind, node)
+        return row
+
+
+def make_world(session: Session, now: datetime = NOON) -> World:
+    """All of it, flushed."""
+    world = World()
+    profile = make_common(session, world)
+    places = make_places(session, world)
+    staff = make_user(session, world, "technician", Role.TECHNICIAN, COMMON)
+    for code, collectivity in places.items():
+        if isinstance(collectivity, Collectivity):
+            fill_collectivity(session, world, code, collectivity, profile)
+    for code, school in places.items():
+        if isinstance(school, School):
+            fill_school(session, world, code, school, profile, staff)
+    make_operators(session, world, profile, staff)
+    make_grants(session, world, now)
+    make_people(session, world, places, now)
+    filtering.publish_policy(session, mark(Kind.INTERNAL, OPERATOR), "essai", now)
+    session.flush()
+    return world
+
+
+def add(session: Session, row: Row) -> Row:
+    session.add(row)
+    session.flush()
+    return row
+
+
+def make_common(session: Session, world: World) -> FilterProfile:
+    """What everybody is shown: the catalogue, the profiles, the schedules, the last publication."""
+    portal = EntPortal(
+        slug="essai", name="Portail d’essai", product=EntProduct.ONE, url="https://ent.example.test", links=[]
+    )
+    world.note(COMMON, "portal", add(session, portal))
+    profile = world.note(COMMON, "profile", filtering.ensure_default_profile(session, NOON))
+    world.note(COMMON, "schedule", session.query(FilterSchedule).one())
+    publication = Publication(state=PublicationState.FAILED, requested_at=NOON, requested_by="Alix", error="essai")
+    world.note(COMMON, "publication", add(session, publication))
+    return profile
+
+
+def make_places(session: Session, world: World) -> dict[str, Collectivity | School]:
+    places: dict[str, Collectivity | School] = {}
+    for code in COLLECTIVITIES:
+        kind = CollectivityKind.EPCI if code == "group" else CollectivityKind.COMMUNE
+        row = make_collectivity(session, kind=kind, name=f"Commune {mark(Kind.NAME, code)}", siren=None)
+        places[code] = world.note(code, "collectivity", row, Kind.NAME)
+    group = places["group"]
+    session.add_all(Membership(member_id=places[member].id, group_id=group.id) for member in ("own", "sibling"))
+    for code, runs in SCHOOLS.items():
+        text = mark(Kind.ROW, code)
+        school = make_school(
+            session, collectivity=places[runs], commune_id=places[runs].id, name=f"École {text}", address=text
+        )
+        places[code] = world.note(code, "school", school)
+        world.codes[school.uai] = (Kind.ROW, code)
+    return places
+
+
+def fill_collectivity(
+    session: Session, world: World, code: str, collectivity: Collectivity, profile: FilterProfile
+) -> None:
+    """What hangs on the collectivity itself."""
+    fill_decisions(session, world, code, {"collectivity_id": collectivity.id}, profile, Kind.DECISION)
+    fill_ticket(session, world, code, collectivity, None, None)
+    event = FilterEvent(
+        at=NOON,
+        by=mark(Kind.ROW, code),
+        verb="layer.set",
+        subject=mark(Kind.ROW, code),
+        collectivity_id=collectivity.id,
+    )
+    world.note(code, "event", add(session, event))
+
+
+def fill_decisions(
+    session: Session, world: World, code: str, node: Mapping[str, UUID], profile: FilterProfile, kind: Kind
+) -> None:
+    """A layer and an override of a node."""
+    text = mark(kind, code)
+    says = msgspec.to_builtins(LayerSettings(names=(NameLine(f"{text}.example", Verdict.BLOCK),)))
+    layer = FilterLayer(profile_id=profile.id, content=says, updated_at=NOON, updated_by=text, **node)
+    world.note(code, "layer", add(session, layer), kind)
+    override = FilterOverride(
+        verdict=Verdict.ALLOW, names=[f"o-{text}.example"], categories=[], reason=text, by=text, created_at=NOON,
+        starts=NOON - timedelta(days=1), ends=NOON + timedelta(days=9), **node,
+    )  # fmt: skip
+    world.note(code, "override", add(session, override), kind)
+
+
+def fill_school(session: Session, world: World, code: str, school: School, profile: FilterProfile, staff: User) -> None:
+    """A device with its history, a token, a ticket, a room with a lesson, and all that filtering keeps of a school."""
+    text = mark(Kind.ROW, code)
+    device = fill_device(session, world, code, school)
+    fill_ticket(session, world, code, school.collectivity, school, device, staff)
+    fill_decisions(session, world, code, {"school_id": school.id}, profile, Kind.ROW)
+    fill_filtering(session, world, code, school, device, profile)
+    token = EnrollmentToken(
+        secret_hash=f"{text}hash", hint="ABCD", school_id=school.id, kind=DeviceKind.DISPLAY, platform=Platform.LINUX,
+        max_uses=1, issued_at=NOON, issued_by=text, expires_at=NOON + timedelta(hours=1),
+    )  # fmt: skip
+    world.note(code, "token", add(session, token))
+    session.add(SchoolEnt(school_id=school.id, portal_id=world.rows[COMMON]["portal"]))
+    page = {"home_page": f"https://{text}.example.test"}
+    setting = Setting(school_id=school.id, resource="browser", value=page, updated_at=NOON, updated_by=text)
+    world.note(code, "setting", add(session, setting))
+
+
+def fill_device(session: Session, world: World, code: str, school: School) -> Device:
+    text = mark(Kind.ROW, code)
+    device = make_device(
+        session, school=school, name=f"Écran {text}", serial=f"SN{text}", asset_tag=f"PRE-{text}", room=text,
+        facts={"hostname": text}, enrolled_at=NOON, last_seen_at=NOON, silent_since=NOON,
+    )  # fmt: skip
+    world.note(code, "device", device)
+    event = DeviceEvent(device_id=device.id, school_id=school.id, at=NOON, kind="edited", detail=text, by=text)
+    world.note(code, "device_event", add(session, event))
+    session.add(
+        ResourceOutcome(device_id=device.id, resource="dns", revision="", status="failed", detail=text, at=NOON)
+    )
+    return device
+
+
+def fill_ticket(
+    session: Session, world: World, code: str, collectivity: Collectivity, school: School | None, device: Device | None,
+    staff: User | None = None,
+) -> None:  # fmt: skip
+    """A ticket, what was said on it aloud and among staff, and a mail."""
+    text, internal = mark(Kind.ROW, code), mark(Kind.INTERNAL, code)
+    opener = make_user(session, world, f"opener-{code}", Role.OFFICER, code, collectivity_id=collectivity.id)
+    ticket = Ticket(
+        kind=TicketKind.INCIDENT, subject=TicketSubject.SCHOOL if school else TicketSubject.ENT, title=text,
+        description=text, collectivity_id=collectivity.id, school_id=school.id if school else None,
+        device_id=device.id if device else None, opened_by_id=opener.id, assigned_to_id=staff.id if staff else None,
+        opened_at=NOON, updated_at=NOON, search_text=text,
+    )  # fmt: skip
+    world.note(code, "ticket", add(session, ticket))
+    session.add_all(
+        [
+            TicketEvent(ticket_id=ticket.id, at=NOON, status=ticket.status, by=text, note=text),
+            FollowUp(ticket_id=ticket.id, at=NOON, by=text, body=text),
+            FollowUp(ticket_id=ticket.id, at=NOON, by=internal, body=internal, is_public=False),
+            TicketMail(
+                ticket_id=ticket.id, occasion=MailOccasion.OPENED, recipient=f"{internal}@example.test", queued_at=NOON,
+                next_attempt_at=NOON,
+            ),
+        ]
+    )  # fmt: skip
+
+
+def fill_filtering(
+    session: Session, world: World, code: str, school: School, device: Device, profile: FilterProfile
+) -> None:
+    text, number = mark(Kind.ROW, code), next(numbers)
+    room = world.note(code, "room", add(session, FilterRoom(school_id=school.id, name=f"Salle {text}")))
+    network = FilterNetwork(cidr=f"10.77.{number}.0/24", school_id=school.id, room_id=room.id, profile_id=profile.id)
+    world.note(code, "network", add(session, network))
+    world.codes[network.cidr] = (Kind.ROW, code)
+    session.add(FilterLabel(device_id=device.id, profile_id=profile.id, room_id=room.id))
+    names = NameList(school_id=school.id, name=text, names=[f"{text}.example"], updated_at=NOON, updated_by=text)
+    world.note(code, "list", add(session, names))
+    lesson = Lesson(
+        school_id=school.id, room_id=room.id, title=text, names=[f"{text}.example"], starts=NOON - timedelta(minutes=5),
+        ends=NOON + timedelta(hours=1), by=text,
+    )  # fmt: skip
+    world.note(code, "lesson", add(session, lesson))
+    request = UnblockRequest(
+        id=UUID(bytes=secrets.token_bytes(16), version=4), school_id=school.id, room_id=room.id, profile_id=profile.id,
+        name=f"{text}.example", reason=text, contact=text, asked_at=NOON, received_at=NOON,
+    )  # fmt: skip
+    world.note(code, "request", add(session, request))
+    event = FilterEvent(at=NOON, by=text, verb="room.add", subject=text, subject_id=room.id, school_id=school.id)
+    world.note(code, "event", add(session, event))
+
+
+def make_operators(session: Session, world: World, profile: FilterProfile, staff: User) -> None:
+    """What is the operator's own business."""
+    text = mark(Kind.INTERNAL, OPERATOR)
+
+    def note(name: str, row: Row) -> Row:
+        return world.note(OPERATOR, name, add(session, row), Kind.INTERNAL)
+
+    source = note("source", FilterSource(slug="essai", title=text, url=f"https://{text}.example/list", added_at=NOON))
+    note("content", SourceContent(source_id=source.id, state=ContentState.HELD, fetched_at=NOON))
+    note("filter", FilterNode(name=text, secret_hash="x", registered_at=NOON))
+    note("event", FilterEvent(at=NOON, by=text, verb="profile.add", subject=text))
+    note("device", make_device(session, school=None, name=text, serial=f"SN{text}", asset_tag=f"PRE-{text}"))
+    preview = FilterPreview(
+        kind=PreviewKind.CONTENT, subject=text, source_id=source.id, asked_by=text, asked_at=NOON, judged_at=NOON,
+        threshold=3, days=7, state=PreviewState.DONE, ends_at=NOON,
+    )  # fmt: skip
+    note("preview", preview)
+    policy = FilterPolicy(
+        digest="d", settings_digest="s", names_digest="", content=b"", decisions={}, decisions_digest="d", size=0,
+        made_at=NOON, by=text, why=text,
+    )  # fmt: skip
+    note("policy", policy)
+    lists = NameList(
+        school_id=None, name="Toutes les écoles", names=["all.example"], updated_at=NOON, updated_by="Alix"
+    )
+    world.note(COMMON, "list", add(session, lists))
+    request = UnblockRequest(
+        id=UUID(bytes=secrets.token_bytes(16), version=4), name=f"{text}.example", reason=text, contact=text,
+        asked_at=NOON, received_at=NOON,
+    )  # fmt: skip
+    note("request", request)
+    note("override", FilterOverride(
+        verdict=Verdict.BLOCK, names=["op.example"], categories=[], reason="du département", by="Alix", created_at=NOON,
+        starts=NOON, ends=NOON + timedelta(days=9), profile_id=profile.id,
+    ))  # fmt: skip
+    world.marks[str(world.rows[OPERATOR]["override"])] = (Kind.DECISION, OPERATOR)  # told where it holds: everywhere
+
+
+def make_grants(session: Session, world: World, now: datetime) -> None:
+    """Sight that holds, that has ended this very moment, that is to come, and that was taken back."""
+
+    def give(to: str, node: str, starts: timedelta, ends: timedelta, ended: bool = False) -> None:
+        grant = NodeGrant(
+            to_collectivity_id=world.rows[to].get("collectivity"), to_school_id=world.rows[to].get("school"),
+            collectivity_id=world.rows[node].get("collectivity"), school_id=world.rows[node].get("school"),
+            starts_at=now + starts, ends_at=now + ends, reason=mark(Kind.INTERNAL, OPERATOR), given_at=now,
+            given_by="Alix", ended_at=now if ended else None,
+        )  # fmt: skip
+        world.note(OPERATOR, "grant", add(session, grant), Kind.INTERNAL)
+
+    past, day = timedelta(days=-9), timedelta(days=1)
+    give("own", "given", past, day)
+    give("own", "lent1", timedelta(0), day)  # from this very moment on
+    give("own1", "lent1", past, day)
+    for code in ("lapsed", "lapsed1"):
+        give("own", code, past, timedelta(0))  # until this very moment
+        give("own1", code, past, timedelta(seconds=-1))
+        give("own", code, past, day, ended=True)
+    give("own", "coming1", timedelta(seconds=1), day)
+    give("own1", "coming1", day, 2 * day)
+    give("given", "foreign", past, day)  # what was granted to whom one sees is not passed on
+    give("foreign", "own", past, day)  # nor does being seen make see
+
+
+def make_user(
+    session: Session, world: World, name: str, role: Role, node: str, *, ends_at: datetime | None = None, **place: Any
+) -> User:
+    text = "équipe" if node == COMMON else mark(Kind.ROW, node)
+    grant = RoleGrant(role=role, starts_at=None, ends_at=ends_at, **place)
+    user = User(email=f"{name}.{text}@example.test", name=f"{name} {text}", password_hash="x", grants=[grant])
+    return world.note(node, f"user-{name}", add(session, user))
+
+
+def make_people(session: Session, world: World, places: Mapping[str, Collectivity | School], now: datetime) -> None:
+    """Who looks. What each may read is written out here, not computed by the code under test."""
+    decided = {(Kind.DECISION, OPERATOR)}
+    named = {(Kind.NAME, code) for code in ("own", "given", "lender", "group")}
+    town = frozenset({"own", "own1", "own2", "given", "given1", "lent1"})
+    looking = {
+        "officer": (Role.OFFICER, "own", town, named | {(Kind.DECISION, "lender")}),
+        "node auditor": (Role.AUDITOR, "own", town, named | {(Kind.DECISION, "lender")}),
+        "node technician": (Role.TECHNICIAN, "own", town, named | {(Kind.DECISION, "lender")} | internal(town)),
+        "school lead": (
+            Role.SCHOOL_LEAD, "own1", frozenset({"own1", "lent1"}),
+            {(Kind.NAME, "own"), (Kind.NAME, "lender"), (Kind.DECISION, "own"), (Kind.DECISION, "lender")},
+        ),
+    }  # fmt: skip
+    everything = {"admin": Role.ADMIN, "technician": Role.TECHNICIAN, "auditor": Role.AUDITOR}
+    for name, role in everything.items():
+        user = make_user(session, world, f"looking {name}", role, COMMON)
+        world.people[name] = sign_in(session, user, now, Person(name, sees_all=True))
+    for name, (role, code, seen, told) in looking.items():
+        place = places[code]
+        ids: dict[str, Any] = {"school_id": place.id} if isinstance(place, School) else {"collectivity_id": place.id}
+        user = make_user(session, world, f"looking {name}", role, COMMON, **ids)
+        person = Person(name, seen=seen | {COMMON}, told=frozenset(told | decided))
+        world.people[name] = sign_in(session, user, now, person)
+    user = make_user(
+        session, world, "looking late", Role.OFFICER, COMMON, ends_at=now, collectivity_id=places["own"].id
+    )
+    late = Person("expired role", seen=frozenset({COMMON}), told=frozenset(decided))
+    world.people["expired role"] = sign_in(session, user, now, late)
+    world.people["anonymous"] = Person("anonymous")
+
+
+def internal(codes: frozenset[str]) -> set[Mark]:
+    return {(Kind.INTERNAL, code) for code in codes}
+
+
+def sign_in(session: Session, user: User, now: datetime, person: Person) -> Person:
+    """The same person with a session, as the cookie and the forms' token."""
+    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    session.add(
+        WebSession(
+            token_hash=digest(cookie),
+            csrf_token=csrf,
+            user_id=user.id,
+            created_at=now,
+            expires_at=now + timedelta(hours=9),
+        )
+    )
+    return Person(person.name, cookie, csrf, person.sees_all, person.seen, person.told)
