@@ -36,6 +36,7 @@ class Action(StrEnum):
     ASK_UNBLOCK = "unblock.ask"
     ANSWER_UNBLOCK = "unblock.answer"
     MANAGE_ACCOUNT = "account.manage"
+    READ_AUDIT = "audit.read"
 
 
 STAFF = frozenset({Role.ADMIN, Role.TECHNICIAN})
@@ -52,6 +53,7 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.ASK_UNBLOCK: STAFF | {Role.SCHOOL_LEAD},
     Action.ANSWER_UNBLOCK: STAFF,
     Action.MANAGE_ACCOUNT: frozenset({Role.ADMIN}),
+    Action.READ_AUDIT: STAFF | {Role.OFFICER, Role.AUDITOR},
 }
 
 

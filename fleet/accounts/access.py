@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from fleet.accounts import service
 from fleet.accounts.service import SignedIn
+from fleet.actors import ActorKind, become
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import NotAllowed, Unauthenticated
@@ -21,7 +22,10 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def find_session(request: Request, session: DbSession, now: Now) -> SignedIn | None:
     """The signed-in browser, or None."""
     token = request.cookies.get(COOKIE)
-    return service.find_signed_in(session, token, now) if token else None
+    found = service.find_signed_in(session, token, now) if token else None
+    if found is not None:
+        become(session, ActorKind.PERSON, found.viewer.user_id, found.viewer.name)
+    return found
 
 
 FoundSession = Annotated[SignedIn | None, Depends(find_session)]

@@ -6,6 +6,7 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import create_engine, text
 
+from fleet.audit import triggers
 from fleet.models import Base
 
 LOCK = 0x50524541  # "PREA": two controllers that start together migrate one after the other
@@ -30,6 +31,8 @@ with engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+        if set(context.get_context().get_current_heads()) == set(context.script.get_heads()):
+            triggers.attach(connection)  # of the tables as the code of this version names them
     with connection.begin():
         connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
 engine.dispose()
