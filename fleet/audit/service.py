@@ -128,7 +128,7 @@ def list_entries(
 def iterate_entries(session: Session, viewer: Viewer, wanted: Wanted, most: int | None = None) -> Iterator[AuditEntry]:
     """The same one after the other, oldest first, without holding them all in memory; at most ``most``."""
     query = _matching(viewer, wanted).order_by(AuditEntry.id).limit(most)
-    yield from session.scalars(query.execution_options(yield_per=1000)).unique()
+    yield from session.scalars(query.execution_options(yield_per=1000))
 
 
 def get_entry(session: Session, viewer: Viewer, entry_id: int) -> AuditEntry:

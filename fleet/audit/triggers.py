@@ -110,7 +110,7 @@ FOUND_TRIGGERS = text(
 
 
 def _function_differences(connection: Connection) -> Iterator[str]:
-    found = dict(connection.execute(FOUND_FUNCTIONS).tuples().all())
+    found = {row.proname: row.prosrc for row in connection.execute(FOUND_FUNCTIONS)}
     for name, body in bodies().items():
         if name not in found:
             yield f"la fonction {name} manque"

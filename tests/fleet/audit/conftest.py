@@ -4,23 +4,14 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 
 from fleet.embedded.postgres import Postgres
 from tests.conftest import run_outside_transaction
+from tests.fleet.audit.changes import add_commune
 
-ADD = text(
-    "INSERT INTO collectivities (id, kind, name, postcodes, search_text) VALUES (:id, 'commune', :name, '[]', '')"
-)
-RENAME = text("UPDATE collectivities SET name = :name WHERE id = :id")
 COUNT = 12
 """Entries that `chained` begins with."""
-
-
-def add_commune(connection: Connection, name: str) -> uuid.UUID:
-    identifier = uuid.uuid4()
-    connection.execute(ADD, {"id": identifier, "name": name})
-    return identifier
 
 
 @pytest.fixture(scope="module")

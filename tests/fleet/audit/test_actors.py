@@ -1,16 +1,14 @@
 """Who did it reaches the log from every edge: a signed-in person, a device, a filter, a token, a task, a command."""
 
 import json
-from datetime import timedelta
+import uuid
 
-import pytest
 from celery import signals
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
-from typer.testing import CliRunner
 
 from fleet import actors
-from fleet.actors import ActorKind, Work, operation_of
+from fleet.actors import ActorKind, operation_of
 from fleet.audit.models import AuditEntry
 from fleet.filtering import service as filtering
 from fleet.scope import Role
@@ -58,7 +56,13 @@ def test_signing_in_and_out(api: TestClient, session: Session) -> None:
 
 def test_a_filter_that_passes_a_request_on(api: TestClient, session: Session, clock: Clock) -> None:
     node, credential = filtering.register_filter(session, "passerelle", make_school(session), clock.now)
-    body = {"name": "jeu.example", "reason": "exposé", "contact": "CM2", "asked_at": clock.now.isoformat()}
+    body = {
+        "name": "jeu.example",
+        "reason": "exposé",
+        "contact": "CM2",
+        "id": str(uuid.uuid4()),
+        "asked_at": clock.now.isoformat(),
+    }
     answer = api.post("/filter/v1/requests", json=body, headers={"Authorization": f"Bearer {credential}"})
     assert answer.status_code in {200, 201, 204}, answer.text
     entry = last_entry(session, "filter_requests")

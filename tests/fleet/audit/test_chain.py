@@ -14,7 +14,8 @@ from filter.signing import SigningKey
 from fleet.audit import chain, checkpoints, triggers
 from fleet.audit.checkpoints import Checkpoint
 from fleet.errors import Invalid
-from tests.fleet.audit.conftest import COUNT, add_commune
+from tests.fleet.audit.changes import add_commune
+from tests.fleet.audit.conftest import COUNT
 
 NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 ENTRY = "(SELECT entry_id FROM audit_links WHERE number = {})"

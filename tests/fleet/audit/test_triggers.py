@@ -14,7 +14,7 @@ from fleet.audit.tables import AUDITED, MASK, NOT_AUDITED
 from fleet.models import Base
 from fleet.scope import Role
 from tests.factories import make_collectivity, make_device, make_school, make_user
-from tests.fleet.audit.conftest import RENAME, add_commune
+from tests.fleet.audit.changes import RENAME, add_commune
 
 LATEST = text("SELECT * FROM audit_entries ORDER BY id DESC LIMIT 1")
 COUNT = text("SELECT count(*) FROM audit_entries")
