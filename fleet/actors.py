@@ -71,9 +71,9 @@ def operation_of(scope: Scope | None) -> str | None:
     endpoint = (scope or {}).get("endpoint")
     if endpoint is None:
         return None
-    parts = str(endpoint.__module__).split(".")
-    place = f"portal.{parts[-1]}" if parts[0] == "dashboards" else parts[1] if len(parts) > 1 else parts[0]
-    return f"{place}.{endpoint.__name__}"
+    part, *path = str(endpoint.__module__).split(".")
+    place = path if part == "dashboards" else path[:-1] or path  # the API's are all in a routes.py
+    return ".".join([*place, endpoint.__name__])
 
 
 @contextmanager

@@ -89,5 +89,7 @@ def test_an_operation_is_named_by_its_place_and_verb() -> None:
     assert operation_of({"type": "http", "endpoint": endpoint}) == "portal.tickets.endpoint"
     endpoint.__module__ = "fleet.tickets.routes"
     assert operation_of({"type": "http", "endpoint": endpoint}) == "tickets.endpoint"
+    endpoint.__module__ = "fleet.filtering.previews.routes"
+    assert operation_of({"type": "http", "endpoint": endpoint}) == "filtering.previews.endpoint"
     assert operation_of({"type": "http"}) is None
     assert operation_of(None) is None

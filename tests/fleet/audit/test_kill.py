@@ -59,10 +59,21 @@ def start_writer(url: str, output: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.DEVNULL)
 
 
+def wait_for_lines(output: Path, wanted: int) -> None:
+    def has_them() -> bool:
+        return output.read_bytes().count(b"\n") >= wanted
+
+    until(has_them, "the writers wrote")
+
+
 def wait_until_alone(engine: Engine) -> None:
     """The server has ended what its lost clients had begun."""
-    with engine.connect() as connection:
-        until(lambda: connection.scalar(OTHERS) == 0, "no connection is left")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+
+        def is_alone() -> bool:
+            return not connection.scalar(OTHERS)
+
+        until(is_alone, "no connection is left")
 
 
 def check(engine: Engine, confirmed: dict[uuid.UUID, int]) -> None:
@@ -84,8 +95,7 @@ def test_after_a_kill_changes_and_entries_match(server: Postgres, tmp_path: Path
     for number in range(ROUNDS):
         output = tmp_path / f"commits-{number}"
         writer = start_writer(url, output)
-        wanted = ENOUGH + random.randrange(ENOUGH)
-        until(lambda file=output, lines=wanted: file.read_bytes().count(b"\n") >= lines, "the writers wrote", 60)
+        wait_for_lines(output, ENOUGH + random.randrange(ENOUGH))
         if victim == "postgres":
             kill_all(server)
             writer.wait(30)
