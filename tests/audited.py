@@ -30,11 +30,17 @@ KEY = "audited_operations"
 SEEN = pytest.StashKey[set[str]]()
 
 
+def seen(config: pytest.Config) -> set[str]:
+    """Operations that left entries so far."""
+    found: set[str] = config.stash.setdefault(SEEN, set())
+    return found
+
+
 def note_traffic(config: pytest.Config, session: Session) -> None:
     """Remember which operations left entries in this test; fail for one that does not know who did it."""
     left = {operation: is_nameless for operation, is_nameless in session.connection().execute(LEFT)}  # noqa: C416
     nameless = {operation for operation, is_nameless in left.items() if is_nameless} - set(NAMELESS)
-    config.stash.setdefault(SEEN, set()).update(left)
+    seen(config).update(left)
     assert nameless == set(), "entries of requests that proved nobody's identity: call fleet.actors.become"
 
 
@@ -51,7 +57,7 @@ def mutating_operations(app: FastAPI) -> Iterator[str]:
 
 def told_by_workers(config: pytest.Config, told: Iterable[str]) -> None:
     """What a worker of pytest-xdist saw."""
-    config.stash.setdefault(SEEN, set()).update(told)
+    seen(config).update(told)
 
 
 def is_whole_run(config: pytest.Config) -> bool:
@@ -61,4 +67,4 @@ def is_whole_run(config: pytest.Config) -> bool:
 
 def silent_operations(config: pytest.Config, app: FastAPI) -> list[str]:
     """Mutating operations that no test saw leave an entry."""
-    return sorted(set(mutating_operations(app)) - config.stash.setdefault(SEEN, set()) - set(EXEMPT))
+    return sorted(set(mutating_operations(app)) - seen(config) - set(EXEMPT))

@@ -159,7 +159,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist tells what it saw; whoever saw everything fails for a route that leaves no entry."""
     config = session.config
     if (output := getattr(config, "workeroutput", None)) is not None:
-        output[audited.KEY] = sorted(config.stash.setdefault(audited.SEEN, set()))
+        output[audited.KEY] = sorted(audited.seen(config))
     elif audited.is_whole_run(config) and session.exitstatus == pytest.ExitCode.OK:
         app = create_portal(FleetConfig("postgresql+psycopg://nowhere", "memory://", "https://preau.example.test"))
         if silent := audited.silent_operations(config, app):
