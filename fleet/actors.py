@@ -1,24 +1,29 @@
-"""Who is at work in this thread or task, told to the database with every transaction: the audit log's triggers ask it.
+"""Who is at work in this thread or task, told to the database before it changes: the audit log's triggers ask it.
 
 The edge that begins the work (an HTTP request, a Celery task, a command) opens a `working` block; who proves an
-identity on the way calls `become`. Sessions that begin meanwhile tell it by themselves, whoever opens them.
+identity on the way calls `become`. Every connection tells it by itself before its transaction's first change, whoever
+opened it and whatever it sends: reading costs nothing, writing one short statement.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Uuid, cast, event, func, null, select
+from sqlalchemy import Connection, Engine, Uuid, cast, event, func, null, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Session
 from starlette.types import Scope
 
 SETTING = "preau.actor"
 """The PostgreSQL setting that holds the actor for the length of a transaction, as JSON."""
+TOLD = "preau.told"
+"""In a connection's info: what its transaction was told."""
+READS = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET ", "SHOW ")
+"""How statements begin that change no row."""
 
 
 class ActorKind(StrEnum):
@@ -86,16 +91,14 @@ def working(work: Work) -> Iterator[Work]:
         current.reset(token)
 
 
-def become(session: Session, kind: ActorKind, identifier: object, name: str) -> None:
-    """The visitor has proved to be this one: from now on, and in the session's open transaction.
+def become(kind: ActorKind, identifier: object, name: str) -> None:
+    """The visitor has proved to be this one: from now on.
 
     Who was known already stays: a command that looks whether a credential still opens something is no filter.
     """
     work = current.get()
-    if work is None or work.kind is not ActorKind.VISITOR:
-        return
-    work.kind, work.id, work.name = kind, str(identifier), name
-    session.execute(telling(work))
+    if work is not None and work.kind is ActorKind.VISITOR:
+        work.kind, work.id, work.name = kind, str(identifier), name
 
 
 def note(
@@ -114,19 +117,35 @@ def note(
     Never for what a stranger does: entries cannot be taken back, and would be his to make without end.
     """
     identifier = None if row_id is None else str(row_id)
-    text = null() if told is None else cast(dict(told), JSONB)
+    content = null() if told is None else cast(dict(told), JSONB)
     nodes = (cast(collectivity_id, Uuid), cast(school_id, Uuid))
-    session.execute(select(func.audit_event(action, table, identifier, subject, text, *nodes)))
+    tell(session.connection())
+    session.execute(select(func.audit_event(action, table, identifier, subject, content, *nodes)))
 
 
-def telling(work: Work) -> Select[str]:
-    """The statement that tells PostgreSQL, until the transaction ends."""
-    return select(func.set_config(SETTING, work.as_json(), True))
-
-
-@event.listens_for(Session, "after_begin")
-def _tell(_session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    """Savepoints inherit it from the transaction that they are part of."""
+def tell(connection: Connection) -> None:
+    """Tell the database who is at work, unless its transaction knows: what writes by a SELECT calls this itself."""
     work = current.get()
-    if work is not None and not transaction.nested:
-        connection.execute(telling(work))
+    wanted = work.as_json() if work is not None else ""
+    if connection.info.get(TOLD) != wanted:
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute("SELECT set_config(%s, %s, true)", (SETTING, wanted))
+        connection.info[TOLD] = wanted
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _before_a_change(connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+    """A transaction says who is at work before its first statement that may change something; reading costs nothing."""
+    if not statement.lstrip().startswith(READS):
+        tell(connection)
+
+
+@event.listens_for(Engine, "begin")
+def _nobody_yet(connection: Connection) -> None:
+    connection.info[TOLD] = ""
+
+
+@event.listens_for(Engine, "rollback_savepoint")
+def _forget(connection: Connection, *_rest: object) -> None:
+    """PostgreSQL took the setting back to what it was before the savepoint, which nobody noted."""
+    connection.info.pop(TOLD, None)

@@ -24,7 +24,7 @@ def find_session(request: Request, session: DbSession, now: Now) -> SignedIn | N
     token = request.cookies.get(COOKIE)
     found = service.find_signed_in(session, token, now) if token else None
     if found is not None:
-        become(session, ActorKind.PERSON, found.viewer.user_id, found.viewer.name)
+        become(ActorKind.PERSON, found.viewer.user_id, found.viewer.name)
     return found
 
 

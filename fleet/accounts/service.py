@@ -63,7 +63,7 @@ def sign_in(session: Session, email: str, password: str, address: str, now: date
         session.add(SignInFailure(email=email, address=address, at=now))
         raise Unauthenticated("account.wrong_password", WRONG_PASSWORD, keeps_changes=True)
     session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.address == address))
-    become(session, ActorKind.PERSON, user.id, user.name)
+    become(ActorKind.PERSON, user.id, user.name)
     note(session, "sign_in", "users", user.id, user.email)
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from fleet.actors import tell
+
 SHORTEST, LONGEST = 180, 1095
 """Days: the CNIL's recommendation on logs (délibération 2021-122) is six months to a year, three at the very most."""
 
@@ -12,4 +14,5 @@ SHORTEST, LONGEST = 180, 1095
 def forget(session: Session, days: int, now: datetime) -> int:
     """Cut off what is older than so many days; return how many entries went. The chain says that it was cut."""
     kept = timedelta(days=min(max(days, SHORTEST), LONGEST))
+    tell(session.connection())
     return session.scalar(select(func.audit_cut(now - kept))) or 0

@@ -61,7 +61,7 @@ def authenticate(session: Session, authorization: str | None, now: datetime) -> 
             session, device, "credential_refused", "un secret remplacé ou retiré a été présenté : copie ?", now
         )
         raise refused(keeps_changes=True)
-    become(session, ActorKind.DEVICE, device.id, device.name)
+    become(ActorKind.DEVICE, device.id, device.name)
     _confirm(session, found[0], now)
     return device
 

@@ -46,7 +46,7 @@ def redeemable(session: Session, text: str, address: str, now: datetime) -> Enro
     except NotFound as error:
         metrics.enrollments.labels("unknown").inc()
         raise guesses.note_guess(session, error, address, now) from error
-    become(session, ActorKind.TOKEN, token.id, token.hint)
+    become(ActorKind.TOKEN, token.id, token.hint)
     if token.revoked_at is not None:
         raise _over("token.revoked", "Ce code a été annulé. Demandez-en un nouveau au technicien.")
     return token

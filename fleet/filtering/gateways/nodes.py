@@ -72,5 +72,5 @@ def authenticate(session: Session, authorization: str | None) -> FilterNode:
     is_right = hmac.compare_digest(digest(secret), expected)
     if node is None or not is_right or scheme.lower() != "bearer" or node.revoked_at is not None:
         raise Unauthenticated("credential.refused", "Ce filtre n’est pas connu, ou a été révoqué.")
-    become(session, ActorKind.FILTER, node.id, node.name)
+    become(ActorKind.FILTER, node.id, node.name)
     return node

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from fleet.actors import ActorKind, Work, become, note, working
+from fleet.actors import ActorKind, Work, note, working
 from fleet.audit import service
 from fleet.audit.models import AuditEntry
 from fleet.audit.service import Wanted
@@ -67,10 +67,8 @@ def test_a_role_that_may_not_read_lends_its_node_to_none_that_may(session: Sessi
 
 def test_addresses_are_told_to_the_operator_only(api: TestClient, session: Session) -> None:
     school = make_school(session)
-    work = Work(ActorKind.VISITOR, address="192.0.2.7")
-    with working(work):
-        become(session, ActorKind.PERSON, "x", "Alix")
-    note(session, "export", "schools", school.id, "x", school_id=school.id, collectivity_id=school.collectivity_id)
+    with working(Work(ActorKind.PERSON, "x", "Alix", address="192.0.2.7")):
+        note(session, "export", "schools", school.id, "x", collectivity_id=school.collectivity_id)
     for user, address in (
         (make_user(session, Role.AUDITOR), "192.0.2.7"),
         (make_user(session, Role.OFFICER, collectivity=school.collectivity), None),
