@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 
 from fleet import errors, exposition, health, metrics
+from fleet.accounts.access import client_address
 from fleet.accounts.routes import router as accounts
+from fleet.actors import ActorKind, Work, working
+from fleet.audit.routes import router as audit
 from fleet.checkins.routes import router as checkins
 from fleet.collectivities.routes import router as collectivities
 from fleet.config import FleetConfig
@@ -28,11 +31,14 @@ MAX_BODY = 8 * 1024 * 1024
 
 
 async def carry_request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give every request an id that its log lines and its answer carry."""
-    token = request_id.set(secrets.token_hex(6))
+    """Give every request an id that its log lines, its answer and the entries of what it changes carry."""
+    identifier = secrets.token_hex(6)
+    token = request_id.set(identifier)
+    work = Work(ActorKind.VISITOR, address=client_address(request), request_id=identifier, scope=request.scope)
     try:
-        response = await call_next(request)
-        response.headers["X-Request-Id"] = request_id.get() or ""
+        with working(work):
+            response = await call_next(request)
+        response.headers["X-Request-Id"] = identifier
         return response
     finally:
         request_id.reset(token)
@@ -62,7 +68,7 @@ def create_app(config: FleetConfig) -> FastAPI:
     app.add_middleware(metrics.TimeAnswers)
     errors.install(app)
     for router in (
-        accounts, collectivities, schools, grants, ent, devices, filtering, configuration, enrollment, checkins,
+        accounts, audit, collectivities, schools, grants, ent, devices, filtering, configuration, enrollment, checkins,
         tickets,
     ):  # fmt: skip
         app.include_router(router)

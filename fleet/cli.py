@@ -1,6 +1,8 @@
 """`preau`: the controller's command line. Each feature brings its own commands; here they come together."""
 
 import gc
+import os
+import pwd
 import sys
 import warnings
 from importlib.metadata import version
@@ -14,6 +16,8 @@ from sqlalchemy.exc import OperationalError
 
 from fleet import log
 from fleet.accounts.cli import app as accounts
+from fleet.actors import ActorKind, Work, working
+from fleet.audit.cli import app as audit
 from fleet.config import FleetConfig
 from fleet.embedded import cli as embedded
 from fleet.enrollment.cli import app as token
@@ -49,16 +53,31 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def words_of(context: typer.Context) -> str:
+    """``preau account create``: the command that was typed, without its options and arguments."""
+    words, command = ["preau"], context.command
+    for word in sys.argv[1:]:
+        nested = getattr(command, "commands", {}).get(word)
+        if nested is None:
+            break
+        words, command = [*words, word], nested
+    return " ".join(words) if len(words) > 1 else f"preau {context.invoked_subcommand}"
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Affiche la version.")
     ] = False,
 ) -> None:
     """Préau : parc, ENT et navigation sûre des écoles."""
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    context.with_resource(working(Work(ActorKind.COMMAND, name=name, operation=words_of(context))))
 
 
 app.add_typer(accounts, name="account")
+app.add_typer(audit, name="audit")
 app.add_typer(imports, name="import")
 app.add_typer(token, name="token")
 app.add_typer(ent, name="ent")

@@ -52,6 +52,12 @@ class FleetConfig:
     """What a scraper of /metrics sends as a bearer token. Unset: only this machine itself may read them."""
     check_in_seconds: int = 60
     """How often an agent speaks to the controller, give or take a tenth; five missed in a row and it is silent."""
+    audit_key_file: Path | None = None
+    """Ed25519 key (PEM, `preau audit key`) that signs checkpoints of the audit log. Unset: they are not signed."""
+    audit_mail: str | None = None
+    """Whom a checkpoint is mailed to every day, to keep it out of the database's owner's reach."""
+    audit_days: int = 365
+    """How long entries of the audit log are kept: 180 to 1095 days (fleet.audit.retention)."""
     log_format: str = "json"
     """``json`` (one object a line) or ``console``."""
 
@@ -87,6 +93,10 @@ class FleetConfig:
         if not check_in.isdecimal() or not 1 <= int(check_in) <= 86400:
             problems.append(f"PREAU_CHECK_IN_SECONDS est un nombre de secondes de 1 à 86400 (reçu : {check_in})")
             check_in = "60"
+        audit_days = optional("AUDIT_DAYS") or "365"
+        if not audit_days.isdecimal() or not 180 <= int(audit_days) <= 1095:
+            problems.append(f"PREAU_AUDIT_DAYS est un nombre de jours de 180 à 1095 (reçu : {audit_days})")
+            audit_days = "365"
         smtp_url = optional("SMTP_URL")
         if smtp_url and urlsplit(smtp_url).scheme not in {"smtp", "smtps"}:  # not quoted: it may hold a password
             problems.append("PREAU_SMTP_URL s’écrit smtp://[utilisateur:motdepasse@]hôte[:port] ou smtps://…")
@@ -114,6 +124,9 @@ class FleetConfig:
             android_dpc_checksum=optional("ANDROID_DPC_CHECKSUM"),
             metrics_token=optional("METRICS_TOKEN"),
             check_in_seconds=int(check_in),
+            audit_key_file=file("AUDIT_KEY_FILE"),
+            audit_mail=optional("AUDIT_MAIL"),
+            audit_days=int(audit_days),
             log_format=log_format,
         )
         if problems:

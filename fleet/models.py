@@ -1,6 +1,7 @@
 """Every table, imported once: Alembic and the relationships between features need them all."""
 
 from fleet.accounts import models as accounts
+from fleet.audit import models as audit
 from fleet.collectivities import models as collectivities
 from fleet.configuration import models as configuration
 from fleet.db import Base
@@ -16,6 +17,7 @@ from fleet.tickets import models as tickets
 __all__ = [
     "Base",
     "accounts",
+    "audit",
     "collectivities",
     "configuration",
     "devices",

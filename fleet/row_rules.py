@@ -49,6 +49,8 @@ OF_TICKETS = "id IN (SELECT collectivity_id FROM tickets)"
 Verbs = str
 """``r`` read, ``a`` add, ``w`` write, ``d`` delete: the letters of PostgreSQL's own access lists."""
 ALL: Verbs = "rawd"
+EVERYTHING = frozenset({Door.JOBS, Door.OPERATOR})
+"""Doors of programs that do whatever there is to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,13 @@ class Rows:
     doors: Mapping[Door, Verbs] = field(default_factory=dict)
     secret: tuple[str, ...] = ()
     """Columns that people's doors never read, whoever the row belongs to."""
+    is_log: bool = False
+    """Only read: what adds to it has its owner's rights (fleet.audit)."""
 
     def verbs(self, door: Door) -> Verbs:
-        return ALL if door in {Door.JOBS, Door.OPERATOR} else self.doors.get(door, "")
+        if door in EVERYTHING:
+            return "r" if self.is_log else ALL
+        return self.doors.get(door, "")
 
 
 def people(web: Verbs, staff: Verbs | None = None, **programs: Verbs) -> dict[Door, Verbs]:
@@ -85,6 +91,10 @@ RULES: Mapping[str, Rows] = {
     "web_sessions": Rows(own=f"user_id = {MINE}", doors=people("rd", "rd", gate=ALL)),
     "sign_in_failures": Rows(doors={Door.GATE: ALL}),
     "node_grants": Rows(doors=people("", "raw", gate="r")),
+    # Audit: numbers and hashes of the chain tell nothing of what they chain
+    "audit_entries": Rows(shown=ON_NODE, doors=people("r"), is_log=True),
+    "audit_links": Rows(shown=EVERYBODY, doors=people("r"), is_log=True),
+    "audit_head": Rows(doors=people("", "r"), is_log=True),
     # Places
     "collectivities": Rows(
         own=in_collectivities("id"),

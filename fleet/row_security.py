@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, text
 
 from fleet.db import Base
 from fleet.doors import SYSTEM, Door
-from fleet.row_rules import ALL, NOBODY, RULES, SEQUENCES, Rows
+from fleet.row_rules import EVERYTHING, NOBODY, RULES, SEQUENCES, Rows
 
 IDS = "coalesce(nullif(current_setting('preau.{}', true), ''), '{{}}')::uuid[]"
 FUNCTIONS = {
@@ -175,8 +175,7 @@ def _what(right: Right) -> str:
 
 def grant_sequences(connection: Connection) -> None:
     """Programs that do everything draw from every sequence, and raise them; other doors from those named."""
-    everything = [door for door in Door if all(rows.verbs(door) == ALL for rows in RULES.values())]
-    connection.exec_driver_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {', '.join(everything)}")
+    connection.exec_driver_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {', '.join(sorted(EVERYTHING))}")
     for sequence, doors in SEQUENCES.items():
         connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {sequence} TO {', '.join(doors)}")
 

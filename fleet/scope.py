@@ -37,6 +37,7 @@ class Action(StrEnum):
     ANSWER_UNBLOCK = "unblock.answer"
     MANAGE_ACCOUNT = "account.manage"
     MANAGE_GRANT = "grant.manage"
+    READ_AUDIT = "audit.read"
 
 
 STAFF = frozenset({Role.ADMIN, Role.TECHNICIAN})
@@ -54,6 +55,7 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.ANSWER_UNBLOCK: STAFF,
     Action.MANAGE_ACCOUNT: frozenset({Role.ADMIN}),
     Action.MANAGE_GRANT: frozenset({Role.ADMIN}),
+    Action.READ_AUDIT: STAFF | {Role.OFFICER, Role.AUDITOR},
 }
 
 

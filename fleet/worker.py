@@ -9,6 +9,8 @@ from celery.app.utils import Settings
 from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
+from fleet import actors
+from fleet.actors import ActorKind, Work
 from fleet.broker import mend_redis
 from fleet.config import FleetConfig
 from fleet.db import connect
@@ -16,6 +18,7 @@ from fleet.log import request_id
 
 TASK_MODULES = (
     "fleet.accounts.tasks",
+    "fleet.audit.tasks",
     "fleet.checkins.tasks",
     "fleet.enrollment.tasks",
     "fleet.filtering.tasks",
@@ -58,6 +61,8 @@ SCHEDULE = {
         "options": {"expires": 60},
     },
     "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
+    "anchor the audit log": {"task": "fleet.audit.tasks.send_checkpoint", "schedule": crontab(hour=5, minute=10)},
+    "forget old audit entries": {"task": "fleet.audit.tasks.purge_entries", "schedule": crontab(hour=4, minute=50)},
     "forget wrong tokens": {"task": "fleet.enrollment.tasks.purge_guesses", "schedule": crontab(minute=27)},
     "forget old counts of filters": {"task": "fleet.filtering.tasks.purge_counts", "schedule": crontab(minute=37)},
 }
@@ -149,11 +154,14 @@ def open_database(**_: object) -> None:
 
 
 @signals.task_prerun.connect
-def name_the_work(task_id: str = "", **_: object) -> None:
-    """Log lines of a task carry its id, as those of a request carry its own."""
+def name_the_work(task_id: str = "", sender: Task[Any, Any] | None = None, **_: object) -> None:
+    """Log lines of a task, and entries of what it changes, carry its id, as those of a request carry its own."""
     request_id.set(task_id)
+    name = sender.name if sender is not None else None
+    actors.current.set(Work(ActorKind.JOB, task_id, name, request_id=task_id, operation=name))
 
 
 @signals.task_postrun.connect
 def forget_the_work(**_: object) -> None:
     request_id.set(None)
+    actors.current.set(None)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import pytest
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from fleet.embedded.layout import ROOT_STATE
 from fleet.embedded.ports import free_port
 from fleet.embedded.postgres import Postgres
 from fleet.migrate import migrate
+from tests import audited
 from tests.factories import NOON
 
 
@@ -167,13 +169,33 @@ def leaving_doors(connection: Connection) -> Iterator[None]:
 
 
 @pytest.fixture
-def api(app: FastAPI, session: Session) -> Iterator[TestClient]:
+def api(app: FastAPI, session: Session, pytestconfig: pytest.Config) -> Iterator[TestClient]:
     """An HTTP client on the application, in the same transaction as ``session``. Flush what you add before you call."""
     with TestClient(app, base_url="https://preau.example.test") as client:
         yield client
+    audited.note_traffic(pytestconfig, session)
 
 
 @pytest.fixture
 def fail_for_missing_package() -> None:
     """Under CI=true nothing may be missing: see tests.requirements."""
     pytest.fail("a Debian package that this test needs is missing; .ci/run installs them all")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells what it saw; whoever saw everything fails for a route that leaves no entry."""
+    config = session.config
+    if (output := getattr(config, "workeroutput", None)) is not None:
+        output[audited.KEY] = sorted(audited.seen(config))
+    elif audited.is_whole_run(config) and session.exitstatus == pytest.ExitCode.OK:
+        app = create_portal(FleetConfig("postgresql+psycopg://nowhere", "memory://", "https://preau.example.test"))
+        if silent := audited.silent_operations(config, app):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            told = "\n  ".join(silent)
+            sys.stderr.write(f"\nmutating routes that left no entry in any test (tests/audited.py):\n  {told}\n")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker of pytest-xdist told at its end."""
+    audited.told_by_workers(node.config, getattr(node, "workeroutput", {}).get(audited.KEY, ()))

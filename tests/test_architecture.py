@@ -41,12 +41,13 @@ MAY_IMPORT = {
     "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
 FEATURES = [
-    "audit", "accounts", "collectivities", "schools", "grants", "ent", "devices", "filtering", "configuration",
+    "accounts", "audit", "collectivities", "schools", "grants", "ent", "devices", "filtering", "configuration",
     "platforms", "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
 ]  # fmt: skip
 """A feature imports only those before it. Its cli.py is an edge that composes, like the portal.
 
-Accounts stand before collectivities: every route asks who is there, while a role names its node by id only.
+Accounts stand before collectivities: every route asks who is there, while a role names its node by id only. Nobody
+writes through audit (triggers do, and fleet.actors tells them who): it stands after what its own pages ask.
 """
 STANDARD_LIBRARY_ONLY = (
     "agent",

@@ -6,6 +6,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dashboards.portal import error_pages
+from dashboards.portal.audit import router as audit
 from dashboards.portal.board import router as board
 from dashboards.portal.collectivities import router as collectivities
 from dashboards.portal.devices import router as devices
@@ -28,7 +29,7 @@ from fleet.environment import read_environment
 
 PAGES = (
     sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities, grants,
-    filtering, lessons, rooms, overrides, unblocking,
+    filtering, lessons, rooms, overrides, unblocking, audit,
 )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ def menu(viewer: Viewer) -> list[Entry]:
         entries.append(Entry("Leçons et filtrage", "/filtering/lessons", "shield-check", under="/filtering"))
     else:
         entries.append(Entry("Filtrage", "/filtering/requests", "shield-check", under="/filtering"))
+    if viewer.may_somewhere(Action.READ_AUDIT):
+        entries.append(Entry("Journal", "/journal", "journal-text"))
     return entries
 
 

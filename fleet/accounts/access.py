@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from fleet.accounts import service
 from fleet.accounts.service import SignedIn
 from fleet.accounts.sight import enter_as
+from fleet.actors import ActorKind, become
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.doors import Door, enter
@@ -32,6 +33,7 @@ def find_session(request: Request, session: DbSession, now: Now) -> SignedIn | N
     if found is None:
         enter(session, Door.CLOSED)
     else:
+        become(ActorKind.PERSON, found.viewer.user_id, found.viewer.name)
         enter_as(session, found.viewer)
     return found
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload, undefer
 from fleet.accounts import sight
 from fleet.accounts.models import RoleGrant, SignInFailure, User, WebSession
 from fleet.accounts.passwords import hash_password, is_password, nobody
+from fleet.actors import ActorKind, become, note
 from fleet.clock import utc_now
 from fleet.doors import Door, for_a_while
 from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
@@ -67,6 +68,8 @@ def sign_in(session: Session, email: str, password: str, address: str, now: date
         session.add(SignInFailure(email=email, address=address, at=now))
         raise Unauthenticated("account.wrong_password", WRONG_PASSWORD, keeps_changes=True)
     session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.address == address))
+    become(ActorKind.PERSON, user.id, user.name)
+    note(session, "sign_in", "users", user.id, user.email)
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(
         WebSession(
@@ -101,7 +104,10 @@ def find_signed_in(session: Session, token: str, now: datetime) -> SignedIn | No
 
 def sign_out(session: Session, token: str) -> None:
     """End a session; one that is already over is no error."""
-    session.execute(delete(WebSession).where(WebSession.token_hash == digest(token)))
+    ended = delete(WebSession).where(WebSession.token_hash == digest(token)).returning(WebSession.user_id)
+    user_id = session.scalar(ended)
+    if user_id is not None:
+        note(session, "sign_out", "users", user_id, "")
 
 
 def create_user(session: Session, *, email: str, name: str, password: str, grants: list[Grant]) -> User:

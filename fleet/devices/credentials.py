@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from fleet.actors import ActorKind, become
 from fleet.devices import events
 from fleet.devices.models import Device, DeviceCredential, DeviceStatus
 from fleet.errors import Unauthenticated
@@ -60,6 +61,7 @@ def authenticate(session: Session, authorization: str | None, now: datetime) -> 
             session, device, "credential_refused", "un secret remplacé ou retiré a été présenté : copie ?", now
         )
         raise refused(keeps_changes=True)
+    become(ActorKind.DEVICE, device.id, device.name)
     _confirm(session, found[0], now)
     return device
 

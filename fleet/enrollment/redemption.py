@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
 from fleet import metrics
+from fleet.actors import ActorKind, become
 from fleet.devices import credentials, events
 from fleet.devices.models import Device, DeviceStatus, Platform
 from fleet.enrollment import guesses
@@ -45,6 +46,7 @@ def redeemable(session: Session, text: str, address: str, now: datetime) -> Enro
     except NotFound as error:
         metrics.enrollments.labels("unknown").inc()
         raise guesses.note_guess(session, error, address, now) from error
+    become(ActorKind.TOKEN, token.id, token.hint)
     if token.revoked_at is not None:
         raise _over("token.revoked", "Ce code a été annulé. Demandez-en un nouveau au technicien.")
     return token

@@ -9,7 +9,10 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, create_engine, text
 
 from fleet import door_roles, row_security
+from fleet.audit import privileges, triggers
+from fleet.doors import Door
 from fleet.models import Base
+from fleet.row_rules import EVERYTHING
 
 LOCK = 0x50524541  # "PREA": two controllers that start together migrate one after the other
 
@@ -25,10 +28,13 @@ def note_step(
 
 
 def secure_rows(connection: Connection) -> None:
-    """Row-level security as the code has it; the tables of an earlier version are left as that version had them."""
+    """Triggers and row-level security as the code has them; tables of an earlier version are left as that had them."""
     if context.get_context().get_current_heads() == (context.get_head_revision(),):
         door_roles.ensure(connection, context.config.attributes.get("login"))
+        triggers.attach(connection)
         context.config.attributes["secured"] = row_security.apply(connection)
+        for door in Door:
+            privileges.let_note(connection, door, may_cut=door in EVERYTHING)
 
 
 engine = create_engine(context.config.attributes["database_url"])

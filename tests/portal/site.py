@@ -18,6 +18,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from agent.protocol import CheckIn, EnrollmentRequest, Facts, Identity, Outcome
+from fleet.audit import service as audit
+from fleet.audit.service import Wanted
 from fleet.checkins import service as checkins
 from fleet.config import FleetConfig
 from fleet.configuration import service as configuration
@@ -203,6 +205,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "profile": filtering.ensure_default_profile(session).id,
         "held_source": source.id,
         "failing_source": failing_source.id,
+        "entry": audit.list_entries(session, technician, Wanted(table="tickets", action="update")).rows[0].id,
         "schedule": schedules.list_schedules(session)[0].id,
         **in_schools,
         **previewed,

@@ -75,6 +75,10 @@ STAFF_PAGES = {
     "demandes-aucune": "/filtering/requests?q=zzz",
     "demande": "/filtering/requests/{request}",
     "demande-refusee": "/filtering/requests/{declined_request}",
+    "journal": "/journal",
+    "journal-vide": "/journal?q=zzz",
+    "journal-appareil": "/journal?table=devices&row={device}",
+    "journal-entree": "/journal/{entry}",
     "erreur-404": "/schools/00000000-0000-0000-0000-000000000000",
     "erreur-422": "/schools?page=zero",
 }
@@ -83,6 +87,7 @@ OFFICER_PAGES = {
     "collectivite-ticket": "/tickets/new?school={school}",
     "collectivite-lieu": "/tickets/new",
     "collectivite-ecoles": "/schools",
+    "collectivite-journal": "/journal",
     "collectivite-lecons": "/filtering/lessons",
     "collectivite-derogations": "/filtering/overrides",
     "collectivite-demande": "/filtering/requests/{allowed_request}",

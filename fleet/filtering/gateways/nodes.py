@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
+from fleet.actors import ActorKind, become
 from fleet.errors import Conflict, Invalid, NotFound, Unauthenticated
 from fleet.filtering.models import FilterNode
 from fleet.filtering.policy import policies
@@ -71,4 +72,5 @@ def authenticate(session: Session, authorization: str | None) -> FilterNode:
     is_right = hmac.compare_digest(digest(secret), expected)
     if node is None or not is_right or scheme.lower() != "bearer" or node.revoked_at is not None:
         raise Unauthenticated("credential.refused", "Ce filtre n’est pas connu, ou a été révoqué.")
+    become(ActorKind.FILTER, node.id, node.name)
     return node
