@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 
 from fleet import errors, exposition, health, metrics
+from fleet.accounts.oidc import Providers
 from fleet.accounts.routes import router as accounts
 from fleet.checkins.routes import router as checkins
 from fleet.collectivities.routes import router as collectivities
@@ -39,6 +40,7 @@ async def carry_request_id(request: Request, call_next: Callable[[Request], Awai
 
 def create_app(config: FleetConfig) -> FastAPI:
     """The HTTP application of one controller process. Routers read the settings from ``request.app.state.config``."""
+    config.check_serving()
     engine = connect(config.database_url)
     make_celery(config)
 
@@ -56,6 +58,7 @@ def create_app(config: FleetConfig) -> FastAPI:
         redoc_url=None,
     )
     app.state.config = config
+    app.state.oidc = Providers(config.oidc_providers)
     app.state.fleet_gauges = exposition.KeptReading()
     app.middleware("http")(carry_request_id)
     app.add_middleware(metrics.TimeAnswers)

@@ -25,6 +25,8 @@ from fleet.embedded.postgres import Postgres
 from fleet.migrate import migrate
 from tests.factories import NOON
 
+SECRET_KEY = bytes(range(32))
+
 
 def state_directory(prefix: str) -> Path:
     """A new folder that the account PostgreSQL runs under can reach; pytest's own may lie below a closed home."""
@@ -82,7 +84,14 @@ def run_outside_transaction(postgres: Postgres, statement: str) -> None:
 
 @pytest.fixture
 def config(database_url: str) -> FleetConfig:
-    return FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://preau.example.test")
+    """Nobody needs a second factor, so that most tests sign in as they did; those about it say otherwise."""
+    return FleetConfig(
+        database_url=database_url,
+        broker_url="memory://",
+        public_url="https://preau.example.test",
+        secret_keys=(SECRET_KEY,),
+        second_factor_required=False,
+    )
 
 
 @dataclass
@@ -106,7 +115,10 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def resolved_app(database_url: str) -> FastAPI:
     """The application whose routes all tests of a worker share: to resolve them costs its first request 0.2 s."""
-    return create_portal(FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://x.test"))
+    settings = FleetConfig(
+        database_url=database_url, broker_url="memory://", public_url="https://x.test", second_factor_required=False
+    )
+    return create_portal(settings)
 
 
 @pytest.fixture

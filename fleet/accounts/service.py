@@ -1,44 +1,25 @@
-"""Accounts: who signs in, with which roles on which nodes."""
+"""Accounts: opened, their passwords changed, found again by their id."""
 
 import re
-import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from fleet.accounts.models import RoleGrant, SignInFailure, User, WebSession
-from fleet.accounts.passwords import hash_password, is_password, nobody
-from fleet.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
-from fleet.guesser import network_of
+from fleet.accounts import guesses, known_browsers, letters, sessions, tasks
+from fleet.accounts.guesses import Guesser
+from fleet.accounts.letters import OpenedLink
+from fleet.accounts.models import Guess, LetterKind, RoleGrant, User
+from fleet.accounts.passwords import check_choice, hash_password
+from fleet.accounts.sessions import as_viewer
+from fleet.accounts.signing_in import read_email
+from fleet.db import after_commit
+from fleet.errors import Conflict, Invalid, NotFound
 from fleet.scope import STAFF, Grant, Viewer
-from fleet.stored_secrets import digest
 
-SESSION_LENGTH = timedelta(hours=12)
-FAILURE_WINDOW = timedelta(minutes=15)
-FAILURES_PER_PERSON = 10
-"""Wrong passwords for one account from one address: a stranger elsewhere locks nobody out."""
-FAILURES_PER_ADDRESS = 100
-"""Wrong passwords from one address, whatever the account: a whole town hall may share one."""
-WRONG_PASSWORD = "Adresse ou mot de passe incorrect."  # noqa: S105 - a sentence
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A signed-in browser: the secret for its cookie, the one for its forms, and who it is."""
-
-    token: str
-    csrf_token: str
-    viewer: Viewer
-
-
-def as_viewer(user: User) -> Viewer:
-    """Reduce a user (grants loaded) to what rights need."""
-    grants = tuple(Grant(g.role, g.collectivity_id, g.school_id) for g in user.grants)
-    return Viewer(user.id, user.name, user.email, grants)
+LONGEST_NAME = 120
 
 
 def get_viewer(session: Session, user_id: UUID) -> Viewer:
@@ -50,80 +31,100 @@ def get_viewer(session: Session, user_id: UUID) -> Viewer:
     return as_viewer(user)
 
 
-def sign_in(session: Session, email: str, password: str, address: str, now: datetime) -> SignedIn:
-    """Open a session for a right password; raise Unauthenticated for a wrong one, TooMany after too many."""
-    email, address = email.strip().lower()[:320], network_of(address)
-    if not email.isprintable():  # nobody’s; and PostgreSQL keeps no NUL
-        raise Unauthenticated("account.wrong_password", WRONG_PASSWORD)
-    _refuse_when_guessing(session, email, address, now)
-    user = session.scalar(select(User).where(User.email == email).options(selectinload(User.grants)))
-    right = is_password(password, user.password_hash if user else nobody())
-    if user is None or not right or not user.is_active:
-        session.add(SignInFailure(email=email, address=address, at=now))
-        raise Unauthenticated("account.wrong_password", WRONG_PASSWORD, keeps_changes=True)
-    session.execute(delete(SignInFailure).where(SignInFailure.email == email, SignInFailure.address == address))
-    token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    session.add(
-        WebSession(
-            token_hash=digest(token),
-            csrf_token=csrf_token,
-            user_id=user.id,
-            created_at=now,
-            expires_at=now + SESSION_LENGTH,
-        )
-    )
-    return SignedIn(token, csrf_token, as_viewer(user))
+def get_own(session: Session, viewer: Viewer) -> User:
+    """The viewer's own account."""
+    return session.get_one(User, viewer.user_id)
 
 
-def _refuse_when_guessing(session: Session, email: str, address: str, now: datetime) -> None:
-    recent = select(func.count()).where(SignInFailure.address == address, SignInFailure.at > now - FAILURE_WINDOW)
-    of_person = session.scalar(recent.where(SignInFailure.email == email)) or 0
-    if of_person >= FAILURES_PER_PERSON or (session.scalar(recent) or 0) >= FAILURES_PER_ADDRESS:
-        raise TooMany("account.too_many_failures", "Trop d’essais. Attendez un quart d’heure, puis réessayez.")
+def create_user(session: Session, *, email: str, name: str, password: str | None, grants: list[Grant]) -> User:
+    """Open an account; without a password, an invitation must follow.
 
-
-def find_signed_in(session: Session, token: str, now: datetime) -> SignedIn | None:
-    """The session behind a cookie, or None when it is unknown, over, or its account closed."""
-    query = (
-        select(WebSession, User)
-        .join(User, User.id == WebSession.user_id)
-        .where(WebSession.token_hash == digest(token), WebSession.expires_at > now, User.is_active)
-        .options(selectinload(User.grants))
-    )
-    found = session.execute(query).one_or_none()
-    return None if found is None else SignedIn(token, found[0].csrf_token, as_viewer(found[1]))
-
-
-def sign_out(session: Session, token: str) -> None:
-    """End a session; one that is already over is no error."""
-    session.execute(delete(WebSession).where(WebSession.token_hash == digest(token)))
-
-
-def create_user(session: Session, *, email: str, name: str, password: str, grants: list[Grant]) -> User:
-    """Open an account; raise Invalid for a bad address or password, Conflict when the address is taken."""
-    email = email.strip().lower()
-    if not EMAIL.fullmatch(email) or len(email) > 254:
+    Raise Invalid for a bad address or password, Conflict when the address is taken.
+    """
+    email, name = email.strip().lower(), name.strip()
+    if not EMAIL.fullmatch(email) or len(email) > 254 or not email.isprintable():
         raise Invalid("account.bad_email", f"« {email} » n’est pas une adresse électronique.")
-    if not name.strip():
-        raise Invalid("account.no_name", "Indiquez le nom de la personne.")
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise Invalid("account.no_name", f"Indiquez le nom de la personne, en {LONGEST_NAME} caractères au plus.")
     if not grants:
         raise Invalid("account.no_role", "Donnez au moins un rôle.")
     if session.scalar(select(User.id).where(User.email == email)) is not None:
         raise Conflict("account.email_taken", f"Un compte existe déjà pour {email}.")
-    rows = [RoleGrant(role=g.role, collectivity_id=g.collectivity_id, school_id=g.school_id) for g in grants]
-    user = User(email=email, name=name.strip(), password_hash=hash_password(password), grants=rows)
+    user = User(email=email, name=name, password_hash=None, grants=[as_row(grant) for grant in grants])
+    if password is not None:
+        choose_password(user, password)
     session.add(user)
     session.flush()
     return user
 
 
-def set_password(session: Session, email: str, password: str) -> User:
-    """Change a password and end that person's sessions; raise NotFound for an unknown address."""
-    user = session.scalar(select(User).where(User.email == email.strip().lower()))
+def as_row(grant: Grant) -> RoleGrant:
+    return RoleGrant(role=grant.role, collectivity_id=grant.collectivity_id, school_id=grant.school_id)
+
+
+def choose_password(user: User, password: str) -> None:
+    """Give an account its password; raise Invalid for one that is too short or too easy."""
+    hashed = hash_password(password)
+    check_choice(password, user.email, user.name)
+    user.password_hash = hashed
+
+
+def find_user(session: Session, email: str) -> User:
+    """The account of an address, grants loaded; raise NotFound. For the command line."""
+    query = select(User).where(User.email == email.strip().lower()).options(selectinload(User.grants))
+    user = session.scalar(query)
     if user is None:
         raise NotFound("account.unknown", f"Aucun compte pour {email}.")
-    user.password_hash = hash_password(password)
-    session.execute(delete(WebSession).where(WebSession.user_id == user.id))
+    return user
+
+
+def set_password(session: Session, email: str, password: str) -> User:
+    """Change a password and end that person's sessions; raise NotFound for an unknown address."""
+    user = find_user(session, email)
+    choose_password(user, password)
+    sessions.end_all(session, user.id)
+    return user
+
+
+def change_password(session: Session, user_id: UUID, password: str, *, kept: UUID, now: datetime) -> None:
+    """A person changes their own password: their other sessions end, ``kept`` stays, and a mail says so."""
+    user = session.get_one(User, user_id)
+    choose_password(user, password)
+    sessions.end_all(session, user.id, but=kept)
+    letters.withdraw(session, user.id, now)
+    tell(session, user, "le mot de passe a été changé.", now)
+
+
+def tell(session: Session, user: User, what: str, now: datetime) -> None:
+    """Mail a person that the way they sign in was changed."""
+    owed = letters.owe(session, LetterKind.CHANGED, user.email, user.id, what, now)
+    after_commit(session, tasks.send_letter.delay, str(owed))
+
+
+def ask_reset(session: Session, email: str, address: str, now: datetime) -> None:
+    """Somebody forgot a password. What happens is the same for a known address and for any other; raise TooMany."""
+    read = read_email(email)
+    guesser = Guesser(Guess.MAIL, read or "", address)
+    guesses.refuse_when_guessing(session, guesser, now)
+    guesses.note(session, guesser, now)
+    if read is None or not EMAIL.fullmatch(read):
+        return
+    owed = letters.owe_reset(session, read, now)
+    if owed is not None:
+        after_commit(session, tasks.send_letter.delay, str(owed))
+
+
+def use_link(session: Session, opened: OpenedLink, password: str, now: datetime) -> User:
+    """Choose a password through a link: it is used up with every other one, and no old session or browser stays."""
+    user = opened.user
+    choose_password(user, password)
+    opened.letter.used_at = now
+    session.flush()
+    letters.withdraw(session, user.id, now)
+    sessions.end_all(session, user.id)
+    known_browsers.forget_all(session, user.id)
+    if opened.letter.kind is LetterKind.RESET:
+        tell(session, user, "un nouveau mot de passe a été choisi avec un lien reçu par courriel.", now)
     return user
 
 
@@ -147,10 +148,3 @@ def list_staff(session: Session) -> list[User]:
         .order_by(User.name, User.id)
     )
     return list(session.scalars(query))
-
-
-def purge_expired(session: Session, now: datetime) -> int:
-    """Forget sessions that are over and wrong passwords that no longer count; return how many rows went."""
-    over = session.execute(delete(WebSession).where(WebSession.expires_at <= now).returning(WebSession.id)).all()
-    old = delete(SignInFailure).where(SignInFailure.at <= now - FAILURE_WINDOW).returning(SignInFailure.id)
-    return len(over) + len(session.execute(old).all())

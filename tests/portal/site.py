@@ -1,5 +1,6 @@
 """A portal to look at: a real server over TLS, on a database of its own that holds the demonstration's Aisne."""
 
+import base64
 import os
 import ssl
 import subprocess
@@ -44,6 +45,7 @@ from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.tickets import service as tickets
 from fleet.worker import make_celery
+from tests.conftest import SECRET_KEY
 from tests.portal.lesson_data import add_filtering_of_schools
 from tests.portal.list_data import add_held_source, add_unreachable_source
 from tests.portal.preview_data import add_previews
@@ -101,6 +103,8 @@ def make_config(database_url: str, certificates: Certificates) -> FleetConfig:
         profile_cert_file=certificates.profile_cert,
         profile_key_file=certificates.profile_key,
         doh_template="https://dns.aisne.example/dns-query/{label}{?dns}",
+        second_factor_required=False,
+        secret_keys=(SECRET_KEY,),
         android_dpc_component="fr.example.dpc/.AdminReceiver",
         android_dpc_url="https://dpc.aisne.example/dpc.apk",
         android_dpc_checksum="c2lnbmF0dXJlLWNoZWNrc3VtLWZvci10aGUtdGVzdHM",
@@ -117,6 +121,8 @@ def serving(config: FleetConfig, certificates: Certificates, port: int, director
         "PREAU_BROKER_URL": config.broker_url,
         "PREAU_PUBLIC_URL": config.public_url,
         "PREAU_CA_FILE": str(config.ca_file),
+        "PREAU_SECOND_FACTOR": "optional",
+        "PREAU_SECRET_KEY": base64.b64encode(SECRET_KEY).decode(),
         "PREAU_PROFILE_CERT_FILE": str(config.profile_cert_file),
         "PREAU_PROFILE_KEY_FILE": str(config.profile_key_file),
         "PREAU_DOH_TEMPLATE": config.doh_template or "",
