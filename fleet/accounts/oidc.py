@@ -95,16 +95,18 @@ class ProviderClient:
         self._keys_at: datetime | None = None
         self._lock = Lock()
 
-    def _http(self, **options: object) -> OAuth2Client:
-        verify = ssl.create_default_context(cafile=self.provider.ca_file) if self.provider.ca_file else True
+    def _verify(self) -> ssl.SSLContext | bool:
+        return ssl.create_default_context(cafile=self.provider.ca_file) if self.provider.ca_file else True
+
+    def _client(self, **options: object) -> OAuth2Client:
         return OAuth2Client(
-            client_id=self.provider.client_id, client_secret=self.provider.client_secret, scope=SCOPE, verify=verify,
-            timeout=TIMEOUT, follow_redirects=False, trust_env=False, code_challenge_method="S256", **options,
+            client_id=self.provider.client_id, client_secret=self.provider.client_secret, scope=SCOPE,
+            verify=self._verify(), timeout=TIMEOUT, trust_env=False, code_challenge_method="S256", **options,
         )  # fmt: skip
 
-    def _get(self, url: str) -> Mapping[str, object]:
-        with self._http() as http:
-            answer = http.get(url, withhold_token=True)
+    def _get(self, url: str, **headers: str) -> Mapping[str, object]:
+        with httpx2.Client(verify=self._verify(), timeout=TIMEOUT, trust_env=False) as http:
+            answer = http.get(url, headers=headers)
             answer.raise_for_status()
             return as_object(answer.json())
 
@@ -143,7 +145,7 @@ class ProviderClient:
         """Where to send the person; with ``confirms``, the provider must make them prove anew who they are."""
         facts = self.facts(now)
         more = {"prompt": "login", "max_age": "0"} if confirms else {}
-        with self._http(redirect_uri=asked.redirect_uri) as http:
+        with self._client(redirect_uri=asked.redirect_uri) as http:
             url, _ = http.create_authorization_url(
                 facts.authorization_endpoint, state=state, code_verifier=asked.code_verifier, nonce=asked.nonce, **more
             )
@@ -166,7 +168,7 @@ class ProviderClient:
         method = "client_secret_post" if by_post else "client_secret_basic"
         with (
             reached(self.provider),
-            self._http(redirect_uri=asked.redirect_uri, token_endpoint_auth_method=method) as http,
+            self._client(redirect_uri=asked.redirect_uri, token_endpoint_auth_method=method) as http,
         ):
             try:
                 return dict(
@@ -202,12 +204,8 @@ class ProviderClient:
         return dict(token.claims)
 
     def _userinfo(self, facts: Facts, access_token: str, said: Mapping[str, object]) -> dict[str, object]:
-        with reached(self.provider), self._http() as http:
-            answer = http.get(
-                facts.userinfo_endpoint, withhold_token=True, headers={"Authorization": f"Bearer {access_token}"}
-            )
-            answer.raise_for_status()
-            told = dict(as_object(answer.json()))
+        with reached(self.provider):
+            told = self._get(facts.userinfo_endpoint, Authorization=f"Bearer {access_token}")
         if told.get("sub") != said.get("sub"):  # OpenID Connect Core 5.3.2
             raise refused("autre personne")
         return {name: told[name] for name in ("email", "email_verified") if name in told}
