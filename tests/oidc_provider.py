@@ -19,8 +19,8 @@ from typing import Any
 import uvicorn
 from cryptojwt.key_jar import build_keyjar
 from idpyoidc.server import Server
-from idpyoidc.server.exception import ClientAuthenticationError
 from idpyoidc.server.configure import OPConfiguration
+from idpyoidc.server.exception import ClientAuthenticationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response

@@ -19,6 +19,7 @@ from fleet.errors import Conflict, Invalid, NotFound
 from fleet.scope import STAFF, Grant, Viewer
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+LONGEST_EMAIL = 254
 LONGEST_NAME = 120
 
 
@@ -42,7 +43,7 @@ def create_user(session: Session, *, email: str, name: str, password: str | None
     Raise Invalid for a bad address or password, Conflict when the address is taken.
     """
     email, name = email.strip().lower(), name.strip()
-    if not EMAIL.fullmatch(email) or len(email) > 254 or not email.isprintable():
+    if not EMAIL.fullmatch(email) or len(email) > LONGEST_EMAIL or not email.isprintable():
         raise Invalid("account.bad_email", f"« {email} » n’est pas une adresse électronique.")
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise Invalid("account.no_name", f"Indiquez le nom de la personne, en {LONGEST_NAME} caractères au plus.")
@@ -102,13 +103,16 @@ def tell(session: Session, user: User, what: str, now: datetime) -> None:
 
 
 def ask_reset(session: Session, email: str, address: str, now: datetime) -> None:
-    """Somebody forgot a password. What happens is the same for a known address and for any other; raise TooMany."""
+    """Somebody forgot a password. What happens is the same for a known address and for any other.
+
+    Raise Invalid for what is no address at all, TooMany for one that asks too often.
+    """
     read = read_email(email)
-    guesser = Guesser(Guess.MAIL, read or "", address)
+    if read is None or len(read) > LONGEST_EMAIL or not EMAIL.fullmatch(read):
+        raise Invalid("account.bad_email", "Ce n’est pas une adresse électronique : vérifiez-la.")
+    guesser = Guesser(Guess.MAIL, read, address)
     guesses.refuse_when_guessing(session, guesser, now)
     guesses.note(session, guesser, now)
-    if read is None or not EMAIL.fullmatch(read):
-        return
     owed = letters.owe_reset(session, read, now)
     if owed is not None:
         after_commit(session, tasks.send_letter.delay, str(owed))

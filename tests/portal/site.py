@@ -24,7 +24,7 @@ from fleet.config import FleetConfig
 from fleet.configuration import service as configuration
 from fleet.db import SessionFactory
 from fleet.demo.kit import ensure_kit
-from fleet.demo.people import LEAD, NEIGHBOUR, OFFICER, TECHNICIAN, ensure_accounts, viewer_of
+from fleet.demo.people import ADMIN, LEAD, NEIGHBOUR, OFFICER, TECHNICIAN, ensure_accounts, viewer_of
 from fleet.demo.places import load_aisne
 from fleet.demo.tickets import ensure_tickets
 from fleet.devices import service as devices
@@ -66,6 +66,10 @@ class Site:
     ids: dict[str, str]
     """What pages are about: "school", "device", "tablet", "ticket", "collectivity", "neighbour_school"…"""
 
+    config: FleetConfig
+    """What the portal was told; its database is for tests that play the worker."""
+
+    admin: str = ADMIN.email
     technician: str = TECHNICIAN.email
     officer: str = OFFICER.email
     neighbour: str = NEIGHBOUR.email
@@ -91,7 +95,7 @@ def running_site(postgres: Postgres, directory: Path) -> Iterator[Site]:
         session.commit()
     engine.dispose()
     with serving(config, certificates, port, directory):
-        yield Site(f"https://localhost:{port}", certificates.ca_file, passwords, ids)
+        yield Site(f"https://localhost:{port}", certificates.ca_file, passwords, ids, config)
 
 
 def make_config(database_url: str, certificates: Certificates) -> FleetConfig:
@@ -210,6 +214,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "held_source": source.id,
         "failing_source": failing_source.id,
         "schedule": schedules.list_schedules(session)[0].id,
+        "account": viewer_of(session, OFFICER).user_id,
         **in_schools,
         **previewed,
     }
