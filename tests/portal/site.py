@@ -66,8 +66,8 @@ class Site:
     ids: dict[str, str]
     """What pages are about: "school", "device", "tablet", "ticket", "collectivity", "neighbour_school"…"""
 
-    config: FleetConfig
-    """What the portal was told; its database is for tests that play the worker."""
+    config: FleetConfig | None = None
+    """What a portal of `running_site` was told; its database is for tests that play the worker."""
 
     admin: str = ADMIN.email
     technician: str = TECHNICIAN.email

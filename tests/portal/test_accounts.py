@@ -112,7 +112,7 @@ def test_a_password_is_changed_for_the_old_one(api: TestClient, session: Session
     assert sessions.find_signed_in(session, far.token, clock.now) is None
     assert api.get("/account").status_code == 200
     session.expire_all()
-    assert signing_in.sign_in(session, admin.email, NEW, Visit("192.0.2.1"), clock.now)
+    assert signing_in.sign_in(session, admin.email, NEW, Visit("192.0.2.1"), clock.now).token
 
 
 def test_the_code_page_opens_nothing_by_itself(api: TestClient, session: Session, clock: Clock) -> None:

@@ -20,6 +20,7 @@ from fleet.accounts import letters
 from fleet.accounts.models import AccountLetter
 from fleet.clock import utc_now
 from fleet.collectivities.models import Collectivity
+from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from fleet.demo.people import VERVINS
 from fleet.schools.models import School
@@ -33,10 +34,15 @@ pytestmark = [needs("chromium"), pytest.mark.browser]
 EMAIL, NAME, PASSWORD = "claire.moreau@vervins.example", "Claire Moreau", "trois canards sur le préau"
 
 
+def config_of(site: Site) -> FleetConfig:
+    assert site.config is not None
+    return site.config
+
+
 @contextmanager
 def database(site: Site) -> Iterator[Session]:
     """The portal's own database, as its worker has it."""
-    engine = create_engine(site.config.database_url)
+    engine = create_engine(config_of(site).database_url)
     SessionFactory.configure(bind=engine)
     with Session(engine) as session:
         yield session
@@ -47,7 +53,7 @@ def deliver(site: Site) -> str:
     """Play the worker: send what is owed, and return the last letter's text."""
     postman = Postman()
     with serving(postman) as smtp_url, database(site) as session:
-        config = replace(site.config, smtp_url=smtp_url)
+        config = replace(config_of(site), smtp_url=smtp_url)
         for letter_id in owed_mail.list_due(session, AccountLetter, utc_now()):
             owed_mail.send_one(letters.claim, letter_id, config)
     return str(postman.letters[-1].get_content())
@@ -177,7 +183,7 @@ def comes_back_with_a_code(browser: Browser, site: Site, totp: pyotp.TOTP, pictu
     visitor.context.close()
 
 
-def test_a_token_is_made_shown_once_and_revoked(browser: Browser, site: Site, pictures: Path) -> None:
+def test_a_token_is_made_shown_once_and_revoked(browser: Browser, site: Site, screens: Path) -> None:
     visitor = Visitor.open(browser, site, DESK).sign_in(site.technician)
     page = visitor.page
     page.goto("/account/tokens")
@@ -187,7 +193,7 @@ def test_a_token_is_made_shown_once_and_revoked(browser: Browser, site: Site, pi
     heading(page, "Jeton créé")
     token = page.locator("#token-text").inner_text()
     assert token.startswith("preau_")
-    check(visitor, "token-made", pictures)
+    check(visitor, "token-made", screens)
     header = {"Authorization": f"Bearer {token}"}
     assert page.request.get("/api/v1/schools?size=1", headers=header).status == 200
     page.get_by_role("link", name="Retour aux jetons").click()

@@ -110,7 +110,7 @@ def test_an_invitation_leads_to_a_password_once(
     answer = api.post(f"{path}/password", data={"secret": secret, "password": NEW}, follow_redirects=False)
     assert answer.status_code == 303
     assert api.get("/api/v1/accounts/me").json()["email"] == user.email
-    assert signing_in.sign_in(session, user.email, NEW, Visit("192.0.2.1"), utc_now())
+    assert signing_in.sign_in(session, user.email, NEW, Visit("192.0.2.1"), utc_now()).token
     over = api.post(path, data={"secret": secret})
     assert over.status_code == 404
     assert "Demandez une nouvelle invitation" in over.text

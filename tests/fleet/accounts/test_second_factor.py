@@ -172,6 +172,9 @@ def test_staff_reach_nothing_until_it_is_on(
 def test_others_may_do_without(api: TestClient, session: Session, config: FleetConfig, role: Role) -> None:
     require_second_factor(api, config)
     school = make_school(session)
-    nodes = {Role.OFFICER: {"collectivity": school.collectivity}, Role.SCHOOL_LEAD: {"school": school}}
+    nodes: dict[Role, dict[str, object]] = {
+        Role.OFFICER: {"collectivity": school.collectivity},
+        Role.SCHOOL_LEAD: {"school": school},
+    }
     assert attempt(api, make_user(session, role, **nodes.get(role, {}))) == (200, "")
     assert api.get("/api/v1/schools").status_code == 200
