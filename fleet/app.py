@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 
 from fleet import errors, exposition, health, metrics
 from fleet.accounts.access import client_address
+from fleet.accounts.oidc import Providers
 from fleet.accounts.routes import router as accounts
 from fleet.actors import ActorKind, Work, working
 from fleet.audit.routes import router as audit
@@ -46,6 +47,7 @@ async def carry_request_id(request: Request, call_next: Callable[[Request], Awai
 
 def create_app(config: FleetConfig) -> FastAPI:
     """The HTTP application of one controller process. Routers read the settings from ``request.app.state.config``."""
+    config.check_serving()
     engine = connect(config.database_url)
     make_celery(config)
 
@@ -63,6 +65,7 @@ def create_app(config: FleetConfig) -> FastAPI:
         redoc_url=None,
     )
     app.state.config = config
+    app.state.oidc = Providers(config.oidc_providers)
     app.state.fleet_gauges = exposition.KeptReading()
     app.middleware("http")(carry_request_id)
     app.add_middleware(metrics.TimeAnswers)

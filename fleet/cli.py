@@ -91,6 +91,7 @@ def serve(
 ) -> None:
     """Lance un contrôleur : portail, API, appareils, filtres."""
     config = FleetConfig.from_environ(read_environment())
+    config.check_serving()
     log.set_up(config.log_format)
     uvicorn.run(
         "dashboards.portal.app:create_portal",  # by name: the portal stands on the controller, never the reverse

@@ -1,12 +1,14 @@
 """Settings of the controller, the worker and the command line: PREAU_* variables, read once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from fleet.errors import ConfigurationError
+from fleet.oidc_settings import OidcProvider, read_providers
+from fleet.stored_secrets import read_keys
 
 DRIVER = "postgresql+psycopg"
 
@@ -60,6 +62,13 @@ class FleetConfig:
     """How long entries of the audit log are kept: 180 to 1095 days (fleet.audit.retention)."""
     log_format: str = "json"
     """``json`` (one object a line) or ``console``."""
+    secret_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """``PREAU_SECRET_KEY``: base64 of 32 random bytes, comma-separated. The first seals what the database must not
+    show (second factors), each of them opens it."""
+    second_factor_required: bool = True
+    """``PREAU_SECOND_FACTOR``, ``required`` or ``optional``: whether technicians and administrators must have one."""
+    oidc_providers: tuple[OidcProvider, ...] = ()
+    """``PREAU_OIDC_PROVIDERS`` and ``PREAU_OIDC_<NAME>_…``: see `fleet.oidc_settings`."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -103,6 +112,15 @@ class FleetConfig:
         log_format = optional("LOG_FORMAT") or "json"
         if log_format not in {"json", "console"}:
             problems.append(f"PREAU_LOG_FORMAT vaut json ou console (reçu : {log_format})")
+        second_factor = optional("SECOND_FACTOR") or "required"
+        if second_factor not in {"required", "optional"}:
+            problems.append(f"PREAU_SECOND_FACTOR vaut required ou optional (reçu : {second_factor})")
+        secret_keys: tuple[bytes, ...] = ()
+        if text := optional("SECRET_KEY"):
+            try:
+                secret_keys = read_keys(text)
+            except ValueError:  # not quoted: it is the key
+                problems.append("PREAU_SECRET_KEY : 32 octets en base64 (openssl rand -base64 32)")
         config = cls(
             database_url=database_url,
             broker_url=broker_url,
@@ -128,10 +146,21 @@ class FleetConfig:
             audit_mail=optional("AUDIT_MAIL"),
             audit_days=int(audit_days),
             log_format=log_format,
+            secret_keys=secret_keys,
+            second_factor_required=second_factor != "optional",
+            oidc_providers=read_providers(environ, problems),
         )
         if problems:
             raise ConfigurationError("Réglages à corriger : " + " ; ".join(problems))
         return config
+
+    def check_serving(self) -> None:
+        """Raise ConfigurationError when people could not sign in with what is given: only a controller needs this."""
+        if self.second_factor_required and not self.secret_keys:
+            raise ConfigurationError(
+                "Réglages à corriger : PREAU_SECRET_KEY manque (openssl rand -base64 32) ; sans elle, personne ne peut "
+                "activer le second facteur que PREAU_SECOND_FACTOR=required exige"
+            )
 
 
 def with_driver(url: str) -> str:

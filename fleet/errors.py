@@ -72,6 +72,12 @@ class TooMany(FleetError):
     status = 429
 
 
+class Unavailable(FleetError):
+    """Somebody else’s server, without which this cannot be done, does not answer."""
+
+    status = 503
+
+
 def answer_fleet_error(_request: Request, error: Exception) -> Response:
     """Turn a FleetError into ``{"code", "detail"}`` with its status."""
     if not isinstance(error, FleetError):

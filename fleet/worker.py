@@ -31,6 +31,11 @@ SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15},  # sweeps that waited for a worker do not pile up
     },
+    "send due account mails": {
+        "task": "fleet.accounts.tasks.sweep_letters",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "compile what was asked for": {
         "task": "fleet.filtering.tasks.sweep_publications",
         "schedule": 15.0,

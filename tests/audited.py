@@ -17,6 +17,9 @@ from fleet.actors import operation_of
 
 EXEMPT: Mapping[str, str] = {
     "filtering.gateways.report": "counts of queries and how a filter is: telemetry",
+    "portal.links.ask_reset": "somebody forgot a password: strangers could fill the log",
+    "portal.links.open_invitation": "looks whether a link still opens",
+    "portal.links.open_reset": "looks whether a link still opens",
     "filtering.previews.answer": "what a filter found for a preview, forgotten after a week",
 }
 """Operation -> why it may leave no entry."""

@@ -30,6 +30,8 @@ from fleet.migrate import migrate
 from tests import audited
 from tests.factories import NOON
 
+SECRET_KEY = bytes(range(32))
+
 
 def state_directory(prefix: str) -> Path:
     """A new folder that the account PostgreSQL runs under can reach; pytest's own may lie below a closed home."""
@@ -87,7 +89,14 @@ def run_outside_transaction(postgres: Postgres, statement: str) -> None:
 
 @pytest.fixture
 def config(database_url: str) -> FleetConfig:
-    return FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://preau.example.test")
+    """Nobody needs a second factor, so that most tests sign in as they did; those about it say otherwise."""
+    return FleetConfig(
+        database_url=database_url,
+        broker_url="memory://",
+        public_url="https://preau.example.test",
+        secret_keys=(SECRET_KEY,),
+        second_factor_required=False,
+    )
 
 
 @dataclass
@@ -111,7 +120,10 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def resolved_app(database_url: str) -> FastAPI:
     """The application whose routes all tests of a worker share: to resolve them costs its first request 0.2 s."""
-    return create_portal(FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://x.test"))
+    settings = FleetConfig(
+        database_url=database_url, broker_url="memory://", public_url="https://x.test", second_factor_required=False
+    )
+    return create_portal(settings)
 
 
 @pytest.fixture
@@ -188,7 +200,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if (output := getattr(config, "workeroutput", None)) is not None:
         output[audited.KEY] = sorted(audited.seen(config))
     elif audited.is_whole_run(config) and session.exitstatus == pytest.ExitCode.OK:
-        app = create_portal(FleetConfig("postgresql+psycopg://nowhere", "memory://", "https://preau.example.test"))
+        nowhere = FleetConfig(
+            "postgresql+psycopg://nowhere", "memory://", "https://preau.example.test", second_factor_required=False
+        )
+        app = create_portal(nowhere)
         if silent := audited.silent_operations(config, app):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             told = "\n  ".join(silent)

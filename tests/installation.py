@@ -54,7 +54,7 @@ class Installation:
             PREAU_DATABASE_URL=self.database_url, PREAU_BROKER_URL=self.broker_url, PREAU_PUBLIC_URL=self.url,
             PREAU_TLS_CERT_FILE=str(made.server_cert), PREAU_TLS_KEY_FILE=str(made.server_key),
             PREAU_CA_FILE=str(made.ca_file), PREAU_UT1_DIR=str(self.lists),
-            PREAU_ENV_FILE=str(self.folder / "none.env"),
+            PREAU_ENV_FILE=str(self.folder / "none.env"), PREAU_SECOND_FACTOR="optional",
         )  # fmt: skip
 
     def start(self, *names: str) -> "Installation":

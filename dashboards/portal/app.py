@@ -6,6 +6,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dashboards.portal import error_pages
+from dashboards.portal.accounts import router as accounts
 from dashboards.portal.audit import router as audit
 from dashboards.portal.board import router as board
 from dashboards.portal.collectivities import router as collectivities
@@ -15,12 +16,17 @@ from dashboards.portal.enrollment import router as enrollment
 from dashboards.portal.filtering import router as filtering
 from dashboards.portal.grants import router as grants
 from dashboards.portal.lessons import router as lessons
+from dashboards.portal.links import router as links
+from dashboards.portal.my_account import router as my_account
+from dashboards.portal.my_tokens import router as my_tokens
 from dashboards.portal.overrides import router as overrides
 from dashboards.portal.rendering import HERE
 from dashboards.portal.rooms import router as rooms
 from dashboards.portal.schools import router as schools
+from dashboards.portal.second_factor import router as second_factor
 from dashboards.portal.security import SecurityHeaders
 from dashboards.portal.sign_in import router as sign_in
+from dashboards.portal.sign_in_oidc import router as sign_in_oidc
 from dashboards.portal.tickets import router as tickets
 from dashboards.portal.unblocking import router as unblocking
 from fleet.app import create_app
@@ -29,7 +35,8 @@ from fleet.environment import read_environment
 
 PAGES = (
     sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities, grants,
-    filtering, lessons, rooms, overrides, unblocking, audit,
+    filtering, lessons, rooms, overrides, unblocking, audit, sign_in_oidc, links, my_account, second_factor, my_tokens,
+    accounts,
 )  # fmt: skip
 
 

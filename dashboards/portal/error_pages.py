@@ -1,6 +1,7 @@
 """Errors as pages: what happened, in French, and what to do next. Programs keep their JSON."""
 
 import logging
+from collections.abc import Callable
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -8,10 +9,10 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from dashboards.portal import unknown_values
-from dashboards.portal.person import landing, sign_in_path
+from dashboards.portal.person import confirm_path, landing, sign_in_path
 from dashboards.portal.rendering import render
 from dashboards.portal.security import HEADERS
-from fleet.accounts import service as accounts
+from fleet.accounts import sessions
 from fleet.accounts.access import COOKIE
 from fleet.clock import utc_now
 from fleet.db import transaction
@@ -41,6 +42,7 @@ TITLES = {
     422: "Saisie à corriger",
     429: "Trop d’essais",
     500: "Une erreur est survenue",
+    503: "Un service ne répond pas",
 }
 ADVICE = {
     400: "Revenez à la page précédente et recommencez.",
@@ -51,6 +53,7 @@ ADVICE = {
     413: "Envoyez moins de texte à la fois.",
     422: "Revenez à la page précédente et corrigez la saisie.",
     429: "Patientez un quart d’heure, puis réessayez.",
+    503: "Rien n’a été enregistré. Réessayez dans quelques minutes.",
     500: "Rien n’a été enregistré. Réessayez dans un instant ; si cela dure, prévenez l’équipe technique.",
 }
 
@@ -86,12 +89,21 @@ def answer_rule(request: Request, error: Exception) -> Response:
         if request.headers.get("HX-Request"):  # a polled part of a page: send the whole page there
             return Response(status_code=204, headers={"HX-Redirect": sign_in_path(request)})
         return RedirectResponse(sign_in_path(request), 303)
+    if error.code in LEADS_TO:
+        return RedirectResponse(LEADS_TO[error.code](request), 303)
     return error_page(request, error.status, error.detail)
 
 
 def answer_held_back(request: Request, error: Exception) -> Response:
     """What the database alone held back: a page that says no more than for a row that does not exist."""
     return answer_rule(request, as_not_found(error))
+
+
+LEADS_TO: dict[str, Callable[[Request], str]] = {
+    "second_factor.owed": lambda _request: "/account/second-factor",
+    "session.confirmation_needed": confirm_path,
+}
+"""What is missing before a page can be shown, and the page where it is done."""
 
 
 def answer_http(request: Request, error: Exception) -> Response:
@@ -102,7 +114,7 @@ def answer_http(request: Request, error: Exception) -> Response:
         return answer_http_error(request, error)
     if token := request.cookies.get(COOKIE):
         with transaction(Door.GATE) as session:
-            request.state.signed_in = accounts.find_signed_in(session, token, utc_now())
+            request.state.signed_in = sessions.find_signed_in(session, token, utc_now())
     return error_page(request, error.status_code)
 
 

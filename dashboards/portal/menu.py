@@ -45,6 +45,8 @@ def menu(viewer: Viewer) -> list[Entry]:
         entries.append(Entry("Filtrage", "/filtering/requests", "shield-check", under="/filtering"))
     if viewer.may_somewhere(Action.READ_AUDIT):
         entries.append(Entry("Journal", "/journal", "journal-text"))
+    if viewer.may_somewhere(Action.MANAGE_ACCOUNT):
+        entries.append(Entry("Comptes", "/accounts", "person-check"))
     return entries
 
 
@@ -78,3 +80,11 @@ def current(entries: list[Entry], path: str) -> str | None:
     begins = [(root, entry) for entry in entries for root in (entry.root, entry.also) if root]
     matching = [(len(r), e.path) for r, e in begins if path == r or (r != "/" and path.startswith(f"{r}/"))]
     return max(matching)[1] if matching else None
+
+
+ACCOUNT_TABS = [
+    Entry("Mon compte", "/account", "person-check"),
+    Entry("Second facteur", "/account/second-factor", "phone"),
+    Entry("Jetons", "/account/tokens", "key"),
+]
+"""The pages that everybody has about their own account."""

@@ -6,7 +6,8 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from fleet.accounts.access import SAFE_METHODS, FoundSession, check_csrf
+from fleet.accounts.access import SAFE_METHODS, FoundSession, Settings, check_csrf, owes_second_factor
+from fleet.accounts.sessions import SignedIn
 from fleet.clock import Now
 from fleet.errors import NotAllowed, Unauthenticated
 from fleet.scope import STAFF, Viewer
@@ -24,19 +25,62 @@ async def read_form(request: Request) -> FormData:
 SentForm = Annotated[FormData, Depends(read_form)]
 
 
-def signed_in_person(request: Request, found: FoundSession, now: Now, form: SentForm) -> Viewer:
-    """Who looks; raise Unauthenticated (the error page then redirects to sign-in) or NotAllowed for a stale form."""
+def any_signed_in(request: Request, found: FoundSession, config: Settings, now: Now, form: SentForm) -> SignedIn:
+    """The session behind a page, even one that still owes its second factor: for what leads there, and out.
+
+    Raise Unauthenticated (the error page then redirects to sign-in) or NotAllowed for a stale form.
+    """
     request.state.now = now
     if found is None:
         raise Unauthenticated("session.none", "Connectez-vous d’abord.")
     request.state.signed_in = found
+    request.state.owes_second_factor = owes_second_factor(found, config)
     if request.method not in SAFE_METHODS:
         given = form.get("csrf")
         check_csrf(found, given if isinstance(given, str) else None)
+    return found
+
+
+AnySignedIn = Annotated[SignedIn, Depends(any_signed_in)]
+
+
+def signed_in(request: Request, found: AnySignedIn) -> SignedIn:
+    """The session behind a page; NotAllowed (the error page then leads to the set-up) while a second factor is owed."""
+    if request.state.owes_second_factor:
+        raise NotAllowed("second_factor.owed", "Activez d’abord un second facteur : votre rôle l’exige.")
+    return found
+
+
+CurrentSignedIn = Annotated[SignedIn, Depends(signed_in)]
+
+
+def signed_in_person(found: CurrentSignedIn) -> Viewer:
+    """Who looks."""
     return found.viewer
 
 
 Person = Annotated[Viewer, Depends(signed_in_person)]
+
+
+def confirmed(found: AnySignedIn, now: Now) -> SignedIn:
+    """The session of somebody who proved who they are within the last minutes; the error page asks whoever did not.
+
+    It may still owe its second factor: setting one up is such an act.
+    """
+    if not found.was_confirmed(now):
+        raise NotAllowed("session.confirmation_needed", "Confirmez d’abord que c’est bien vous.")
+    return found
+
+
+ConfirmedSignedIn = Annotated[SignedIn, Depends(confirmed)]
+
+
+def confirmed_person(_found: CurrentSignedIn, found: ConfirmedSignedIn) -> Viewer:
+    """Who does something dangerous."""
+    return found.viewer
+
+
+ConfirmedPerson = Annotated[Viewer, Depends(confirmed_person)]
 
 
 def signed_in_staff(viewer: Person) -> Viewer:
@@ -81,6 +125,16 @@ def sign_in_path(request: Request) -> str:
         return "/sign-in"
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return f"/sign-in?{urlencode({'next': here})}"
+
+
+def confirm_path(request: Request) -> str:
+    """Where to confirm who one is and come back from; a form that was lost comes back to the page it stood on."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method not in SAFE_METHODS:
+        stood_on = urlsplit(request.headers.get("Referer", ""))
+        same_site = stood_on.netloc == request.headers.get("Host")
+        here = (same_site and local_path(stood_on.path)) or "/account"
+    return f"/account/confirm?{urlencode({'next': here})}"
 
 
 def came_from_here(request: Request) -> bool:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.portal import categories, words
+from dashboards.portal import account_words, categories, words
 from dashboards.portal.menu import current, filtering_tabs, menu
 from dashboards.portal.person import is_staff
 from dashboards.portal.typography import Typography, unbreakable
@@ -75,6 +75,7 @@ DONE = {
     "grant-given": "L’accès est accordé : il vaut dès l’heure dite, et s’éteint de lui-même à sa fin.",
     "grant-ended": "L’accès est retiré.",
     "signed-out": "Vous êtes déconnecté.",
+    **account_words.DONE,
 }
 """What a page says after a change, by the word its address carries: no cookie, and no text from outside."""
 
@@ -132,6 +133,7 @@ def make_environment() -> Environment:
         "asset": asset,
         "icon": icon,
         "word": words.word,
+        "browser_words": account_words.browser,
         "words": words.WORDS,
         "ago": words.ago,
         "lasting": words.lasting,
@@ -155,13 +157,16 @@ def page_context(request: Request) -> dict[str, object]:
     """What the layout needs: who looks (None when nobody signed in), where, and what was just done."""
     signed_in = getattr(request.state, "signed_in", None)
     viewer = signed_in.viewer if signed_in else None
-    entries = menu(viewer) if viewer else []
+    owes = getattr(request.state, "owes_second_factor", False)
+    entries = menu(viewer) if viewer and not owes else []
     return {
         "request_path": request.url.path,
         "query": dict(request.query_params),
         "viewer": viewer,
         "csrf_token": signed_in.csrf_token if signed_in else "",
         "is_staff": viewer is not None and is_staff(viewer),
+        "owes_second_factor": owes,
+        "lacks_second_factor": bool(signed_in and is_staff(signed_in.viewer) and not signed_in.has_second_factor),
         "menu": entries,
         "current_entry": current(entries, request.url.path),
         "done": DONE.get(request.query_params.get("done", "")),

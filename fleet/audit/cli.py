@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
+from fleet import doors
 from fleet.actors import ActorKind
 from fleet.audit import chain, checkpoints, service
 from fleet.audit.chain import Report
@@ -23,7 +24,8 @@ from fleet.audit.service import Wanted
 from fleet.audit.wording import COLUMNS, cells_of
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import SessionFactory, transaction
+from fleet.doors import Door
 from fleet.errors import Invalid
 from fleet.operator import OPERATOR, open_fleet
 from fleet.paging import Page
@@ -54,6 +56,7 @@ def snapshot() -> Iterator[Connection]:
     with SessionFactory() as session:
         engine = session.get_bind().engine
     with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+        doors.apply(connection, {"role": Door.OPERATOR.value})
         yield connection
 
 
@@ -155,7 +158,7 @@ def list_entries(
     """Montre les dernières entrées."""
     open_fleet()
     wanted = wanted_of(since, until, kind, actor, operation, table, row, search)
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         listing = service.list_entries(session, OPERATOR, wanted, Page(size=limit))
         if as_json:
             rows = [EntryOut.of(entry, OPERATOR).model_dump(mode="json") for entry in listing.rows]
@@ -189,7 +192,7 @@ def export(
     """Écrit les entrées voulues sur la sortie standard, de la plus ancienne à la plus récente."""
     open_fleet()
     wanted = wanted_of(since, until, kind, actor, operation, table, row, search)
-    with SessionFactory() as session:
+    with transaction(Door.OPERATOR) as session:
         entries = service.iterate_entries(session, OPERATOR, wanted)
         if file_format is Format.CSV:
             sys.stdout.buffer.write(write_table(COLUMNS, (cells_of(entry) for entry in entries)))

@@ -41,8 +41,13 @@ INDEXED = ("search_text", "updated_at")
 NODE, NONE = Owner.ROW, Owner.NONE
 
 AUDITED: Mapping[str, Audited] = {
-    "users": Audited(NONE, label="email", masked=("password_hash",)),
+    "users": Audited(
+        NONE, label="email", masked=("password_hash",), ignored=("search_text", "last_signed_in_at", "has_password")
+    ),
     "role_grants": Audited(NODE, label="role"),
+    "second_factors": Audited(NONE, label="", key=("user_id",), masked=("sealed_secret",), ignored=("last_step",)),
+    "api_tokens": Audited(NODE, masked=("token_hash",), ignored=("last_used_at",)),
+    "oidc_identities": Audited(NONE, label="issuer"),
     "node_grants": Audited(NONE, label="reason"),
     "collectivities": Audited(Owner.COLLECTIVITY, ignored=INDEXED),
     "collectivity_memberships": Audited(NONE, label="", key=("member_id", "group_id")),
@@ -100,7 +105,12 @@ NOT_AUDITED: Mapping[str, str] = {
     "audit_entries": "the log itself",
     "audit_links": "the log itself",
     "audit_head": "the log itself",
-    "web_sessions": "signing in and out leaves entries of its own; expired rows are swept",
+    "web_sessions": "signing in, out and anew leaves entries of its own; expired rows are swept",
+    "pending_sign_ins": "a sign-in that is not done yet",
+    "oidc_flows": "a sign-in that is not done yet",
+    "known_browsers": "tells whose guesses are whose",
+    "recovery_codes": "making and using them leaves entries of its own",
+    "account_letters": "a queue: what is owed, tried and sent; inviting and choosing a password leave entries",
     "sign_in_failures": "a counter that limits guesses, forgotten after minutes",
     "enrollment_failures": "a counter that limits guesses, forgotten after minutes",
     "resource_outcomes": "what devices report at every check-in",

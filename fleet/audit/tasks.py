@@ -11,7 +11,8 @@ from fleet.audit import checkpoints, retention
 from fleet.audit.checkpoints import Checkpoint
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
-from fleet.db import SessionFactory
+from fleet.db import transaction
+from fleet.doors import Door
 from fleet.mail import Letter, MailDelayed
 from fleet.worker import worker_config
 
@@ -23,7 +24,7 @@ def send_checkpoint() -> None:
     """Write a checkpoint into the log of this process, and mail it when somebody is to have it. Twice is harmless."""
     config, now = worker_config(), utc_now()
     key = checkpoints.read_key(config.audit_key_file)
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         checkpoint = checkpoints.take(session.connection(), now, key)
     log.info("audit checkpoint", extra={"checkpoint": checkpoint.to_json()})
     if config.audit_mail is not None and config.smtp_url is not None:
@@ -48,7 +49,7 @@ def letter_with(checkpoint: Checkpoint, config: FleetConfig, recipient: str, now
 @shared_task
 def purge_entries() -> None:
     """Forget entries older than the installation keeps. Twice or late is harmless."""
-    with SessionFactory.begin() as session:
+    with transaction(Door.JOBS) as session:
         gone = retention.forget(session, worker_config().audit_days, utc_now())
     if gone:
         log.info("audit entries forgotten", extra={"entries": gone})

@@ -1,6 +1,6 @@
 """Finding collectivities, and how they belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -70,6 +70,14 @@ def get_collectivity(session: Session, viewer: Viewer, collectivity_id: UUID) ->
     if row is None:
         raise NotFound("collectivity.not_found", "Cette collectivité n’existe pas ou ne vous est pas ouverte.")
     return row
+
+
+def names_by_id(session: Session, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Names of these collectivities; those that the viewer may not see are left out."""
+    if not ids:
+        return {}
+    query = select(Collectivity).where(Collectivity.id.in_(ids))
+    return {row.id: row.name for row in session.scalars(visible_to(viewer, query, collectivity=Collectivity.id))}
 
 
 def list_groups(session: Session, member: Collectivity) -> Sequence[Collectivity]:

@@ -36,6 +36,7 @@ class ReadyBlock:
     """The `preau` that runs: it need not be on the PATH."""
     environment: Path
     sends_mail: bool = True
+    asks_second_factor: bool = True
     own_servers: Sequence[str] = ()
 
     def render(self, *, colour: bool) -> str:
@@ -77,3 +78,5 @@ class ReadyBlock:
         for account in self.accounts:
             yield title, f"{account.email:<{width}}  {account.password}  {account.what}"
             title = ""
+        if not self.asks_second_factor:
+            yield "", "second facteur non exigé : c’est un essai (PREAU_SECOND_FACTOR=optional)"

@@ -20,6 +20,7 @@ from fleet.embedded.settings import (
     UpOptions,
     bracketed,
     child_environment,
+    ensure_secret_key,
     make_settings,
     public_host,
     write_environment,
@@ -95,7 +96,8 @@ def prepare(
         valkey = Valkey(layout.valkey, ports.free_port())
         valkey.create()
         broker_url = valkey.url
-    settings = make_settings(options, certificates, database_url, broker_url, environ)
+    settings = {"PREAU_SECRET_KEY": ensure_secret_key(layout.secret_key)}
+    settings |= make_settings(options, certificates, database_url, broker_url, environ)
     FleetConfig.from_environ(settings)  # what is wrong is said before anything starts
     write_environment(layout.environment, settings)
     supervisor = Supervisor(console, layout.children)

@@ -17,6 +17,7 @@ A pid on disk may have been lost or given to another program; the environment of
 """
 MADE_BY_UP = (
     "preau.env", "children.json", "log", "tls", "postgres", "valkey", "beat", "filter", "demo", "demo-accounts.json",
+    "secret.key",
 )  # fmt: skip
 """Every entry of the state folder that `preau up` makes; `--reset` removes these and nothing else."""
 
@@ -68,6 +69,11 @@ class Layout:
     @property
     def demo_accounts(self) -> Path:
         return self.var / "demo-accounts.json"
+
+    @property
+    def secret_key(self) -> Path:
+        """What seals secrets in the database; without it, second factors must be set up anew."""
+        return self.var / "secret.key"
 
     @property
     def postgres(self) -> Path:

@@ -1,5 +1,7 @@
 """What `preau up` was asked, and the PREAU_* settings that every process of the installation then reads."""
 
+import base64
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from fleet.embedded.layout import MARK, Layout
 from fleet.errors import ConfigurationError
 from fleet.files import write_private
 from fleet.platforms.android import TEST_DPC
+from fleet.stored_secrets import KEY_BYTES
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not chosen
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -92,6 +95,7 @@ def make_settings(
     if can_be_asked_by_devices(options):
         settings["PREAU_DNS_ADDRESSES"] = options.address
     if options.demo:
+        settings["PREAU_SECOND_FACTOR"] = "optional"  # whoever tries it has no telephone set up; the portal says so
         settings["PREAU_CHECK_IN_SECONDS"] = "15"  # a repair is seen while one watches
         if not any(name in environ for name in TEST_DPC):
             settings |= TEST_DPC
@@ -125,6 +129,16 @@ def own_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def bracketed(host: str) -> str:
     """A host as URLs write it."""
     return f"[{host}]" if ":" in host else host
+
+
+def ensure_secret_key(path: Path) -> str:
+    """The key that seals secrets in the database, made once and kept beside it (mode 600), never in it."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        write_private(path, f"{key}\n")
+        return key
 
 
 def write_environment(path: Path, settings: Mapping[str, str]) -> None:

@@ -92,6 +92,7 @@ def ready_block(installation: Installation) -> ReadyBlock:
         program=find_program(),
         environment=layout.environment,
         sends_mail=bool(installation.config.smtp_url),
+        asks_second_factor=installation.config.second_factor_required,
         own_servers=own,
     )
 

@@ -1,7 +1,6 @@
 """The nodes that grants are about: a collectivity or a school, found by id or by the code that people know."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -63,14 +62,6 @@ def find_node_by_code(session: Session, viewer: Viewer, typed: str) -> Node:
             f"Rien n’a le code « {code} » : donnez l’UAI d’une école, le code INSEE d’une commune ou un SIREN.",
         )
     return Node(collectivity=collectivities.get_collectivity(session, viewer, found))
-
-
-def check_period(starts: datetime, ends: datetime, now: datetime, longest: timedelta) -> None:
-    """Raise Invalid unless it ends after it starts, after now, and within ``longest``."""
-    if ends <= max(starts, now):
-        raise Invalid("grant.bad_period", "La fin doit être à venir, et après le début.")
-    if ends - min(starts, now) > longest:
-        raise Invalid("grant.too_long", f"Un accès dure au plus {longest.days // 366} ans : il se renouvelle.")
 
 
 def clean_reason(typed: str) -> str:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, aliased
 from fleet.accounts.models import NodeGrant
 from fleet.collectivities.models import Collectivity
 from fleet.errors import Conflict, Invalid, NotAllowed, NotFound
-from fleet.grants.nodes import Node, check_period, clean_reason
+from fleet.grants.nodes import Node, clean_reason
 from fleet.paging import Listing, Page, paginate
+from fleet.periods import check_period
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
 from fleet.text import fold, like

@@ -1,6 +1,7 @@
 """Finding schools."""
 
 import difflib
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
@@ -56,6 +57,13 @@ def _matching(viewer: Viewer, search: str, collectivity_id: UUID | None, is_open
     for word in fold(search).split():
         query = query.where(or_(School.search_text.like(like(word)), Commune.search_text.like(like(word))))
     return query
+
+
+def list_by_ids(session: Session, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, School]:
+    """These schools by id; those that the viewer may not see are left out."""
+    if not ids:
+        return {}
+    return {school.id: school for school in session.scalars(visible_schools(viewer).where(School.id.in_(ids)))}
 
 
 def list_schools(

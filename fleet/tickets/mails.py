@@ -1,40 +1,23 @@
-"""Mails owed for tickets: rows first, then letters. One is claimed, sent outside any transaction, and recorded."""
+"""Mails owed for tickets: whom an opening is told to, and what their letters say. How they leave: owed_mail.py."""
 
-import random
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from fleet import owed_mail
 from fleet.accounts import service as accounts
 from fleet.config import FleetConfig
 from fleet.doors import Door, for_a_while
 from fleet.mail import Letter
+from fleet.owed_mail import ClaimedMail
 from fleet.scope import Viewer
 from fleet.tickets.models import MailOccasion, Ticket, TicketMail
 
-LEASE = timedelta(minutes=2)
-"""How long a claimed mail is left to the one who claimed it: longer than a slow conversation."""
-MANY_ATTEMPTS = 20
-"""A mail that waited a week for a server to be named is not given up at its first try: 20 take some 13 hours."""
-FIRST_DELAY = timedelta(seconds=30)
-LONGEST_DELAY = timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(days=3)
-SWEPT_AT_ONCE = 200
 PARIS = ZoneInfo("Europe/Paris")
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedMail:
-    """A mail that is ours until the lease ends; ``attempt`` proves it when the outcome is written."""
-
-    mail_id: UUID
-    attempt: int
-    letter: Letter
 
 
 def owe_for_opening(session: Session, ticket: Ticket, opener: Viewer, now: datetime) -> list[TicketMail]:
@@ -50,60 +33,15 @@ def owe_for_opening(session: Session, ticket: Ticket, opener: Viewer, now: datet
     return owed
 
 
-def due(now: datetime) -> Select[TicketMail]:
-    """Mails that should leave now: never tried, to be tried again, or claimed by somebody who never came back."""
-    return select(TicketMail).where(
-        TicketMail.sent_at.is_(None), TicketMail.gave_up_at.is_(None), TicketMail.next_attempt_at <= now
-    )
-
-
 def list_due(session: Session, now: datetime) -> list[UUID]:
-    """Ids of the mails that should leave now, oldest first; the rest waits for the next sweep."""
-    query = due(now).with_only_columns(TicketMail.id).order_by(TicketMail.next_attempt_at).limit(SWEPT_AT_ONCE)
-    return list(session.scalars(query))
+    """Ids of the mails that should leave now."""
+    return owed_mail.list_due(session, TicketMail, now)
 
 
 def claim(session: Session, mail_id: UUID, config: FleetConfig, now: datetime) -> ClaimedMail | None:
     """Take a due mail for the length of the lease; None when it is sent, not due, or somebody else's."""
-    query = due(now).where(TicketMail.id == mail_id).with_for_update(skip_locked=True)
-    mail = session.scalar(query)
-    if mail is None:
-        return None
-    mail.attempts += 1
-    mail.next_attempt_at = now + LEASE
-    return ClaimedMail(mail.id, mail.attempts, compose(session, mail, config))
-
-
-def record_sent(session: Session, claimed: ClaimedMail, now: datetime) -> None:
-    """The server has it: true whoever holds the lease by now."""
-    mail = session.get_one(TicketMail, claimed.mail_id, with_for_update=True)
-    mail.sent_at, mail.gave_up_at, mail.error = mail.sent_at or now, None, None
-
-
-def record_delay(session: Session, claimed: ClaimedMail, error: str, now: datetime) -> datetime | None:
-    """Note why it did not leave and when to try again (returned); give up after three days of trying (None)."""
-    mail = session.get_one(TicketMail, claimed.mail_id, with_for_update=True)
-    if mail.attempts != claimed.attempt or mail.sent_at is not None:
-        return mail.next_attempt_at  # the lease ended and another worker has it now
-    mail.error = error
-    if now - mail.queued_at >= GIVE_UP_AFTER and mail.attempts >= MANY_ATTEMPTS:
-        mail.gave_up_at = now
-        return None
-    mail.next_attempt_at = now + delay_after(mail.attempts)
-    return mail.next_attempt_at
-
-
-def record_refusal(session: Session, claimed: ClaimedMail, error: str, now: datetime) -> None:
-    """The server will never take it: keep why, try no more."""
-    mail = session.get_one(TicketMail, claimed.mail_id, with_for_update=True)
-    if mail.sent_at is None:
-        mail.gave_up_at, mail.error = now, error
-
-
-def delay_after(attempts: int) -> timedelta:
-    """30 s, 1 min, 2 min … 1 h, each a little shorter or longer so that a queue does not come back all at once."""
-    delay = min(FIRST_DELAY.total_seconds() * 2.0 ** min(attempts - 1, 10), LONGEST_DELAY.total_seconds())
-    return timedelta(seconds=delay * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+    mail = owed_mail.take(session, TicketMail, mail_id, now)
+    return None if mail is None else ClaimedMail(TicketMail, mail.id, mail.attempts, compose(session, mail, config))
 
 
 def compose(session: Session, mail: TicketMail, config: FleetConfig) -> Letter:

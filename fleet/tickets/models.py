@@ -14,6 +14,7 @@ from fleet.collectivities.models import Collectivity
 from fleet.db import Base, HasId
 from fleet.devices.models import Device
 from fleet.errors import Conflict
+from fleet.owed_mail import OwedMail
 from fleet.schools.models import School
 
 
@@ -194,18 +195,11 @@ class MailOccasion(StrEnum):
     RECEIVED = "received"  # to whoever opened it
 
 
-class TicketMail(HasId, Base):
-    """One mail owed for a ticket. It is a row before it is a mail: what the broker loses, the sweep sends."""
+class TicketMail(OwedMail, Base):
+    """One mail owed for a ticket."""
 
     __tablename__ = "ticket_mails"
     __table_args__ = (UniqueConstraint("ticket_id", "occasion", "recipient"),)
 
     ticket_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tickets.id", ondelete="CASCADE"), index=True)
     occasion: Mapped[MailOccasion]
-    recipient: Mapped[str]
-    queued_at: Mapped[datetime]
-    attempts: Mapped[int] = mapped_column(default=0)
-    next_attempt_at: Mapped[datetime] = mapped_column(index=True)
-    sent_at: Mapped[datetime | None]
-    gave_up_at: Mapped[datetime | None]  # refused for good, or tried for too long
-    error: Mapped[str | None]

@@ -226,7 +226,10 @@ def describe(authority: Authority, wheel: Path, wheelhouse: Path) -> dict[str, o
         "controller_public_url": f"https://{CONTROLLER}",
         "controller_tls_certificate": str(server.certificate),
         "controller_tls_key": str(server.key),
-        "controller_settings": {"PREAU_METRICS_TOKEN": "jeton-des-mesures"},
+        "controller_settings": {
+            "PREAU_METRICS_TOKEN": "jeton-des-mesures",
+            "PREAU_SECRET_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        },
         "gateway_controller_url": f"https://{CONTROLLER}",
         "gateway_listen_addresses": [SCHOOL_GATEWAY],
         "gateway_school_interfaces": ["school0"],

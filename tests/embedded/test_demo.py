@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from fleet.accounts import service as accounts
+from fleet.accounts import signing_in
 from fleet.accounts.models import User
+from fleet.accounts.sessions import Visit
 from fleet.collectivities.models import Collectivity
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory, connect
@@ -104,14 +105,14 @@ def test_every_account_opens_with_its_password_and_passwords_are_this_installati
     passwords = json.loads(accounts_file.read_text())
     assert len(set(passwords.values())) == len(PEOPLE)
     for email, password in passwords.items():
-        assert accounts.sign_in(loaded, email, password, "192.0.2.1", NOW).viewer.email == email
+        assert signing_in.sign_in(loaded, email, password, Visit("192.0.2.1"), NOW).viewer.email == email
 
 
 def test_a_lost_password_file_means_new_passwords(loaded: Session, accounts_file: Path, tmp_path: Path) -> None:
     before = json.loads(accounts_file.read_text())
     for account in ensure_accounts(loaded, tmp_path / "new.json"):
         assert account.password != before[account.email]
-        assert accounts.sign_in(loaded, account.email, account.password, "192.0.2.1", NOW).token
+        assert signing_in.sign_in(loaded, account.email, account.password, Visit("192.0.2.1"), NOW).token
 
 
 def test_officers_see_their_own_side_only(loaded: Session) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from agent.protocol import Bookmark, DnsSettings, Shortcut
-from fleet.accounts.service import as_viewer
+from fleet.accounts.sessions import as_viewer
 from fleet.config import FleetConfig
 from fleet.configuration import service
 from fleet.configuration.layers import Layer, Value, build, entries_of, merge

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.protocol import Identity
-from fleet.accounts.service import as_viewer
+from fleet.accounts.sessions import as_viewer
 from fleet.devices import service
 from fleet.devices.identity import Known, Likeness, clean, clean_mac, clean_serial, clean_uuid, compare
 from fleet.devices.labels import EVENTS, KINDS, PLATFORMS, STATUSES

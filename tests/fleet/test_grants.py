@@ -1,4 +1,4 @@
-"""Grants of sight and roles for a while: who gives them, what they give, and the moment at which they end."""
+"""Grants of sight: who gives them, what they give, and the moment at which they end."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from fleet.accounts.service import get_viewer
 from fleet.collectivities.models import Collectivity, CollectivityKind, Membership
 from fleet.devices import service as devices
 from fleet.errors import FleetError, NotAllowed
-from fleet.grants import roles, service
+from fleet.grants import service
 from fleet.grants.nodes import Node, find_node_by_code
 from fleet.schools import service as schools
 from fleet.schools.models import School
@@ -187,38 +187,3 @@ def test_nodes_are_found_by_the_codes_that_people_know(session: Session, admin: 
     for typed in ("", "nulle part", "\x00", "0029999Z"):
         with pytest.raises(FleetError):
             find_node_by_code(session, admin, typed)
-
-
-def test_a_role_for_a_while_ends_by_itself(session: Session, admin: Viewer, school: School) -> None:
-    user = make_user(session, Role.OFFICER, collectivity=make_collectivity(session))
-    roles.give_role(session, admin, user.id, Role.SCHOOL_LEAD, Node(school=school), ends=NOON + DAY, now=NOON)
-    session.expire_all()
-    assert school.uai in seen_at(session, user, NOON)
-    assert school.uai not in seen_at(session, user, NOON + DAY)
-
-
-ROLE_REFUSALS = {
-    "node_needed": (Role.OFFICER, None, None),
-    "school_needed": (Role.SCHOOL_LEAD, "town", None),
-    "bad_period": (Role.OFFICER, "town", NOON - DAY),
-    "already_given": (Role.ADMIN, None, None),
-}
-
-
-@pytest.mark.parametrize("code", ROLE_REFUSALS)
-def test_roles_that_are_refused(session: Session, admin: Viewer, town: Collectivity, code: str) -> None:
-    role, node, ends = ROLE_REFUSALS[code]
-    with pytest.raises(FleetError) as refused:
-        roles.give_role(session, admin, admin.user_id, role, Node(town) if node else None, ends=ends, now=NOON)
-    assert refused.value.code == f"grant.{code}"
-
-
-def test_the_last_administrator_stays(session: Session, admin: Viewer) -> None:
-    [own] = roles.list_roles(session, admin.user_id, NOON)
-    with pytest.raises(FleetError, match="dernier administrateur"):
-        roles.end_role(session, admin, own.id, NOON)
-    other = make_user(session, Role.ADMIN)
-    roles.end_role(session, admin, own.id, NOON)
-    session.expire_all()
-    assert not get_viewer(session, admin.user_id, NOON).sees_all
-    assert get_viewer(session, other.id, NOON).sees_all

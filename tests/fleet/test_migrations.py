@@ -3,16 +3,20 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from alembic import command
 from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
+from fleet.accounts import administration, sessions
+from fleet.accounts.models import User
 from fleet.embedded.postgres import Postgres
 from fleet.filtering.models import Publication, PublicationState
 from fleet.filtering.publishing import publications
 from fleet.migrate import alembic_config, migrate
+from fleet.operator import OPERATOR
 from tests.conftest import run_outside_transaction
 
 
@@ -118,6 +122,38 @@ def test_the_way_back_to_the_first_version(first_url: str) -> None:
     assert set(states) <= {"failed", "requested"}
     migrate(first_url)
     engine.dispose()
+
+
+PEOPLE = """
+INSERT INTO users (id, email, name, password_hash, is_active)
+    VALUES (:id, 'helene@mairie.test', 'Hélène Béraud', '$argon2id$x', true);
+INSERT INTO role_grants (id, user_id, role) VALUES (:id, :id, 'technician');
+INSERT INTO web_sessions (id, token_hash, csrf_token, user_id, created_at, expires_at)
+    VALUES (:id, 'digest', 'csrf', :id, now(), now() + interval '11 hours');
+INSERT INTO sign_in_failures (id, email, address, at) VALUES (:id, 'helene@mairie.test', '192.0.2.1', now())
+"""
+"""Accounts as the fourth version wrote them."""
+
+
+def test_who_had_an_account_keeps_it_and_stays_signed_in(postgres: Postgres) -> None:
+    with database_at(postgres, "0004") as url:
+        engine, identifier = create_engine(url), uuid.uuid4()
+        with engine.begin() as connection:
+            run(connection, PEOPLE, identifier)
+        migrate(url)
+        with Session(engine) as session:
+            found = administration.list_accounts(session, OPERATOR, search="helene beraud", now=datetime.now(UTC))
+            assert [(user.id, user.password_hash) for user in found.rows] == [(identifier, "$argon2id$x")]
+            assert len(sessions.list_sessions(session, identifier, datetime.now(UTC))) == 1
+            assert session.scalar(text("SELECT kind FROM sign_in_failures")) == "password"
+            session.add(User(email="invite@mairie.test", name="Invité", password_hash=None, grants=[]))
+            session.commit()
+        command.downgrade(alembic_config(url), "0004")
+        with engine.connect() as connection:
+            kept = connection.execute(text("SELECT email, is_active FROM users ORDER BY email")).all()
+        assert kept == [("helene@mairie.test", True), ("invite@mairie.test", False)]
+        migrate(url)
+        engine.dispose()
 
 
 THIRD = """

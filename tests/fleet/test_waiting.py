@@ -229,7 +229,7 @@ def controllers(url: str, number: int, folder: Path) -> Iterator[list[Controller
     """Real processes on one database."""
     environment = os.environ | {
         "PREAU_DATABASE_URL": url, "PREAU_BROKER_URL": "memory://", "PREAU_PUBLIC_URL": "https://preau.example.test",
-        "PREAU_ENV_FILE": str(folder / "none.env"),
+        "PREAU_SECOND_FACTOR": "optional", "PREAU_ENV_FILE": str(folder / "none.env"),
     }  # fmt: skip
     started = []
     for _ in range(number):

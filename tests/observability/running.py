@@ -59,6 +59,7 @@ def running_controller(database_url: str, authority: Authority, directory: Path)
         "PREAU_TLS_CERT_FILE": str(server.certificate),
         "PREAU_TLS_KEY_FILE": str(server.key),
         "PREAU_METRICS_TOKEN": TOKEN,
+        "PREAU_SECOND_FACTOR": "optional",
         "PREAU_ENV_FILE": str(directory / "none.env"),
     }
     log = directory / "controller.log"

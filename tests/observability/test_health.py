@@ -20,7 +20,14 @@ def lonely() -> Iterator[TestClient]:
     nobody = socket.socket()
     nobody.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
     url = f"postgresql+psycopg://preau:x@127.0.0.1:{nobody.getsockname()[1]}/preau"
-    app = create_portal(FleetConfig(database_url=url, broker_url="memory://", public_url="https://preau.example.test"))
+    app = create_portal(
+        FleetConfig(
+            database_url=url,
+            broker_url="memory://",
+            public_url="https://preau.example.test",
+            second_factor_required=False,
+        )
+    )
     with TestClient(app, base_url="https://preau.example.test", client=("127.0.0.1", 50000)) as client:
         yield client
     nobody.close()

@@ -1,5 +1,6 @@
 """A portal to look at: a real server over TLS, on a database of its own that holds the demonstration's Aisne."""
 
+import base64
 import os
 import ssl
 import subprocess
@@ -25,7 +26,7 @@ from fleet.config import FleetConfig
 from fleet.configuration import service as configuration
 from fleet.db import SessionFactory
 from fleet.demo.kit import ensure_kit
-from fleet.demo.people import LEAD, NEIGHBOUR, OFFICER, TECHNICIAN, ensure_accounts, viewer_of
+from fleet.demo.people import ADMIN, LEAD, NEIGHBOUR, OFFICER, TECHNICIAN, ensure_accounts, viewer_of
 from fleet.demo.places import load_aisne
 from fleet.demo.tickets import ensure_tickets
 from fleet.devices import service as devices
@@ -46,6 +47,7 @@ from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.tickets import service as tickets
 from fleet.worker import make_celery
+from tests.conftest import SECRET_KEY
 from tests.portal.lesson_data import add_filtering_of_schools
 from tests.portal.list_data import add_held_source, add_unreachable_source
 from tests.portal.preview_data import add_previews
@@ -66,6 +68,10 @@ class Site:
     ids: dict[str, str]
     """What pages are about: "school", "device", "tablet", "ticket", "collectivity", "neighbour_school"…"""
 
+    config: FleetConfig | None = None
+    """What a portal of `running_site` was told; its database is for tests that play the worker."""
+
+    admin: str = ADMIN.email
     technician: str = TECHNICIAN.email
     officer: str = OFFICER.email
     neighbour: str = NEIGHBOUR.email
@@ -91,7 +97,7 @@ def running_site(postgres: Postgres, directory: Path) -> Iterator[Site]:
         session.commit()
     engine.dispose()
     with serving(config, certificates, port, directory):
-        yield Site(f"https://localhost:{port}", certificates.ca_file, passwords, ids)
+        yield Site(f"https://localhost:{port}", certificates.ca_file, passwords, ids, config)
 
 
 def make_config(database_url: str, certificates: Certificates) -> FleetConfig:
@@ -103,6 +109,8 @@ def make_config(database_url: str, certificates: Certificates) -> FleetConfig:
         profile_cert_file=certificates.profile_cert,
         profile_key_file=certificates.profile_key,
         doh_template="https://dns.aisne.example/dns-query/{label}{?dns}",
+        second_factor_required=False,
+        secret_keys=(SECRET_KEY,),
         android_dpc_component="fr.example.dpc/.AdminReceiver",
         android_dpc_url="https://dpc.aisne.example/dpc.apk",
         android_dpc_checksum="c2lnbmF0dXJlLWNoZWNrc3VtLWZvci10aGUtdGVzdHM",
@@ -119,6 +127,8 @@ def serving(config: FleetConfig, certificates: Certificates, port: int, director
         "PREAU_BROKER_URL": config.broker_url,
         "PREAU_PUBLIC_URL": config.public_url,
         "PREAU_CA_FILE": str(config.ca_file),
+        "PREAU_SECOND_FACTOR": "optional",
+        "PREAU_SECRET_KEY": base64.b64encode(SECRET_KEY).decode(),
         "PREAU_PROFILE_CERT_FILE": str(config.profile_cert_file),
         "PREAU_PROFILE_KEY_FILE": str(config.profile_key_file),
         "PREAU_DOH_TEMPLATE": config.doh_template or "",
@@ -207,6 +217,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "failing_source": failing_source.id,
         "entry": audit.list_entries(session, technician, Wanted(table="tickets", action="update")).rows[0].id,
         "schedule": schedules.list_schedules(session)[0].id,
+        "account": viewer_of(session, OFFICER).user_id,
         **in_schools,
         **previewed,
     }

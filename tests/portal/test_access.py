@@ -10,6 +10,7 @@ from dashboards.portal.security import CONTENT_SECURITY_POLICY
 from fleet.accounts.access import COOKIE
 from fleet.scope import Role
 from fleet.tickets.models import TicketStatus
+from tests.conftest import Clock
 from tests.factories import (
     PASSWORD,
     make_collectivity,
@@ -84,9 +85,10 @@ def test_each_role_lands_where_its_work_starts(api: TestClient, session: Session
         api.cookies.clear()
 
 
-def test_a_wrong_password_is_one_sentence_and_counts(api: TestClient, session: Session) -> None:
+def test_a_wrong_password_is_one_sentence_and_counts(api: TestClient, session: Session, clock: Clock) -> None:
     user = make_user(session)
     for _ in range(10):
+        clock.advance(minutes=1)
         answer = api.post("/sign-in", data={"email": user.email, "password": "non"})
         assert answer.status_code == 401
         assert "Adresse ou mot de passe incorrect." in answer.text

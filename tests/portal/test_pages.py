@@ -12,7 +12,26 @@ from tests.requirements import needs
 
 pytestmark = [needs("chromium"), pytest.mark.browser]
 
-OPEN_PAGES = {"connexion": "/sign-in", "enroler": "/enroll"}
+OPEN_PAGES = {
+    "connexion": "/sign-in",
+    "enroler": "/enroll",
+    "oubli": "/reset",
+    "invitation": "/invitation",
+    "nouveau-mot-de-passe": "/reset/new",
+}
+ADMIN_PAGES = {
+    "comptes": "/accounts",
+    "comptes-aucun": "/accounts?q=zzz",
+    "compte": "/accounts/{account}",
+    "inviter": "/accounts/new",
+    "inviter-lieu": "/accounts/new?q=guise",
+    "inviter-equipe": "/accounts/new?operator=true",
+    "donner-role": "/accounts/{account}/roles?collectivity={neighbour_collectivity}",
+    "mon-compte": "/account",
+    "second-facteur": "/account/second-factor",
+    "jetons": "/account/tokens",
+    "confirmer": "/account/confirm?next=/account/tokens",
+}
 STAFF_PAGES = {
     "tableau-de-bord": "/",
     "ecoles": "/schools",
@@ -125,6 +144,11 @@ def technician(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[
 
 
 @pytest.fixture(scope="module")
+def admin(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[Visitor]:
+    yield from visiting(browser, site, size, site.admin)
+
+
+@pytest.fixture(scope="module")
 def officer(browser: Browser, site: Site, size: tuple[int, int]) -> Iterator[Visitor]:
     yield from visiting(browser, site, size, site.officer)
 
@@ -165,6 +189,11 @@ def test_pages_of_anyone(anyone: Visitor, name: str, screens: Path) -> None:
 @pytest.mark.parametrize("name", STAFF_PAGES)
 def test_pages_of_a_technician(technician: Visitor, name: str, screens: Path) -> None:
     look(technician, name, STAFF_PAGES[name], screens)
+
+
+@pytest.mark.parametrize("name", ADMIN_PAGES)
+def test_pages_of_an_administrator(admin: Visitor, name: str, screens: Path) -> None:
+    look(admin, name, ADMIN_PAGES[name], screens)
 
 
 @pytest.mark.parametrize("name", OFFICER_PAGES)

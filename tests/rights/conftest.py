@@ -10,7 +10,7 @@ from dashboards.portal.app import create_portal
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
 from fleet.db import SessionFactory
-from tests.conftest import OWN, leaving_doors
+from tests.conftest import OWN, SECRET_KEY, leaving_doors
 from tests.factories import NOON
 from tests.rights.walking import InProcess, Walk, watching
 from tests.rights.world import make_world
@@ -20,7 +20,13 @@ from tests.rights.world import make_world
 def walk(database_url: str, engine: Engine) -> Iterator[Walk]:
     """Rows are made as the tables' owner, once; the application reaches them through its doors. Rolled back at last."""
     app = create_portal(
-        FleetConfig(database_url=database_url, broker_url="memory://", public_url="https://preau.example.test")
+        FleetConfig(
+            database_url=database_url,
+            broker_url="memory://",
+            public_url="https://preau.example.test",
+            secret_keys=(SECRET_KEY,),
+            second_factor_required=False,
+        )
     )
     app.dependency_overrides = {utc_now: lambda: NOON}
     before = SessionFactory.kw.copy()

@@ -6,8 +6,11 @@ Who may read which rows is not said here but in tests.rights.world, once for all
 from collections.abc import Mapping
 
 from tests.rights.calling import LATER, SOON, TEXT, Call, Who, program, public, seen, sent, staff, verbs
+from tests.rights.expectations_of_accounts import ACCOUNTS
 from tests.rights.expectations_of_filtering import FILTERING
 
+ENTRIES = (1, 40, 80, 120, 160)
+"""Numbers of some of the entries that the making of the world left, whosever they are."""
 OPENING = {"kind": "incident", "subject": "school", "title": "Essai", "description": "Essai"}
 
 FLEET: Mapping[str, tuple[Call, ...]] = {
@@ -31,13 +34,6 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     "POST /filter/v1/requests": program(x=1),
     "GET /enroll": public(),
     "POST /enroll": public(token="ABCD-EFGH-JKMN", attempt="0" * 32),
-    "GET /sign-in": public(),
-    "POST /sign-in": public(email="x@example.test", password="x"),
-    "POST /api/v1/accounts/sign-in": public(email="x@example.test", password="x"),
-    # Accounts
-    "GET /api/v1/accounts/me": seen(),
-    "POST /api/v1/accounts/sign-out": sent(),
-    "POST /sign-out": sent(),
     # Places
     "GET /api/v1/collectivities": seen("search=zzn&size=500"),
     "GET /api/v1/collectivities/export.csv": seen(),
@@ -70,6 +66,12 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     "GET /grants/new": staff(),
     "POST /grants/new": staff(to="T0001", node="x", ends="2026-12-20T10:00", reason="x"),
     "POST /grants/{grant_id}/end": staff(x="1"),
+    # Audit
+    "GET /api/v1/audit": seen("search=zz&size=500"),
+    "GET /api/v1/audit/{entry_id}": tuple(Call(path=f"/api/v1/audit/{number}") for number in ENTRIES),
+    "GET /journal": seen("q=zz"),
+    "GET /journal.csv": seen(),
+    "GET /journal/{entry_id}": tuple(Call(path=f"/journal/{number}") for number in ENTRIES),
     # ENT and configuration
     "GET /api/v1/ent": seen(),
     "GET /api/v1/ent/schools/{school_id}": seen(),
@@ -161,5 +163,5 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
         follow_up={"body": "x"},
     ),
 }
-CALLS: Mapping[str, tuple[Call, ...]] = {**FLEET, **FILTERING}
+CALLS: Mapping[str, tuple[Call, ...]] = {**FLEET, **ACCOUNTS, **FILTERING}
 """Method and address -> how it is called. HEAD is GET without its body."""

@@ -30,8 +30,10 @@ IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 READS = ("GET", "HEAD")
 ENDS_SESSION = ("POST /sign-out", "POST /api/v1/accounts/sign-out")
+OWN_ACCOUNT = ("/account/", "/api/v1/accounts/")
+"""Everybody changes their own, readers too, and nobody another's."""
 READERS = frozenset({"auditor", "node auditor", "anonymous", "expired role"})
-"""Who may change nothing, anywhere."""
+"""Who may change nothing but their own account."""
 SAMPLE = ("own", "own1", "lapsed1", "foreign", OPERATOR, COMMON)
 """Whose rows are asked for by who sees all, or nothing, or what somebody else here sees."""
 WALKED = (*SAMPLE, "own2", "given", "lent1", "lapsed", "sibling", "sibling1", "foreign1")
@@ -254,6 +256,8 @@ def must_change_nothing(case: Case) -> bool:
         return False
     is_granted = RELATION.get(case.node) == "granted" and not case.person.sees_all
     is_foreign = bool(case.node) and not case.is_seen
+    if case.route.partition(" ")[2].startswith(OWN_ACCOUNT) and case.person.cookie and not is_foreign:
+        return case.method in READS or is_granted
     return case.person.name in READERS or case.method in READS or is_granted or is_foreign
 
 

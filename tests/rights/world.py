@@ -16,7 +16,18 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from filter.settings import Verdict
-from fleet.accounts.models import NodeGrant, RoleGrant, User, WebSession
+from fleet.accounts.models import (
+    AccountLetter,
+    ApiToken,
+    LetterKind,
+    NodeGrant,
+    OidcIdentity,
+    RecoveryCode,
+    RoleGrant,
+    SecondFactor,
+    User,
+    WebSession,
+)
 from fleet.collectivities.models import Collectivity, CollectivityKind, Membership
 from fleet.configuration.models import ResourceOutcome, Setting
 from fleet.db import HasId
@@ -257,6 +268,7 @@ def fill_ticket(
     """A ticket, what was said on it aloud and among staff, and a mail."""
     text, internal = mark(Kind.ROW, code), mark(Kind.INTERNAL, code)
     opener = make_user(session, world, f"opener-{code}", Role.OFFICER, code, collectivity_id=collectivity.id)
+    fill_account(session, world, code, opener)
     ticket = Ticket(
         kind=TicketKind.INCIDENT, subject=TicketSubject.SCHOOL if school else TicketSubject.ENT, title=text,
         description=text, collectivity_id=collectivity.id, school_id=school.id if school else None,
@@ -375,6 +387,35 @@ def make_user(
     return world.note(node, f"user-{name}", add(session, user))
 
 
+def fill_account(session: Session, world: World, code: str, user: User) -> None:
+    """What a person has that is nobody else's: a session, a token, a second factor, an identity, a letter."""
+    text, n = mark(Kind.INTERNAL, code), next(numbers)  # not even for who sees the node
+    world.rows[code]["account"] = user.id
+    world.rows[code]["role_grant"] = user.grants[0].id
+    elsewhere = WebSession(
+        token_hash=f"{text}{n}", csrf_token=text, user_id=user.id, created_at=NOON, last_used_at=NOON,
+        expires_at=NOON + timedelta(hours=9), browser=text, address="192.0.2.1",
+    )  # fmt: skip
+    world.note(code, "session", add(session, elsewhere), Kind.INTERNAL)
+    token = ApiToken(
+        user_id=user.id, name=text, prefix="preau_abcdef", token_hash=f"{text}{n}", role=user.grants[0].role,
+        collectivity_id=user.grants[0].collectivity_id, created_at=NOON, expires_at=NOON + timedelta(days=9),
+    )  # fmt: skip
+    world.note(code, "api_token", add(session, token), Kind.INTERNAL)
+    session.add_all(
+        [
+            SecondFactor(user_id=user.id, sealed_secret=text, started_at=NOON, confirmed_at=NOON),
+            RecoveryCode(user_id=user.id, code_hash=text),
+            OidcIdentity(user_id=user.id, issuer=f"https://{text}.example", subject=f"{text}{n}", linked_at=NOON),
+            AccountLetter(
+                kind=LetterKind.CHANGED, user_id=user.id, recipient=user.email, what=text, token_hash=f"{text}{n}",
+                queued_at=NOON, next_attempt_at=NOON,
+            ),
+        ]
+    )  # fmt: skip
+    session.flush()
+
+
 def make_people(session: Session, world: World, places: Mapping[str, Collectivity | School], now: datetime) -> None:
     """Who looks. What each may read is written out here, not computed by the code under test."""
     decided = {(Kind.DECISION, OPERATOR)}
@@ -421,6 +462,8 @@ def sign_in(session: Session, user: User, now: datetime, person: Person) -> Pers
             user_id=user.id,
             created_at=now,
             expires_at=now + timedelta(hours=9),
+            last_used_at=now,
+            confirmed_at=now,  # what asks first who one is lets them pass
         )
     )
     return Person(person.name, cookie, csrf, person.sees_all, person.seen, person.told)

@@ -31,6 +31,8 @@ from tests.fleet.audit.test_chain import tamper
 
 TASKS: Mapping[str, tuple[str, ...] | str] = {
     "accounts.tasks.purge_expired": "sessions that are over and counters",
+    "accounts.tasks.send_letter": "a queue of mails",
+    "accounts.tasks.sweep_letters": "hands over",
     "audit.tasks.purge_entries": ("audit_entries",),
     "audit.tasks.send_checkpoint": "reads",
     "checkins.tasks.sweep_silent_devices": "silence is no change of anybody's: devices.silent_since is noise",
@@ -48,9 +50,19 @@ TASKS: Mapping[str, tuple[str, ...] | str] = {
     "tickets.tasks.sweep_mails": "hands over",
 }
 COMMANDS: Mapping[str, tuple[str, ...] | str] = {
+    "preau account close": ("users", "api_tokens"),
     "preau account create": ("users", "role_grants"),
+    "preau account end-sessions": "signing out leaves an entry of its own",
+    "preau account give-role": ("role_grants",),
+    "preau account invite": ("users", "role_grants"),
     "preau account list": "reads",
     "preau account password": ("users",),
+    "preau account reopen": ("users",),
+    "preau account reset-second-factor": ("second_factors",),
+    "preau account take-role": ("role_grants",),
+    "preau account token create": ("api_tokens",),
+    "preau account token list": "reads",
+    "preau account token revoke": ("api_tokens",),
     "preau audit checkpoint": "reads",
     "preau audit export": "reads",
     "preau audit key": "writes a file of its own",
@@ -190,7 +202,7 @@ def test_a_role_reads_and_adds_and_no_more(own_database_url: str) -> None:
     engine = create_engine(own_database_url)
     role = "web_of_a_test"
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE ROLE {role}"))
+        connection.execute(text(f"CREATE ROLE {role} BYPASSRLS"))
         connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"))
         let_read(connection, role)
         connection.execute(text(f"SET LOCAL ROLE {role}"))

@@ -193,7 +193,7 @@ def test_work_is_told_with_every_transaction(chained: Engine) -> None:
 
 def test_a_role_is_told_beside_the_account(connection: Connection) -> None:
     role = f"r_{uuid.uuid4().hex[:8]}"
-    connection.execute(text(f"CREATE ROLE {role}"))
+    connection.execute(text(f"CREATE ROLE {role} BYPASSRLS"))
     connection.execute(text(f"GRANT INSERT ON collectivities TO {role}"))
     connection.execute(text(f"SET LOCAL ROLE {role}"))
     add_commune(connection, "Laon")

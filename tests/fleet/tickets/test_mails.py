@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import create_engine, select, update
 from sqlalchemy.orm import Session
 
-from fleet import mail
+from fleet import mail, owed_mail
 from fleet.accounts import service as accounts
 from fleet.clock import utc_now
 from fleet.config import FleetConfig
@@ -147,12 +147,12 @@ def test_whoever_lost_the_lease_changes_nothing(session: Session, ticket: Ticket
     [first, *_] = owed(session)
     slow = mails.claim(session, first.id, with_smtp, utc_now())
     make_due(session)
-    quick = mails.claim(session, first.id, with_smtp, utc_now() + mails.LEASE)
+    quick = mails.claim(session, first.id, with_smtp, utc_now() + owed_mail.LEASE)
     assert slow is not None
     assert quick is not None
-    mails.record_sent(session, quick, NOON)
-    mails.record_delay(session, slow, "trop lent", NOON)
-    mails.record_refusal(session, slow, "trop lent", NOON)
+    owed_mail.record_sent(session, quick, NOON)
+    owed_mail.record_delay(session, slow, "trop lent", NOON)
+    owed_mail.record_refusal(session, slow, "trop lent", NOON)
     assert (first.sent_at, first.error, first.gave_up_at) == (NOON, None, None)
 
 
@@ -162,7 +162,7 @@ def test_after_three_days_it_is_given_up(session: Session, ticket: Ticket, with_
     while first.gave_up_at is None:
         claimed = mails.claim(session, first.id, with_smtp, now)
         assert claimed is not None
-        mails.record_delay(session, claimed, "injoignable", now)
+        owed_mail.record_delay(session, claimed, "injoignable", now)
         now = first.next_attempt_at
         assert first.attempts < 200
     assert timedelta(days=3) <= first.gave_up_at - first.queued_at <= timedelta(days=3, hours=2)
@@ -222,20 +222,20 @@ def test_twenty_tries_take_half_a_day(session: Session, ticket: Ticket, with_smt
     while first.gave_up_at is None:
         claimed = mails.claim(session, first.id, with_smtp, now)
         assert claimed is not None
-        now = mails.record_delay(session, claimed, "injoignable", now) or now
+        now = owed_mail.record_delay(session, claimed, "injoignable", now) or now
     assert first.attempts == 20
     assert timedelta(hours=10) <= first.gave_up_at - start <= timedelta(hours=16)
 
 
 def test_the_pause_doubles_up_to_an_hour() -> None:
     for attempts, seconds in ((1, 30), (2, 60), (5, 480), (8, 3600), (1000, 3600)):
-        assert 0.8 * seconds <= mails.delay_after(attempts).total_seconds() <= 1.2 * seconds
+        assert 0.8 * seconds <= owed_mail.delay_after(attempts).total_seconds() <= 1.2 * seconds
 
 
 def test_without_a_server_mails_wait_and_it_is_said_once(
     session: Session, ticket: Ticket, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks.say_that_mail_waits.cache_clear()
+    owed_mail.say_that_mail_waits.cache_clear()
     for _ in range(3):
         tasks.sweep_mails()
         tasks.send_mail(str(owed(session)[0].id))
