@@ -147,6 +147,7 @@ def preau(own_database_url: str, tmp_path: Path) -> Iterator[Terminal]:
     yield Terminal({
         "PREAU_DATABASE_URL": own_database_url, "PREAU_BROKER_URL": "memory://",
         "PREAU_PUBLIC_URL": "https://preau.example.test", "PREAU_ENV_FILE": str(tmp_path / "none.env"),
+        "COLUMNS": "200",  # as wide as what is looked for
     })  # fmt: skip
     SessionFactory.configure(bind=bound)
 
