@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from fleet import owed_mail
@@ -26,6 +26,7 @@ from fleet.owed_mail import ClaimedMail
 from fleet.stored_secrets import digest, new_secret
 
 LIVES = {LetterKind.INVITATION: timedelta(days=7), LetterKind.RESET: timedelta(hours=1)}
+KEPT = timedelta(days=90)
 RESETS_A_DAY = 5
 """To one address, whoever asks."""
 PARIS = ZoneInfo("Europe/Paris")
@@ -152,6 +153,12 @@ def find_invitation(session: Session, user_id: UUID) -> AccountLetter | None:
     """The last invitation that a person was sent, for showing how it stands."""
     query = select(AccountLetter).where(AccountLetter.user_id == user_id, AccountLetter.kind == LetterKind.INVITATION)
     return session.scalar(query.order_by(AccountLetter.queued_at.desc()).limit(1))
+
+
+def purge(session: Session, now: datetime) -> int:
+    """Forget mails of long ago, with the addresses that strangers typed; how many."""
+    old = delete(AccountLetter).where(AccountLetter.queued_at <= now - KEPT).returning(AccountLetter.id)
+    return len(session.execute(old).all())
 
 
 TEXTS = {

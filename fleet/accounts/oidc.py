@@ -195,7 +195,6 @@ class ProviderClient:
             options = {
                 "iss": {"essential": True, "value": self.provider.issuer},
                 "aud": {"essential": True, "value": self.provider.client_id},
-                "nonce": {"essential": True, "value": nonce},
             }
             params = {"nonce": nonce, "client_id": self.provider.client_id, "access_token": access_token}
             CodeIDToken(token.claims, token.header, options, params).validate(int(now.timestamp()), LEEWAY)

@@ -29,5 +29,5 @@ def sweep_letters() -> None:
 def purge_expired() -> None:
     """Forget what is over. Twice or late is harmless."""
     with transaction(Door.JOBS) as session:
-        for purge in (sessions.purge, guesses.purge, known_browsers.purge, identities.purge):
+        for purge in (sessions.purge, guesses.purge, known_browsers.purge, identities.purge, letters.purge):
             purge(session, utc_now())

@@ -1,5 +1,6 @@
 """Settings: everything missing is said at once, the process's environment beats the file."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_enough_is_enough() -> None:
     assert config.database_url == "postgresql+psycopg://preau@db/preau"
     assert config.public_url == "https://preau.example.fr"
     assert config.dns_addresses == ("10.1.0.53", "10.1.1.53")
+
+
+def test_a_controller_needs_a_key_for_what_it_requires() -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    FleetConfig.from_environ(ENOUGH | {"PREAU_SECOND_FACTOR": "optional"}).check_serving()
+    FleetConfig.from_environ(ENOUGH | {"PREAU_SECRET_KEY": key}).check_serving()
+    assert FleetConfig.from_environ(ENOUGH | {"PREAU_SECRET_KEY": f"{key},{key}"}).secret_keys == (bytes(32),) * 2
+    with pytest.raises(ConfigurationError, match="PREAU_SECRET_KEY manque"):
+        FleetConfig.from_environ(ENOUGH).check_serving()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SECRET_KEY", "dG9vIHNob3J0"), ("SECOND_FACTOR", "no"), ("OIDC_PROVIDERS", "adica")]
+)
+def test_settings_of_sign_in_are_checked_and_no_key_is_told(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match="PREAU_") as refused:
+        FleetConfig.from_environ(ENOUGH | {f"PREAU_{name}": value})
+    assert name != "SECRET_KEY" or value not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["postgres://h/d", "postgresql://h/d", "postgresql+psycopg://h/d"])

@@ -48,6 +48,7 @@ class Site:
         self.config = FleetConfig(
             database_url=database_url,
             broker_url=broker.url,
+            second_factor_required=False,
             public_url="https://preau.example.test",
             smtp_url=f"smtp://127.0.0.1:{self.postman.port}",
             ut1_dir=self.lists,

@@ -240,6 +240,13 @@ def test_no_link_leaves_for_an_account_that_was_closed_meanwhile(
     assert (row.error, row.token_hash, row.kind) == ("sans objet", None, LetterKind.INVITATION)
 
 
+def test_letters_of_long_ago_are_forgotten(session: Session) -> None:
+    for days in (0, 89, 91):
+        letters.owe_reset(session, f"{days}@example.test", NOON - timedelta(days=days))
+    assert letters.purge(session, NOON) == 1
+    assert {row.recipient for row in owed(session)} == {"0@example.test", "89@example.test"}
+
+
 def test_links_are_not_for_other_sites_forms(api: TestClient) -> None:
     for path in ("/invitation", "/reset/new", "/invitation/password", "/reset"):
         assert api.post(path, data={"secret": "x"}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
