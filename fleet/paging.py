@@ -108,7 +108,8 @@ def paginate(
         raise Invalid("list.unknown_sort", f"Tri inconnu : {sort}. Tris possibles : {', '.join(sortable)}.")
     if page.number < 1 or not 1 <= page.size <= MAX_SIZE:
         raise Invalid("list.bad_page", f"La page commence à 1 et compte de 1 à {MAX_SIZE} lignes.")
-    total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    found = query.order_by(None).with_only_columns(sortable["id"], maintain_column_froms=True)
+    total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
     if rank is not None and sort == default:
         query = query.order_by(rank)
     ordered = query.order_by(column.desc() if sort.startswith("-") else column.asc(), sortable["id"])

@@ -46,7 +46,7 @@ AUDITED: Mapping[str, Audited] = {
     ),
     "role_grants": Audited(NODE, label="role"),
     "second_factors": Audited(NONE, label="", key=("user_id",), masked=("sealed_secret",), ignored=("last_step",)),
-    "api_tokens": Audited(NODE, masked=("token_hash",), ignored=("last_used_at",)),
+    "api_tokens": Audited(NONE, masked=("token_hash",), ignored=("last_used_at",)),
     "oidc_identities": Audited(NONE, label="issuer"),
     "node_grants": Audited(NONE, label="reason"),
     "collectivities": Audited(Owner.COLLECTIVITY, ignored=INDEXED),
