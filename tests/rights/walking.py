@@ -30,6 +30,8 @@ IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 READS = ("GET", "HEAD")
 ENDS_SESSION = ("POST /sign-out", "POST /api/v1/accounts/sign-out")
+MAKES_WHAT_IS_MISSING = ("GET /filtering/sources",)
+"""Pages whose first reader makes a row of nobody's: the controller's own folder of lists."""
 READERS = frozenset({"auditor", "node auditor", "anonymous", "expired role"})
 """Who may change nothing, anywhere."""
 SAMPLE = ("own", "own1", "lapsed1", "foreign", OPERATOR, COMMON)
@@ -85,7 +87,7 @@ class InProcess:
 
     def __init__(self, app: FastAPI, base_url: str) -> None:
         self.runner = asyncio.Runner()
-        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 443))
         self.client = httpx2.AsyncClient(transport=transport, base_url=base_url, follow_redirects=False)
 
     def request(self, method: str, url: str, **more: Any) -> httpx2.Response:
@@ -191,7 +193,8 @@ class Walk:
         """Marks in an answer that the person may not read; the ids that they sent themselves are no news."""
         said = answer.text.lower() + str(answer.headers.get("location", ""))
         found = {(Kind(kind), node) for kind, node in MARK.findall(said)}
-        own = {str(each) for each in case.ids.values()}
+        own = set(IDENTIFIER.findall(str(answer.request.url)))
+        own |= {str(each) for each in case.ids.values()}
         found |= {self.world.marks[i] for i in IDENTIFIER.findall(said) if i in self.world.marks and i not in own}
         found |= {mark for code, mark in self.world.codes.items() if code.lower() in said}
         return {each for each in found if not case.person.may_read(each)}
@@ -250,7 +253,7 @@ def wrong_door(case: Case, status: int) -> Iterator[str]:
 
 def must_change_nothing(case: Case) -> bool:
     """Whether this person may change nothing by this call: readers, what is not seen, what is only granted."""
-    if case.route in ENDS_SESSION or case.call.who in {Who.PUBLIC, Who.PROGRAM}:
+    if case.route in (*ENDS_SESSION, *MAKES_WHAT_IS_MISSING) or case.call.who in {Who.PUBLIC, Who.PROGRAM}:
         return False
     is_granted = RELATION.get(case.node) == "granted" and not case.person.sees_all
     is_foreign = bool(case.node) and not case.is_seen
