@@ -41,6 +41,8 @@ from fleet.filtering.lists.listing import ensure_local_source, find_folder
 from fleet.filtering.policy import schedules
 from fleet.filtering.publishing import publications
 from fleet.filtering.publishing.compiling import compile_order, summary
+from fleet.grants import service as grants
+from fleet.grants.nodes import Node
 from fleet.migrate import migrate
 from fleet.paging import Page
 from fleet.schools import service as schools
@@ -196,6 +198,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
     previewed = add_previews(session, technician, filtering.ensure_default_profile(session), school, nodes, now)
     source, _ = add_held_source(session, technician, now)
     failing_source = add_unreachable_source(session, technician, now)
+    add_grants(session, school, now)
     session.flush()
     tablet = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=school.id).rows[0]
     ipad = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=neighbours.id).rows[0]
@@ -268,6 +271,18 @@ class Fleet:
                 agent_version="0.1.0",
             )  # fmt: skip
             checkins.receive(self.session, device, message, at, self.config)
+
+
+def add_grants(session: Session, school: School, now: datetime) -> None:
+    """One that holds and one that is to come, for towns where nobody of ours has an account."""
+    admin = viewer_of(session, ADMIN)
+    others = [each for each in schools.list_schools(session, admin, search="laon").rows if each.is_public]
+    for number, other in enumerate(others[:2]):
+        grants.give_grant(
+            session, admin, to=Node(other.collectivity) if number else Node(school=other), node=Node(school=school),
+            starts=now + timedelta(days=number), ends=now + timedelta(days=300), reason="Convention de mutualisation",
+            now=now,
+        )  # fmt: skip
 
 
 def publish_names(session: Session, config: FleetConfig, directory: Path, at: datetime) -> int:

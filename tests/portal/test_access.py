@@ -22,11 +22,11 @@ from tests.factories import (
 from tests.sign_in import signed_in
 
 PAGES = (
-    "/", "/schools", "/devices", "/tickets", "/collectivities", "/enrollment", "/filtering", "/tickets/new",
+    "/", "/schools", "/devices", "/tickets", "/collectivities", "/grants", "/enrollment", "/filtering", "/tickets/new",
     "/filtering/lessons", "/filtering/rooms", "/filtering/overrides", "/filtering/overrides/new", "/filtering/requests",
     "/journal",
 )  # fmt: skip
-STAFF_ONLY = ("/enrollment", "/filtering", "/filtering/publications")
+STAFF_ONLY = ("/enrollment", "/grants", "/filtering", "/filtering/publications")
 
 
 def csrf(api: TestClient) -> str:

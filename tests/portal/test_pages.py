@@ -53,6 +53,8 @@ STAFF_PAGES = {
     "ticket-nouveau": "/tickets/new?device={device}",
     "ticket-lieu": "/tickets/new?q=guise",
     "collectivites": "/collectivities",
+    "acces": "/grants",
+    "acces-aucun": "/grants?q=zzz",
     "filtrage": "/filtering",
     "filtrage-pourquoi": "/filtering?name=www.{blocked_name}&qtype=A",
     "filtrage-profil": "/filtering/profiles/{profile}",

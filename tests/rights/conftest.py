@@ -12,8 +12,8 @@ from fleet.config import FleetConfig
 from fleet.db import SessionFactory
 from tests.conftest import OWN, SECRET_KEY, leaving_doors
 from tests.factories import NOON
+from tests.rights.filling import make_world
 from tests.rights.walking import InProcess, Walk, watching
-from tests.rights.world import make_world
 
 
 @pytest.fixture(scope="module")

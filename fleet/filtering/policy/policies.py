@@ -90,17 +90,19 @@ def lock_for(session: Session, viewer: Viewer, place: Place) -> None:
 
 def republish(session: Session, why: str, now: datetime) -> None:
     """Publish what the program itself changed, once there is a policy at all."""
-    if find_current(session) is not None:
-        publish(session, None, why, now)
+    with for_a_while(session, Door.JOBS):
+        if find_current(session) is not None:
+            publish(session, None, why, now)
 
 
 def catch_up(session: Session, now: datetime) -> None:
     """Publish what became different without a change of decisions: a device moved or was removed, a school is another
     collectivity's, something ended, the calendar goes on. Nobody waits for the look itself.
     """
-    current = find_current(session)
-    if current is not None and current.settings_digest != digest_of(profiles.policy_settings(session, now)):
-        publish(session, None, "Appareils, écoles ou dates", now)
+    with for_a_while(session, Door.JOBS):
+        current = find_current(session)
+        if current is not None and current.settings_digest != digest_of(profiles.policy_settings(session, now)):
+            publish(session, None, "Appareils, écoles ou dates", now)
 
 
 def digest_of(settings: PolicySettings) -> str:
