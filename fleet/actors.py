@@ -148,4 +148,5 @@ def _nobody_yet(connection: Connection) -> None:
 @event.listens_for(Engine, "rollback_savepoint")
 def _forget(connection: Connection, *_rest: object) -> None:
     """PostgreSQL took the setting back to what it was before the savepoint, which nobody noted."""
-    connection.info.pop(TOLD, None)
+    if not connection.invalidated:  # lost: what comes next is another one
+        connection.info.pop(TOLD, None)

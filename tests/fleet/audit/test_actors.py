@@ -3,17 +3,20 @@
 import json
 import uuid
 
+import pytest
 from celery import signals
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from fleet import actors
-from fleet.actors import ActorKind, operation_of
+from fleet.actors import ActorKind, Work, operation_of, working
 from fleet.audit.models import AuditEntry
 from fleet.filtering import service as filtering
 from fleet.scope import Role
 from tests.conftest import Clock
-from tests.factories import PASSWORD, make_device, make_school, make_user
+from tests.factories import PASSWORD, make_collectivity, make_device, make_school, make_user
 from tests.sign_in import signed_in
 
 
@@ -93,3 +96,23 @@ def test_an_operation_is_named_by_its_place_and_verb() -> None:
     assert operation_of({"type": "http", "endpoint": endpoint}) == "filtering.previews.endpoint"
     assert operation_of({"type": "http"}) is None
     assert operation_of(None) is None
+
+
+def test_a_connection_that_is_lost_hides_no_error(own_database_url: str) -> None:
+    """A savepoint of it is rolled back all the same, and the next connection is told anew."""
+    engine = create_engine(own_database_url)
+    with working(Work(ActorKind.COMMAND, name="alix")):
+        with Session(engine) as session:
+            make_collectivity(session)
+            session.begin_nested()
+            make_collectivity(session)
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+                other.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                   " WHERE datname = current_database() AND pid <> pg_backend_pid()"))  # fmt: skip
+            with pytest.raises(OperationalError):
+                session.execute(text("UPDATE collectivities SET name = 'x'"))
+        with Session(engine) as session, session.begin():
+            make_collectivity(session)
+        with Session(engine) as session:
+            assert [entry.actor_name for entry in session.query(AuditEntry)] == ["alix"]
+    engine.dispose()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError, DBAPIError
@@ -267,6 +267,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=VALUES, name=TEXTS)
 def test_python_and_the_database_hash_the_same(chained: Engine, value: object, name: str) -> None:
     with chained.connect() as connection:
@@ -279,8 +280,10 @@ def test_python_and_the_database_hash_the_same(chained: Engine, value: object, n
             {"name": name, "content": json.dumps({"": value})},
         )  # fmt: skip
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-        assert chain.verify(connection).problems == []
-        assert [row.number for row in chain.read_links(connection)] == list(range(1, COUNT + 2))
+        links = list(chain.read_links(connection))
+    assert (links[-1].number, links[-1].digest) == (COUNT + 1, links[-1].kept)
+    assert links[-1].digest is not None
+    assert links[-1].hash == chain.hash_of(links[-2].hash, links[-1].digest, COUNT + 1)
 
 
 def test_no_nul_reaches_the_log(chained: Engine) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from fleet.embedded.postgres import Postgres
 from fleet.migrate import migrate
 from tests.conftest import state_directory
 from tests.embedded.waiting import until
+from tests.fleet.audit.changes import add_commune
 from tests.fleet.audit.writer import read_commits
 
 ROUNDS = 2
@@ -108,3 +110,19 @@ def test_after_a_kill_changes_and_entries_match(server: Postgres, tmp_path: Path
         wait_until_alone(engine)
         check(engine, confirmed)
         engine.dispose()
+
+
+def test_writers_wait_for_each_other_and_none_fails(own_database_url: str) -> None:
+    engine = create_engine(own_database_url, pool_size=8)
+
+    def write(number: int) -> None:
+        for _ in range(10):
+            with engine.begin() as connection:
+                add_commune(connection, f"{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    with engine.connect() as connection:
+        report = chain.verify(connection)
+    assert (report.problems, report.entries) == ([], 80)
+    engine.dispose()

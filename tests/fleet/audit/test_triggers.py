@@ -175,11 +175,11 @@ def test_work_is_told_with_every_transaction(chained: Engine) -> None:
         note(session, "export", "devices", None, "parc", told={"rows": 3})
         second = session.query(AuditEntry).order_by(AuditEntry.id.desc()).first()
         become(ActorKind.FILTER, uuid.UUID(int=8), "passerelle")
-        savepoint = session.begin_nested()
-        make_collectivity(session)
-        savepoint.rollback()
         session.expunge_all()
         session.rollback()
+        savepoint = session.begin_nested()
+        make_collectivity(session)
+        savepoint.rollback()  # what the database was told went with it
         make_collectivity(session)
         third = session.query(AuditEntry).order_by(AuditEntry.id.desc()).first()
     assert first is not None
