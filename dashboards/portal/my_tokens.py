@@ -17,7 +17,7 @@ from fleet.accounts import tokens
 from fleet.accounts.sessions import SignedIn
 from fleet.clock import Now
 from fleet.db import DbSession
-from fleet.errors import FleetError
+from fleet.errors import FleetError, NotAllowed
 from fleet.scope import Grant, Role, Viewer
 
 router = APIRouter(prefix="/account/tokens")
@@ -69,8 +69,10 @@ def issue(request: Request, session: DbSession, signed_in: ConfirmedNow, form: S
     reader = Reader(form)
     try:
         possible = choices(session, signed_in.viewer)
+        if not possible:
+            raise NotAllowed("token.no_right", "Aucun de vos rôles n’est en cours : un jeton n’ouvrirait rien.")
         name = reader.text("name", maximum=tokens.LONGEST_NAME, missing="Dites à quoi sert ce jeton.")
-        number = reader.integer("right", minimum=0, maximum=max(0, len(possible) - 1))
+        number = reader.integer("right", minimum=0, maximum=len(possible) - 1)
         days = reader.integer("days", minimum=1, maximum=365)
         reader.check()
         grant, text = possible[number]

@@ -207,7 +207,7 @@ def fill_account(session: Session, world: World, code: str, user: User) -> None:
     """What a person has that is nobody else's: a session, a token, a second factor, an identity, a letter."""
     text, n = mark(Kind.INTERNAL, code), next(numbers)  # not even for who sees the node
     world.rows[code]["account"] = user.id
-    world.rows[code]["role_grant"] = user.grants[0].id
+    world.note(code, "role_grant", user.grants[0])
     elsewhere = WebSession(
         token_hash=f"{text}{n}", csrf_token=text, user_id=user.id, created_at=NOON, last_used_at=NOON,
         expires_at=NOON + timedelta(hours=9), browser=text, address="192.0.2.1",
