@@ -51,17 +51,16 @@ def find_node(session: Session, viewer: Viewer, collectivity_id: UUID | None, sc
 
 def find_node_by_code(session: Session, viewer: Viewer, typed: str) -> Node:
     """The node of a UAI, an INSEE code or a SIREN. Raise NotFound, which says what was looked for."""
-    code = typed.strip().upper()[:MOST_SIGNS]
-    if schools.is_valid_uai(code):
-        return Node(school=schools.get_school_by_uai(session, viewer, code))
-    named = or_(Collectivity.insee_code == code, Collectivity.siren == code.replace(" ", ""))
-    found = session.scalar(select(Collectivity.id).where(named)) if code.isprintable() else None
-    if found is None:
+    code = "".join(c for c in typed.upper() if c.isalnum())[:MOST_SIGNS]
+    school_id = session.scalar(select(School.id).where(School.uai == code))
+    named = or_(Collectivity.insee_code == code, Collectivity.siren == code)
+    collectivity_id = session.scalar(select(Collectivity.id).where(named)) if school_id is None else None
+    if school_id is None and collectivity_id is None:
         raise NotFound(
             "grant.unknown_node",
             f"Rien n’a le code « {code} » : donnez l’UAI d’une école, le code INSEE d’une commune ou un SIREN.",
         )
-    return Node(collectivity=collectivities.get_collectivity(session, viewer, found))
+    return find_node(session, viewer, collectivity_id, school_id)
 
 
 def clean_reason(typed: str) -> str:

@@ -20,6 +20,7 @@ from fleet.demo.machines import IDENTITY, MACHINES, SETTINGS, answered_since, pr
 from fleet.demo.people import LEAD, NEIGHBOUR, OFFICER, PEOPLE, TECHNICIAN, ensure_accounts, viewer_of
 from fleet.devices import service as devices
 from fleet.devices.models import Device
+from fleet.doors import Door, enter
 from fleet.embedded.certificates import ensure
 from fleet.embedded.postgres import Postgres
 from fleet.enrollment.models import EnrollmentToken
@@ -68,6 +69,7 @@ def loaded(engine: Engine) -> Iterator[Session]:
         transaction = connection.begin()
         SessionFactory.configure(bind=connection, join_transaction_mode="create_savepoint")
         with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
+            enter(session, Door.OPERATOR)
             yield session
         transaction.rollback()
         SessionFactory.configure(bind=engine)

@@ -30,7 +30,7 @@ def test_a_grant_from_the_form_to_its_end(api: TestClient, session: Session) -> 
     assert send(api, "/grants/new", **filled) == "/grants?done=grant-given"
     page = api.get("/grants?done=grant-given").text
     assert "L’accès est accordé" in page
-    assert all(told in page for told in ("Guise", "École du Lac", "Convention de 2026", "30/06/2027", "En cours"))
+    assert all(told in page for told in ("Guise", "École du Lac", "Convention de 2026", "2027-06-30T16:00", "En cours"))
     assert "École du Lac" in api.get("/grants.csv").text
     assert "a déjà cet accès" in send(api, "/grants/new", **filled)
     grant = session.scalars(select(NodeGrant)).one()
@@ -43,9 +43,9 @@ def test_a_grant_from_the_form_to_its_end(api: TestClient, session: Session) -> 
     ("wrong", "told"),
     [
         ({"to": ""}, "Donnez un code."),
-        ({"node": "0029999Z"}, "Rien n’a le code « 0029999Z »"),
+        ({"node": "0029999Z"}, "Rien n’a le code «"),
         ({"ends": ""}, "Indiquez le jour et l’heure de la fin."),
-        ({"ends": "2020-01-01T00:00"}, "La fin doit être à venir"),
+        ({"ends": "2020-01-01T00:00"}, "La fin doit être à venir, et après le début."),
         ({"reason": ""}, "Dites pourquoi"),
     ],
 )
