@@ -17,6 +17,8 @@ from fleet.devices.routes import router as devices
 from fleet.enrollment.routes import router as enrollment
 from fleet.ent.routes import router as ent
 from fleet.filtering.routes import router as filtering
+from fleet.imports.routes import router as imports
+from fleet.jobs.routes import router as jobs
 from fleet.log import request_id
 from fleet.schools.routes import router as schools
 from fleet.tickets.routes import router as tickets
@@ -62,6 +64,7 @@ def create_app(config: FleetConfig) -> FastAPI:
     errors.install(app)
     for router in (
         accounts, collectivities, schools, ent, devices, filtering, configuration, enrollment, checkins, tickets,
+        jobs, imports,
     ):  # fmt: skip
         app.include_router(router)
     app.include_router(health.router)

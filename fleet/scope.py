@@ -36,6 +36,8 @@ class Action(StrEnum):
     ASK_UNBLOCK = "unblock.ask"
     ANSWER_UNBLOCK = "unblock.answer"
     MANAGE_ACCOUNT = "account.manage"
+    HANDLE_JOB = "job.handle"
+    IMPORT_PLACES = "places.import"
 
 
 STAFF = frozenset({Role.ADMIN, Role.TECHNICIAN})
@@ -52,6 +54,8 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.ASK_UNBLOCK: STAFF | {Role.SCHOOL_LEAD},
     Action.ANSWER_UNBLOCK: STAFF,
     Action.MANAGE_ACCOUNT: frozenset({Role.ADMIN}),
+    Action.HANDLE_JOB: STAFF,
+    Action.IMPORT_PLACES: STAFF,
 }
 
 

@@ -19,10 +19,17 @@ TASK_MODULES = (
     "fleet.checkins.tasks",
     "fleet.enrollment.tasks",
     "fleet.filtering.tasks",
+    "fleet.imports.tasks",
+    "fleet.jobs.tasks",
     "fleet.tickets.tasks",
 )
 
 SCHEDULE = {
+    "give out jobs that wait or lost their worker": {
+        "task": "fleet.jobs.tasks.sweep_jobs",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "send due ticket mails": {
         "task": "fleet.tickets.tasks.sweep_mails",
         "schedule": 15.0,
@@ -58,6 +65,7 @@ SCHEDULE = {
         "options": {"expires": 60},
     },
     "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
+    "forget old jobs": {"task": "fleet.jobs.tasks.purge_jobs", "schedule": crontab(minute=47)},
     "forget wrong tokens": {"task": "fleet.enrollment.tasks.purge_guesses", "schedule": crontab(minute=27)},
     "forget old counts of filters": {"task": "fleet.filtering.tasks.purge_counts", "schedule": crontab(minute=37)},
 }

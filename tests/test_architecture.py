@@ -41,12 +41,13 @@ MAY_IMPORT = {
     "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
 FEATURES = [
-    "audit", "accounts", "collectivities", "schools", "ent", "devices", "filtering", "configuration", "platforms",
-    "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
+    "audit", "accounts", "jobs", "collectivities", "schools", "imports", "ent", "devices", "filtering",
+    "configuration", "platforms", "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
 ]  # fmt: skip
 """A feature imports only those before it. Its cli.py is an edge that composes, like the portal.
 
-Accounts stand before collectivities: every route asks who is there, while a role names its node by id only.
+Accounts stand before collectivities: every route asks who is there, while a role names its node by id only. Jobs stand
+low, since any feature may ask for one; how a kind is done is registered from above (jobs/running.py).
 """
 STANDARD_LIBRARY_ONLY = (
     "agent",
@@ -145,11 +146,12 @@ def test_every_module_opens_with_what_it_is(part: str) -> None:
 
 def test_blanket_catches_live_in_the_known_places_only() -> None:
     """The agent's tick, the filter's answer, its question to resolvers and what is kept of theirs, its lessons to the
-    plane, a worker's place, and loops over items (lists, orders) that report each failure."""
+    plane, a worker's place, and loops over items (lists, orders, jobs) that report each failure."""
     known = {"agent/loop.py", "agent/apply.py", "filter/serving/handler.py"}
     known |= {f"filter/serving/resolving/{each}.py" for each in ("upstream", "lookup")}
     known |= {"filter/plane/serving.py", "filter/processes/supervisor.py"}
     known |= {f"fleet/filtering/{each}.py" for each in ("publishing/compiling", "lists/fetching", "previews/preparing")}
+    known |= {"fleet/jobs/running.py"}
     found = {
         str(path.relative_to(ROOT))
         for part in PARTS

@@ -72,6 +72,9 @@ DONE = {
     "unblock-asked": "Votre demande est partie : l’équipe technique la voit, et sa réponse s’affichera ici.",
     "unblock-allowed": "Le site est ouvert : les filtres le savent dans quelques secondes.",
     "unblock-declined": "La demande est refusée, avec votre raison.",
+    "job-cancelled": "Le travail est annulé.",
+    "job-stopping": "L’arrêt est demandé : le travail s’arrête dans quelques secondes, et rien n’en reste.",
+    "job-retried": "Le travail est relancé.",
     "signed-out": "Vous êtes déconnecté.",
 }
 """What a page says after a change, by the word its address carries: no cookie, and no text from outside."""
