@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from fleet.errors import Invalid
-from fleet.text import fold
+from fleet.text import fold, like, starts
 
 Row = TypeVar("Row")
 MAX_SIZE = 500
@@ -73,6 +73,14 @@ def listing_out(listing: Listing[Row]) -> dict[str, object]:
         "size": listing.page.size,
         "pages": listing.pages,
     }
+
+
+def names(word: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether one of the folded columns holds what was typed; digits must begin a word: they are a code's first ones,
+    of a UAI or a postcode.
+    """
+    patterns = starts(word) if word.isdecimal() else (like(word),)
+    return or_(*(column.like(pattern) for column in columns for pattern in patterns))
 
 
 def rank_starts(search: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[int] | None:

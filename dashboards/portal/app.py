@@ -18,6 +18,7 @@ from dashboards.portal.overrides import router as overrides
 from dashboards.portal.rendering import HERE
 from dashboards.portal.rooms import router as rooms
 from dashboards.portal.schools import router as schools
+from dashboards.portal.search import router as search
 from dashboards.portal.security import SecurityHeaders
 from dashboards.portal.sign_in import router as sign_in
 from dashboards.portal.tickets import router as tickets
@@ -28,7 +29,7 @@ from fleet.environment import read_environment
 
 PAGES = (
     sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities,
-    filtering, lessons, rooms, overrides, unblocking, jobs,
+    filtering, lessons, rooms, overrides, unblocking, jobs, search,
 )  # fmt: skip
 
 

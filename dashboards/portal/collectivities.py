@@ -7,16 +7,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboards.portal.listing import AskedPage, Blank, Search, within
+from dashboards.portal.listing import AskedPage, Blank, Search, forgiving
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.collectivities import service as collectivities
-from fleet.collectivities.models import CollectivityKind
+from fleet.collectivities.models import Collectivity, CollectivityKind
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.ent import service as ent
-from fleet.paging import MAX_SIZE, Page
+from fleet.paging import MAX_SIZE, Listing, Page
 from fleet.schools import service as schools
 from fleet.table_file import as_download
 from fleet.tickets import service as tickets
@@ -31,11 +31,20 @@ def list_collectivities(
     request: Request, session: DbSession, viewer: Person, page: AskedPage, q: Search = "", kind: KindChoice = None
 ) -> Response:
     """The collectivities that the viewer sees: all of them for the operator, one's own for an officer."""
-    listing = within(
-        lambda wanted: collectivities.list_collectivities(session, viewer, search=q, kind=kind, page=wanted), page
-    )
+
+    def read(search: str, wanted: Page) -> Listing[Collectivity]:
+        return collectivities.list_collectivities(session, viewer, search=search, kind=kind, page=wanted)
+
+    found = forgiving(session, viewer, q, read, page)
     return render(
-        request, "collectivities.html", listing=listing, q=q, kind=kind, sorts=SORTS, sort=page.sort or "name"
+        request,
+        "collectivities.html",
+        listing=found.listing,
+        corrected=found.corrected,
+        q=q,
+        kind=kind,
+        sorts=SORTS,
+        sort=page.sort or "name",
     )
 
 

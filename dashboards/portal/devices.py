@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import device_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Flag, Search, within
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, forgiving
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import profile_download, qr_svg
 from dashboards.portal.rendering import render
@@ -67,16 +67,21 @@ def list_devices(
     collectivity: CollectivityId = None,
 ) -> Response:
     """The devices that the viewer sees, each with its state."""
-    criteria: Criteria = {
-        "search": q, "kind": kind, "status": status, "silent": silent, "school_id": school,
-        "collectivity_id": collectivity,
-    }  # fmt: skip
-    listing = within(lambda wanted: devices.list_devices(session, viewer, page=wanted, **criteria), page)
+
+    def read(search: str, wanted: Page) -> Listing[Device]:
+        return devices.list_devices(
+            session, viewer, page=wanted, search=search, kind=kind, status=status, silent=silent,
+            school_id=school, collectivity_id=collectivity,
+        )  # fmt: skip
+
+    found = forgiving(session, viewer, q, read, page)
+    listing = found.listing
     outcomes = outcomes_by_device(session, [device.id for device in listing.rows])
     return render(
         request,
         "devices.html",
         listing=listing,
+        corrected=found.corrected,
         states={device.id: state_of(device, outcomes.get(device.id, ()), now) for device in listing.rows},
         asked={"q": q, "kind": kind, "status": status, "silent": silent},
         school=schools.get_school(session, viewer, school) if school else None,

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from dashboards.portal.listing import AskedPage, Blank, Search, within
+from dashboards.portal.listing import AskedPage, Blank, Search, forgiving
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
 from fleet.clock import Now
@@ -42,16 +42,18 @@ def list_schools(
     """The schools that the viewer sees."""
     is_open = IS_OPEN[state or "open"]
 
-    def read(wanted: Page) -> Listing[School]:
+    def read(search: str, wanted: Page) -> Listing[School]:
         return schools.list_schools(
-            session, viewer, search=q, collectivity_id=collectivity, is_open=is_open, page=wanted
+            session, viewer, search=search, collectivity_id=collectivity, is_open=is_open, page=wanted
         )
 
-    listing = within(read, page)
+    found = forgiving(session, viewer, q, read, page)
+    listing = found.listing
     return render(
         request,
         "schools.html",
         listing=listing,
+        corrected=found.corrected,
         q=q,
         state=state or "open",
         collectivity=collectivities.get_collectivity(session, viewer, collectivity) if collectivity else None,

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import ticket_opening, ticket_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row, within
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row, forgiving
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
 from dashboards.portal.ticket_moves import DONE, HANDLERS
@@ -96,11 +96,18 @@ def list_tickets(
     collectivity: Id = None,
 ) -> Response:
     """The tickets that the viewer sees; those in progress unless asked otherwise."""
-    read = reader_of(session, viewer, q, status, mine, school, device, collectivity)
+    found = forgiving(
+        session,
+        viewer,
+        q,
+        lambda search, wanted: reader_of(session, viewer, search, status, mine, school, device, collectivity)(wanted),
+        page,
+    )
     return render(
         request,
         "tickets.html",
-        listing=within(read, page),
+        listing=found.listing,
+        corrected=found.corrected,
         asked={"q": q, "status": status or "open", "mine": mine},
         sorts=SORTS,
         sort=page.sort or "-number",

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from fleet.collectivities.models import Collectivity, CollectivityKind, FormerCommune, Membership
 from fleet.errors import NotFound
-from fleet.paging import Listing, Page, paginate, rank_starts
+from fleet.paging import Listing, Page, names, paginate, rank_starts
 from fleet.scope import Viewer, visible_to
 from fleet.table_file import write_table
-from fleet.text import fold, like
+from fleet.text import fold
 
 SORTABLE = {
     "id": Collectivity.id,
@@ -28,7 +28,7 @@ def _matching(viewer: Viewer, search: str, kind: CollectivityKind | None) -> Sel
     if kind is not None:
         query = query.where(Collectivity.kind == kind)
     for word in fold(search).split():
-        query = query.where(Collectivity.search_text.like(like(word)))
+        query = query.where(names(word, Collectivity.search_text))
     return query
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, Sequence, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from fleet.db import Base, HasId
+from fleet.db import Base, HasId, search_index
 from fleet.schools.models import School
 
 
@@ -70,7 +70,7 @@ class Device(HasId, Base):
     """One asset. A factory reset changes neither its row nor its history."""
 
     __tablename__ = "devices"
-    __table_args__ = (Index("ix_devices_macs", "macs", postgresql_using="gin"),)
+    __table_args__ = (Index("ix_devices_macs", "macs", postgresql_using="gin"), search_index("devices"))
 
     asset_tag: Mapped[str] = mapped_column(unique=True)  # PRE-000042, printed on the label
     kind: Mapped[DeviceKind]

@@ -3,18 +3,18 @@
 import difflib
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from fleet.collectivities.models import Collectivity
 from fleet.errors import NotFound
-from fleet.paging import Listing, Page, paginate, rank_starts
+from fleet.paging import Listing, Page, names, paginate, rank_starts
 from fleet.schools.models import School, SchoolLevel
 from fleet.schools.uai import fold_uai
 from fleet.schools.uai import is_valid_uai as is_valid_uai
 from fleet.scope import Viewer, visible_to
 from fleet.table_file import write_table
-from fleet.text import fold, like
+from fleet.text import fold
 
 Commune = aliased(Collectivity)
 SORTABLE = {
@@ -54,8 +54,14 @@ def _matching(viewer: Viewer, search: str, collectivity_id: UUID | None, is_open
     if is_open is not None:
         query = query.where(School.is_open == is_open)
     for word in fold(search).split():
-        query = query.where(or_(School.search_text.like(like(word)), Commune.search_text.like(like(word))))
+        query = query.where(names(word, School.search_text, Commune.search_text))
     return query
+
+
+def schools_named(word: str) -> Select[UUID]:
+    """Ids of the schools, whoever sees them, whose name, UAI, postcode or commune hold what was typed."""
+    query = select(School.id).outerjoin(Commune, Commune.id == School.commune_id)
+    return query.where(names(word, School.search_text, Commune.search_text)).correlate(None)
 
 
 def list_schools(

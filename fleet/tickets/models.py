@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.accounts.models import User
 from fleet.collectivities.models import Collectivity
-from fleet.db import Base, HasId
+from fleet.db import Base, HasId, search_index
 from fleet.devices.models import Device
 from fleet.errors import Conflict
 from fleet.schools.models import School
@@ -107,6 +107,7 @@ class Ticket(HasId, Base):
     """One incident or request of one collectivity."""
 
     __tablename__ = "tickets"
+    __table_args__ = (search_index("tickets"),)
 
     number: Mapped[int] = mapped_column(Identity(), unique=True)
     kind: Mapped[TicketKind]

@@ -23,6 +23,7 @@ from tests.sign_in import signed_in
 PAGES = (
     "/", "/schools", "/devices", "/tickets", "/collectivities", "/enrollment", "/filtering", "/tickets/new",
     "/filtering/lessons", "/filtering/rooms", "/filtering/overrides", "/filtering/overrides/new", "/filtering/requests",
+    "/jobs", "/search",
 )  # fmt: skip
 STAFF_ONLY = ("/enrollment", "/filtering", "/filtering/publications")
 
