@@ -12,6 +12,7 @@ from fleet.filtering.policy import models as filtering_policy
 from fleet.filtering.previews import models as filtering_previews
 from fleet.imports import models as imports
 from fleet.jobs import models as jobs
+from fleet.saved_filters import models as saved_filters
 from fleet.schools import models as schools
 from fleet.tickets import models as tickets
 
@@ -28,6 +29,7 @@ __all__ = [
     "filtering_previews",
     "imports",
     "jobs",
+    "saved_filters",
     "schools",
     "tickets",
 ]

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, Uuid, any_, case, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from fleet.errors import Invalid
@@ -23,6 +24,8 @@ class Page:
     number: int = 1
     size: int = 50
     sort: str = ""
+    is_counted: bool = True
+    """Whether all rows are to be counted; else the total only says whether there are more than those of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,17 @@ def paginate(
         raise Invalid("list.unknown_sort", f"Tri inconnu : {sort}. Tris possibles : {', '.join(sortable)}.")
     if page.number < 1 or not 1 <= page.size <= MAX_SIZE:
         raise Invalid("list.bad_page", f"La page commence à 1 et compte de 1 à {MAX_SIZE} lignes.")
-    total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    key = sortable["id"]
+    order = [column.desc() if sort.startswith("-") else column.asc(), key]
     if rank is not None and sort == default:
-        query = query.order_by(rank)
-    ordered = query.order_by(column.desc() if sort.startswith("-") else column.asc(), sortable["id"])
-    rows = session.scalars(ordered.limit(page.size).offset((page.number - 1) * page.size)).unique().all()
-    return Listing(rows, total, page)
+        order.insert(0, rank)
+    before = (page.number - 1) * page.size
+    # The ids of the page first, as an array that is made once: whole rows, with all that is joined to them, are not
+    # sorted only to be passed over.
+    ids = query.with_only_columns(key).order_by(*order).limit(page.size + 1).offset(before).correlate(None)
+    chosen = any_(func.array(ids.scalar_subquery(), type_=ARRAY(Uuid)))
+    rows = session.scalars(query.where(key == chosen).order_by(*order)).unique().all()
+    total = before + len(rows)
+    if page.is_counted and (len(rows) > page.size or (before and not rows)):  # else this is the last page
+        total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    return Listing(rows[: page.size], total, page)

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "dashboards": {"dashboards", "fleet", "agent.protocol", "filter.lists.titles"},
 }
 FEATURES = [
-    "audit", "accounts", "jobs", "collectivities", "schools", "imports", "ent", "devices", "filtering",
+    "audit", "accounts", "saved_filters", "jobs", "collectivities", "schools", "imports", "ent", "devices", "filtering",
     "configuration", "platforms", "commands", "rollouts", "enrollment", "checkins", "tickets", "renewals",
 ]  # fmt: skip
 """A feature imports only those before it. Its cli.py is an edge that composes, like the portal.

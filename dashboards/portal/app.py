@@ -17,6 +17,7 @@ from dashboards.portal.lessons import router as lessons
 from dashboards.portal.overrides import router as overrides
 from dashboards.portal.rendering import HERE
 from dashboards.portal.rooms import router as rooms
+from dashboards.portal.saved_filters import router as saved_filters
 from dashboards.portal.schools import router as schools
 from dashboards.portal.search import router as search
 from dashboards.portal.security import SecurityHeaders
@@ -29,7 +30,7 @@ from fleet.environment import read_environment
 
 PAGES = (
     sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities,
-    filtering, lessons, rooms, overrides, unblocking, jobs, search,
+    filtering, lessons, rooms, overrides, unblocking, jobs, search, saved_filters,
 )  # fmt: skip
 
 

@@ -5,11 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal.listing import AskedPage, Blank, Search, forgiving
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
+from dashboards.portal.saved_filters import KeptFilters
 from fleet.collectivities import service as collectivities
 from fleet.collectivities.models import Collectivity, CollectivityKind
 from fleet.db import DbSession
@@ -18,7 +19,7 @@ from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.ent import service as ent
 from fleet.paging import MAX_SIZE, Listing, Page
 from fleet.schools import service as schools
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 from fleet.tickets import service as tickets
 
 router = APIRouter(prefix="/collectivities")
@@ -28,9 +29,17 @@ SORTS = (("name", "Nom"), ("kind", "Type"), ("-population", "Population"))
 
 @router.get("")
 def list_collectivities(
-    request: Request, session: DbSession, viewer: Person, page: AskedPage, q: Search = "", kind: KindChoice = None
+    request: Request,
+    session: DbSession,
+    viewer: Person,
+    page: AskedPage,
+    kept: KeptFilters,
+    q: Search = "",
+    kind: KindChoice = None,
 ) -> Response:
     """The collectivities that the viewer sees: all of them for the operator, one's own for an officer."""
+    if kept.opening:
+        return RedirectResponse(kept.opening, 303)
 
     def read(search: str, wanted: Page) -> Listing[Collectivity]:
         return collectivities.list_collectivities(session, viewer, search=search, kind=kind, page=wanted)
@@ -39,6 +48,7 @@ def list_collectivities(
     return render(
         request,
         "collectivities.html",
+        kept=kept,
         listing=found.listing,
         corrected=found.corrected,
         q=q,
@@ -48,11 +58,13 @@ def list_collectivities(
     )
 
 
-@router.get(".csv")
-def export_collectivities(session: DbSession, viewer: Person, q: Search = "", kind: KindChoice = None) -> Response:
+@router.get(".{extension}")
+def export_collectivities(
+    extension: Extension, session: DbSession, viewer: Person, q: Search = "", kind: KindChoice = None
+) -> Response:
     """The same list whole, as a file."""
     content = collectivities.export_collectivities(session, viewer, search=q, kind=kind)
-    return as_download(content, "collectivites.csv")
+    return download(content, "collectivites", extension)
 
 
 @router.get("/{collectivity_id}")

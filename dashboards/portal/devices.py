@@ -13,6 +13,7 @@ from dashboards.portal.listing import AskedPage, Blank, Flag, Search, forgiving
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import profile_download, qr_svg
 from dashboards.portal.rendering import render
+from dashboards.portal.saved_filters import KeptFilters
 from dashboards.portal.words import DEVICE_KIND, PLATFORM
 from fleet.clock import Now
 from fleet.configuration.outcomes import outcomes_by_device
@@ -30,7 +31,7 @@ from fleet.platforms import service as platforms
 from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 
 router = APIRouter(prefix="/devices")
 KindChoice = Annotated[DeviceKind | None, Blank, Query()]
@@ -59,6 +60,7 @@ def list_devices(
     viewer: Person,
     now: Now,
     page: AskedPage,
+    kept: KeptFilters,
     q: Search = "",
     kind: KindChoice = None,
     status: StatusChoice = None,
@@ -67,6 +69,8 @@ def list_devices(
     collectivity: CollectivityId = None,
 ) -> Response:
     """The devices that the viewer sees, each with its state."""
+    if kept.opening:
+        return RedirectResponse(kept.opening, 303)
 
     def read(search: str, wanted: Page) -> Listing[Device]:
         return devices.list_devices(
@@ -80,6 +84,7 @@ def list_devices(
     return render(
         request,
         "devices.html",
+        kept=kept,
         listing=listing,
         corrected=found.corrected,
         states={device.id: state_of(device, outcomes.get(device.id, ()), now) for device in listing.rows},
@@ -90,8 +95,9 @@ def list_devices(
     )
 
 
-@router.get(".csv")
+@router.get(".{extension}")
 def export_devices(
+    extension: Extension,
     session: DbSession,
     viewer: Person,
     q: Search = "",
@@ -111,7 +117,7 @@ def export_devices(
         "school_id": school,
         "collectivity_id": collectivity,
     }
-    return as_download(export_devices_csv(session, viewer, criteria), "parc.csv")
+    return download(export_devices_csv(session, viewer, criteria), "parc", extension)
 
 
 @router.get("/new")

@@ -75,6 +75,8 @@ DONE = {
     "job-cancelled": "Le travail est annulé.",
     "job-stopping": "L’arrêt est demandé : le travail s’arrête dans quelques secondes, et rien n’en reste.",
     "job-retried": "Le travail est relancé.",
+    "filter-saved": "Ces filtres sont gardés : vous les retrouvez au-dessus de la liste.",
+    "filter-removed": "Le filtre est supprimé.",
     "signed-out": "Vous êtes déconnecté.",
 }
 """What a page says after a change, by the word its address carries: no cookie, and no text from outside."""

@@ -23,7 +23,7 @@ from fleet.tickets.models import Ticket
 
 router = APIRouter(prefix="/search")
 Typed = Annotated[str, Query(alias="q", max_length=120)]
-FIRST = Page(size=6)
+FIRST = Page(size=6, is_counted=False)
 
 
 @dataclass(frozen=True, slots=True)

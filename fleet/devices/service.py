@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, DateTime, Select, Text, func, literal_column, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload
 
 from fleet.collectivities.models import Collectivity
@@ -14,7 +14,9 @@ from fleet.config import FleetConfig
 from fleet.devices import credentials, events, identity
 from fleet.devices.labels import STATUSES
 from fleet.devices.models import (
+    LAST_SEEN_KNOWN,
     MOVES,
+    NAME_FOLDED,
     TRACKED_KINDS,
     Device,
     DeviceEvent,
@@ -45,12 +47,12 @@ PLATFORMS: Mapping[DeviceKind, tuple[Platform, ...]] = {
 SORTABLE: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "id": Device.id,
     "asset_tag": Device.asset_tag,
-    "name": func.translate(func.lower(Device.name), "àâäçéèêëîïôöùûü", "aaaceeeeiioouuu"),  # É sorts with E
+    "name": literal_column(NAME_FOLDED.replace("name", "devices.name"), Text),
     "kind": Device.kind,
     "platform": Device.platform,
     "status": Device.status,
     "school": func.coalesce(School.search_text, ""),
-    "last_seen": func.coalesce(Device.last_seen_at, func.to_timestamp(0)),
+    "last_seen": literal_column(LAST_SEEN_KNOWN.replace("last_seen_at", "devices.last_seen_at"), DateTime),
     "created": Device.created_at,
 }
 

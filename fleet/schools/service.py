@@ -13,7 +13,7 @@ from fleet.schools.models import School, SchoolLevel
 from fleet.schools.uai import fold_uai
 from fleet.schools.uai import is_valid_uai as is_valid_uai
 from fleet.scope import Viewer, visible_to
-from fleet.table_file import write_table
+from fleet.table_file import Sheet
 from fleet.text import fold
 
 Commune = aliased(Collectivity)
@@ -89,10 +89,11 @@ def export_schools(
     search: str = "",
     collectivity_id: UUID | None = None,
     is_open: bool | None = True,
-) -> bytes:
-    """The same list whole, as a CSV file."""
+) -> Sheet:
+    """The same list whole, as a table for a spreadsheet."""
     query = _matching(viewer, search, collectivity_id, is_open)
-    return write_table(EXPORTED, map(_exported, session.scalars(query.order_by(School.uai))))
+    rows = session.scalars(query.order_by(School.uai).execution_options(yield_per=500))
+    return Sheet(EXPORTED, map(_exported, rows))
 
 
 def _exported(school: School) -> tuple[object, ...]:

@@ -107,7 +107,13 @@ class Ticket(HasId, Base):
     """One incident or request of one collectivity."""
 
     __tablename__ = "tickets"
-    __table_args__ = (search_index("tickets"),)
+    __table_args__ = (
+        search_index("tickets"),
+        # What lists are sorted by, besides the number.
+        Index("ix_tickets_title", "title", "id"),
+        Index("ix_tickets_updated_at", "updated_at", "id"),
+        Index("ix_tickets_planned_for", "planned_for", "id"),
+    )
 
     number: Mapped[int] = mapped_column(Identity(), unique=True)
     kind: Mapped[TicketKind]

@@ -11,6 +11,7 @@ from fleet.operator import OPERATOR
 from fleet.schools import spelling
 from fleet.scope import Role, Viewer
 from tests.factories import make_collectivity, make_device, make_school, make_ticket, make_user
+from tests.portal.test_queries import counting
 
 
 def test_only_words_that_one_may_see_are_suggested(session: Session) -> None:
@@ -61,5 +62,12 @@ def test_the_box_asks_the_database_a_bounded_number_of_times(api: TestClient, se
     school = make_school(session, name="Jean Macé")
     for _ in range(8):
         make_ticket(session, school=school, device=make_device(session, school=school, name="Jean Macé"))
-    assert "Tous les appareils (8)" in api.get("/search?q=jean mace").text.replace("\u00a0", " ")
+    with counting(session) as seen:
+        page = api.get("/search?q=jean mace").text
+    assert "Tous les appareils" in page
+    assert "Toutes les écoles" not in page
+    assert len(seen) <= 7
+    with counting(session) as seen:
+        api.get("/search?q=jaen mace")
+    assert len(seen) <= 12
     assert "Que cherchez-vous" in api.get("/search").text
