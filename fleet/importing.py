@@ -158,12 +158,15 @@ class Cells:
         return float(value)
 
 
-def bind(table: Table, columns: Mapping[str, Column], mapping: Mapping[str, str] | None = None) -> dict[str, str]:
+def bind(
+    table: Table | Sequence[str], columns: Mapping[str, Column], mapping: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Which folded heading of the file holds each column; raise TableRefused that names those missing and found.
 
     ``mapping``: see Options.
     """
-    present = {fold(heading) for heading in table.columns}
+    headings = table.columns if isinstance(table, Table) else table
+    present = {fold(heading) for heading in headings}
     bound = {}
     for name, column in columns.items():
         wanted = (mapping[name],) if mapping and name in mapping else column.names
@@ -172,7 +175,7 @@ def bind(table: Table, columns: Mapping[str, Column], mapping: Mapping[str, str]
             bound[name] = heading
     missing = [" ou ".join(c.names) for name, c in columns.items() if c.required and name not in bound]
     if missing:
-        found = ", ".join(quote(column, 40) for column in table.columns[:80])
+        found = ", ".join(quote(column, 40) for column in headings[:80])
         raise TableRefused(f"Colonnes absentes : {' ; '.join(missing)}. Colonnes trouvées : {found}.")
     return bound
 

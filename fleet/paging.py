@@ -86,6 +86,11 @@ def names(word: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[bool
     return or_(*(column.like(pattern) for column in columns for pattern in patterns))
 
 
+def holds(word: str, column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether the folded column holds what was typed; one or two letters must begin a word: an index finds no less."""
+    return or_(*(column.like(pattern) for pattern in (starts(word) if len(word) < 3 else (like(word),))))
+
+
 def rank_starts(search: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[int] | None:
     """What puts first the rows that begin with what is typed: as whole words, then as part of one; then the others.
 

@@ -66,6 +66,10 @@ SCHEDULE = {
     },
     "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
     "forget old jobs": {"task": "fleet.jobs.tasks.purge_jobs", "schedule": crontab(minute=47)},
+    "forget files that nobody imported": {
+        "task": "fleet.imports.tasks.purge_imports",
+        "schedule": crontab(minute=57),
+    },
     "forget wrong tokens": {"task": "fleet.enrollment.tasks.purge_guesses", "schedule": crontab(minute=27)},
     "forget old counts of filters": {"task": "fleet.filtering.tasks.purge_counts", "schedule": crontab(minute=37)},
 }

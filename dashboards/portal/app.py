@@ -12,6 +12,7 @@ from dashboards.portal.devices import router as devices
 from dashboards.portal.enroll import router as enroll
 from dashboards.portal.enrollment import router as enrollment
 from dashboards.portal.filtering import router as filtering
+from dashboards.portal.imports import router as imports
 from dashboards.portal.jobs import router as jobs
 from dashboards.portal.lessons import router as lessons
 from dashboards.portal.overrides import router as overrides
@@ -30,7 +31,7 @@ from fleet.environment import read_environment
 
 PAGES = (
     sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities,
-    filtering, lessons, rooms, overrides, unblocking, jobs, search, saved_filters,
+    filtering, lessons, rooms, overrides, unblocking, jobs, search, saved_filters, imports,
 )  # fmt: skip
 
 

@@ -17,13 +17,15 @@ from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.ent import service as ent
-from fleet.paging import MAX_SIZE, Listing, Page
+from fleet.paging import Listing, Page
 from fleet.schools import service as schools
 from fleet.table_file import Extension, download
 from fleet.tickets import service as tickets
 
 router = APIRouter(prefix="/collectivities")
 KindChoice = Annotated[CollectivityKind | None, Blank, Query()]
+SHOWN = 60
+"""Schools of a collectivity's page: more than any EPCI of the Aisne runs."""
 SORTS = (("name", "Nom"), ("kind", "Type"), ("-population", "Population"))
 
 
@@ -71,7 +73,7 @@ def export_collectivities(
 def show_collectivity(request: Request, session: DbSession, viewer: Person, collectivity_id: UUID) -> Response:
     """What a mayor asks: our schools, our kit and how it is, our tickets, our ENT."""
     collectivity = collectivities.get_collectivity(session, viewer, collectivity_id)
-    own = schools.list_schools(session, viewer, collectivity_id=collectivity.id, page=Page(size=MAX_SIZE, sort="name"))
+    own = schools.list_schools(session, viewer, collectivity_id=collectivity.id, page=Page(size=SHOWN, sort="name"))
     ids = [school.id for school in own.rows]
     counted = devices.count_devices(session, viewer, collectivity_id=collectivity.id)
     return render(
@@ -81,6 +83,7 @@ def show_collectivity(request: Request, session: DbSession, viewer: Person, coll
         groups=collectivities.list_groups(session, collectivity),
         schools=own,
         portals=ent.portals_by_school(session, ids),
+        equipped=ent.count_equipped(session, collectivity.id),
         counts=devices.count_by_school(session, viewer, ids),
         kit=kit_by_kind(counted),
         statuses=statuses_of(counted),

@@ -16,10 +16,11 @@ from fleet.db import DbSession
 from fleet.filtering.previews import service as previews
 from fleet.filtering.previews.models import OPEN_STATES
 from fleet.filtering.publishing import publications
+from fleet.imports import service as imports
 from fleet.jobs import service as jobs
 from fleet.jobs.models import OPEN, Job, JobKind, JobState
 from fleet.paging import Listing, Page
-from fleet.scope import Viewer
+from fleet.scope import Action, Viewer
 
 router = APIRouter(prefix="/jobs")
 State = Annotated[str, Query(pattern=f"^({'|'.join(JobState)}|open|)$")]
@@ -51,6 +52,7 @@ def list_jobs(
         listing=listing,
         elsewhere=elsewhere,
         asked={"q": q, "state": state, "kind": kind},
+        may_import=viewer.may(Action.IMPORT_PLACES),
         kinds=[(each.value, each.label) for each in JobKind],
         is_open=is_open,
         is_live=is_open and live != "off",
@@ -88,6 +90,7 @@ def show_job(
         is_open=is_open,
         is_live=is_open and live != "off",
         may_handle=jobs.may_handle(viewer, job),
+        imported=imports.find_of_job(session, viewer, job.id),
     )
     if poll and not is_open:
         shown.headers["HX-Refresh"] = "true"

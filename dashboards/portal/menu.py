@@ -38,7 +38,7 @@ def menu(viewer: Viewer) -> list[Entry]:
     if viewer.sees_all:
         entries.append(Entry("Collectivités", "/collectivities", "buildings"))
         entries.append(Entry("Filtrage", "/filtering", "shield-check"))
-        entries.append(Entry("Travaux", "/jobs", "arrow-repeat"))
+        entries.append(Entry("Travaux", "/jobs", "arrow-repeat", also="/imports"))
     elif viewer.may_somewhere(Action.RUN_LESSON):
         entries.append(Entry("Leçons et filtrage", "/filtering/lessons", "shield-check", under="/filtering"))
     else:

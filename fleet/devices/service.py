@@ -26,11 +26,11 @@ from fleet.devices.models import (
     asset_numbers,
 )
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.paging import Listing, Page, paginate
+from fleet.paging import Listing, Page, holds, paginate
 from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer, visible_to
-from fleet.text import fold, like
+from fleet.text import fold
 
 LABEL_LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 """No vowels, so that no word comes out; none that reads like another."""
@@ -88,7 +88,7 @@ def filter_devices(query: Select[Device], **criteria: Unpack[Criteria]) -> Selec
     """Keep the devices asked for. Every word of ``search`` must be found in the device, its school or the commune."""
     for word in fold(criteria.get("search", "")).split():
         at_school = Device.school_id.in_(schools.schools_named(word))  # apart: each side uses its own index
-        query = query.where(or_(Device.search_text.like(like(word)), at_school))
+        query = query.where(or_(holds(word, Device.search_text), at_school))
     exact = {
         "school_id": Device.school_id,
         "collectivity_id": School.collectivity_id,

@@ -22,12 +22,12 @@ from fleet.worker import make_celery
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Importe des lieux depuis un fichier CSV : d’abord epci, puis communes, puis schools.",
+    help="Importe des lieux depuis un fichier CSV ou un classeur XLSX : d’abord epci, puis communes, puis schools.",
 )
 MOST_ERRORS = 50
 """Errors written out; the rest is counted."""
 
-FileArgument = Annotated[Path, typer.Argument(help="Fichier CSV.", show_default=False)]
+FileArgument = Annotated[Path, typer.Argument(help="Fichier CSV ou classeur XLSX.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Dit ce qui changerait, et ne change rien.")]
 SkipErrors = Annotated[
     bool, typer.Option("--skip-errors", help="Prend les lignes justes et écarte les autres ; sans cela, tout ou rien.")
@@ -138,7 +138,8 @@ def _with_progress(rows: Sequence[TableRow]) -> Iterable[TableRow]:
 
 def _tell(file: Path, table: Table, report: ImportReport, options: Options, show: int) -> None:
     rows = len(table.rows) + len(table.errors)
-    typer.echo(f"{file.name} : {rows} lignes, {table.encoding.value}, séparateur {DELIMITERS[table.delimiter]}")
+    form = f"{table.encoding.value}, séparateur {DELIMITERS[table.delimiter]}" if table.delimiter else "classeur XLSX"
+    typer.echo(f"{file.name} : {rows} lignes, {form}")
     for verb in Verb:
         if count := report.count(verb):
             typer.echo(f"  {count:6} {verb.value}{'s' if count > 1 else ''}")

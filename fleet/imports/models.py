@@ -40,3 +40,15 @@ class Import(HasId, Base):
     checked_at: Mapped[datetime | None]
     """When a dry run of the file as it is set now came to its end."""
     applied_at: Mapped[datetime | None]
+
+
+class ImportMapping(Base):
+    """What a person chose for files of one shape: known column -> heading. It is the operator's."""
+
+    __tablename__ = "import_mappings"
+
+    kind: Mapped[ImportKind] = mapped_column(primary_key=True)
+    shape: Mapped[str] = mapped_column(primary_key=True)
+    """Digest of the headings: see mapping.shape_of."""
+    mapping: Mapped[dict[str, Any]]
+    saved_at: Mapped[datetime]

@@ -1,13 +1,16 @@
 """What a file did or would do, as it is kept and handed out."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from fleet.importing import ImportReport, Verb
 from fleet.table_file import write_table
 
 MOST_KEPT = 20_000
 """Lines of a report that are kept of each kind; the rest is counted."""
+REFUSED = "refusé"
+Line: TypeAlias = tuple[int, str, str, str]
+"""Where in the file, what happens to it, to what, and how or why."""
 COLUMNS = ("ligne", "resultat", "quoi", "detail")
 
 
@@ -30,15 +33,19 @@ def as_json(report: ImportReport, rows: int) -> dict[str, Any]:
 
 def as_csv(report: dict[str, Any]) -> bytes:
     """Every line that changes something or is refused, in the order of the file."""
-    lines = sorted(_lines(report), key=lambda line: line[0])
-    return write_table(COLUMNS, lines)
+    return write_table(COLUMNS, lines(report))
 
 
-def _lines(report: dict[str, Any]) -> Iterator[tuple[int, str, str, str]]:
+def lines(report: dict[str, Any]) -> list[Line]:
+    """The same as values."""
+    return sorted(_lines(report), key=lambda line: line[0])
+
+
+def _lines(report: dict[str, Any]) -> Iterator[Line]:
     for line, verb, label, fields in report["changes"]:
         yield line, verb, label, " ; ".join(fields)
     for line, message in report["errors"]:
-        yield line, "refusé", "", message
+        yield line, REFUSED, "", message
 
 
 def summary(report: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from fleet.db import DbSession
 from fleet.imports import service
 from fleet.imports.kinds import ImportKind
 from fleet.imports.models import Import
-from fleet.imports.schemas import ImportOut
+from fleet.imports.schemas import ImportOut, MappingIn
 from fleet.jobs.models import Job
 from fleet.jobs.schemas import JobOut
 
@@ -24,7 +24,7 @@ def add_import(
     viewer: CurrentViewer,
     now: Now,
     kind: Annotated[ImportKind, Form()],
-    file: Annotated[UploadFile, File(description="Fichier CSV, 8 Mo au plus.")],
+    file: Annotated[UploadFile, File(description="Fichier CSV ou XLSX, 8 Mo au plus.")],
     skip_errors: Annotated[bool, Form(description="Prend les lignes justes et écarte les autres.")] = False,
     department: Annotated[str, Form(max_length=3, description="Ne prend que ce département.")] = "",
 ) -> Import:
@@ -39,6 +39,12 @@ def add_import(
 def get_import(import_id: UUID, session: DbSession, viewer: CurrentViewer) -> Import:
     """One file, with the report of its last try."""
     return service.get_import(session, viewer, import_id)
+
+
+@router.put("/{import_id}/mapping", response_model=ImportOut)
+def set_mapping(import_id: UUID, body: MappingIn, session: DbSession, viewer: CurrentViewer, now: Now) -> Import:
+    """Say which heading of the file holds which column; "" for none. Files of the same shape follow from now on."""
+    return service.set_mapping(session, viewer, import_id, body.mapping, now, skip_errors=body.skip_errors)
 
 
 @router.post("/{import_id}/check", response_model=JobOut, status_code=202)

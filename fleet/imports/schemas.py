@@ -1,11 +1,12 @@
 """HTTP shapes of imports."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from fleet.bodies import STRICT
 from fleet.imports.kinds import ImportKind
 
 
@@ -28,3 +29,12 @@ class ImportOut(BaseModel):
     checked_at: datetime | None
     applied_at: datetime | None
     report: dict[str, Any] | None
+
+
+class MappingIn(BaseModel):
+    """Known column -> heading of the file, "" for none; those left out have none."""
+
+    model_config = STRICT
+
+    mapping: dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=500)]] = Field(max_length=40)
+    skip_errors: bool = False

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from celery import shared_task
 from sqlalchemy.orm import Session, undefer
 
 from fleet.clock import utc_now
 from fleet.db import SessionFactory
 from fleet.errors import Invalid, NotFound
 from fleet.importing import ImportReport, Options, try_turn
-from fleet.imports import reports
+from fleet.imports import reports, service
 from fleet.imports.kinds import KINDS
 from fleet.imports.models import Import
 from fleet.jobs import leasing
@@ -36,6 +37,13 @@ class Errand(NamedTuple):
     import_id: UUID
     table: Table
     options: Options
+
+
+@shared_task
+def purge_imports() -> None:
+    """Forget files that nobody went on with. Twice or late is harmless."""
+    with SessionFactory.begin() as session:
+        service.purge_imports(session, utc_now())
 
 
 @runs(JobKind.IMPORT)

@@ -44,6 +44,7 @@ from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.tickets import service as tickets
 from fleet.worker import make_celery
+from tests.portal.job_data import add_jobs
 from tests.portal.lesson_data import add_filtering_of_schools
 from tests.portal.list_data import add_held_source, add_unreachable_source
 from tests.portal.preview_data import add_previews
@@ -184,6 +185,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
     previewed = add_previews(session, technician, filtering.ensure_default_profile(session), school, nodes, now)
     source, _ = add_held_source(session, technician, now)
     failing_source = add_unreachable_source(session, technician, now)
+    jobs = add_jobs(session, technician, now)
     session.flush()
     tablet = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=school.id).rows[0]
     ipad = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=neighbours.id).rows[0]
@@ -206,6 +208,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "schedule": schedules.list_schedules(session)[0].id,
         **in_schools,
         **previewed,
+        **jobs,
     }
     return {account.email: account.password for account in accounts}, {name: str(row) for name, row in ids.items()}
 

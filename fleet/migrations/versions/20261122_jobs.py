@@ -98,8 +98,23 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_imports_job_id"), "imports", ["job_id"])
     op.create_index("ix_imports_uploaded_at", "imports", ["uploaded_at"])
+    op.create_table(
+        "import_mappings",
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "schools", "communes", "former_communes", "groups", name="importkind", native_enum=False, length=40
+            ),
+            nullable=False,
+        ),
+        sa.Column("shape", sa.Text(), nullable=False),
+        sa.Column("mapping", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "shape", name=op.f("pk_import_mappings")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("import_mappings")
     op.drop_table("imports")
     op.drop_table("jobs")

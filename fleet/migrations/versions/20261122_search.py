@@ -13,6 +13,8 @@ depends_on = None
 
 SEARCHED = ("collectivities", "schools", "devices", "tickets")
 SORTED = (
+    ("tickets", "ix_tickets_number_id", "number", "id"),
+    ("devices", "ix_devices_asset_tag_id", "asset_tag", "id"),
     ("tickets", "ix_tickets_title", "title", "id"),
     ("tickets", "ix_tickets_updated_at", "updated_at", "id"),
     ("tickets", "ix_tickets_planned_for", "planned_for", "id"),
@@ -38,6 +40,12 @@ def upgrade() -> None:
         )
     for table, name, *columns in SORTED:
         op.create_index(name, table, [sa.text(column) for column in columns])
+    op.create_index(
+        "ix_tickets_open_of_collectivity",
+        "tickets",
+        ["collectivity_id", "number"],
+        postgresql_where=sa.text("status <> 'closed'"),
+    )
     add_saved_filters()
 
 
@@ -89,6 +97,7 @@ def ensure_trigrams() -> None:
 
 def downgrade() -> None:
     op.drop_table("saved_filters")
+    op.drop_index("ix_tickets_open_of_collectivity", table_name="tickets")
     for table, name, *_ in SORTED:
         op.drop_index(name, table_name=table)
     for table in SEARCHED:
