@@ -28,14 +28,14 @@ class WorkbookRefused(Exception):
     """It cannot be read; the message is French."""
 
 
-def read_workbook(content: bytes) -> list[list[str]]:
+def read_workbook(content: bytes, most_unpacked: int = MOST_UNPACKED) -> list[list[str]]:
     """The rows of the first sheet, from its first to its last filled one; raise WorkbookRefused.
 
     Numbers are written without a superfluous decimal; formulas by the value that was last computed; the rest as text.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(part.file_size for part in archive.infolist()) > MOST_UNPACKED:
+            if sum(part.file_size for part in archive.infolist()) > most_unpacked:
                 raise WorkbookRefused("Ce classeur est démesuré une fois déplié : enregistrez la feuille en CSV.")
             strings = list(_strings(archive))
             with archive.open(_first_sheet(archive)) as part:
