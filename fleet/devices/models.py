@@ -79,6 +79,7 @@ class Device(HasId, Base):
         search_index("devices"),
         # What lists are sorted by, with the id that settles ties: a far page is counted off in the index alone.
         Index("ix_devices_asset_tag_id", "asset_tag", "id"),
+        Index("ix_devices_silent", "school_id", postgresql_where=text("silent_since IS NOT NULL")),
         Index("ix_devices_name_folded", text(NAME_FOLDED), "id"),
         Index("ix_devices_last_seen_at_known", text(LAST_SEEN_KNOWN), "id"),
     )

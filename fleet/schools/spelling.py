@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import CTE, ColumnElement, Text, func, literal, select, union
+from sqlalchemy import CTE, ColumnElement, Text, column, func, literal, select, union
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -76,12 +76,14 @@ def _look_alike(session: Session, viewer: Viewer, words: Sequence[str]) -> dict[
 
 
 def _vocabulary(viewer: Viewer) -> CTE:
-    """Every word of the names that the viewer may search, once."""
+    """Every word of the names that the viewer may search, once; codes and numbers, most of them, are left out first."""
     schools = visible_to(
         viewer, select(_words(School.search_text)), collectivity=School.collectivity_id, school=School.id
     )
     places = visible_to(viewer, select(_words(Collectivity.search_text)), collectivity=Collectivity.id)
-    return union(schools, places).cte("vocabulary")
+    word: ColumnElement[str] = column("word", Text)
+    named = (select(word).select_from(each.subquery()).where(word >= "a") for each in (schools, places))
+    return union(*named).cte("vocabulary")
 
 
 def _words(text: InstrumentedAttribute[str]) -> ColumnElement[str]:

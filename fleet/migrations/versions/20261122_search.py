@@ -46,6 +46,7 @@ def upgrade() -> None:
         ["collectivity_id", "number"],
         postgresql_where=sa.text("status <> 'closed'"),
     )
+    op.create_index("ix_devices_silent", "devices", ["school_id"], postgresql_where=sa.text("silent_since IS NOT NULL"))
     add_saved_filters()
 
 
@@ -97,6 +98,7 @@ def ensure_trigrams() -> None:
 
 def downgrade() -> None:
     op.drop_table("saved_filters")
+    op.drop_index("ix_devices_silent", table_name="devices")
     op.drop_index("ix_tickets_open_of_collectivity", table_name="tickets")
     for table, name, *_ in SORTED:
         op.drop_index(name, table_name=table)
