@@ -22,6 +22,8 @@ from fleet.enrollment.routes import router as enrollment
 from fleet.ent.routes import router as ent
 from fleet.filtering.routes import router as filtering
 from fleet.grants.routes import router as grants
+from fleet.imports.routes import router as imports
+from fleet.jobs.routes import router as jobs
 from fleet.log import request_id
 from fleet.schools.routes import router as schools
 from fleet.tickets.routes import router as tickets
@@ -72,7 +74,7 @@ def create_app(config: FleetConfig) -> FastAPI:
     errors.install(app)
     for router in (
         accounts, audit, collectivities, schools, grants, ent, devices, filtering, configuration, enrollment, checkins,
-        tickets,
+        tickets, jobs, imports,
     ):  # fmt: skip
         app.include_router(router)
     app.include_router(health.router)

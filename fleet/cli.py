@@ -26,8 +26,9 @@ from fleet.environment import read_environment
 from fleet.errors import ConfigurationError, FleetError
 from fleet.filtering.cli import app as filters
 from fleet.french import run_in_french
+from fleet.imports.cli import app as imports
+from fleet.jobs.cli import app as jobs
 from fleet.migrate import migrate_as_owner
-from fleet.schools.cli import app as imports
 from fleet.worker import make_celery
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Préau : parc, ENT et navigation sûre des écoles.")
@@ -79,6 +80,7 @@ def options(
 app.add_typer(accounts, name="account")
 app.add_typer(audit, name="audit")
 app.add_typer(imports, name="import")
+app.add_typer(jobs, name="job")
 app.add_typer(token, name="token")
 app.add_typer(ent, name="ent")
 app.add_typer(filters, name="filter")

@@ -60,6 +60,10 @@ class FleetConfig:
     """Whom a checkpoint is mailed to every day, to keep it out of the database's owner's reach."""
     audit_days: int = 365
     """How long entries of the audit log are kept: 180 to 1095 days (fleet.audit.retention)."""
+    job_lease_seconds: int = 30
+    """How long a job stays with a worker that gives no sign of life; then another one takes it over."""
+    job_history_days: int = 90
+    """How long jobs that ended are kept, a year at most."""
     log_format: str = "json"
     """``json`` (one object a line) or ``console``."""
     secret_keys: tuple[bytes, ...] = field(default=(), repr=False)
@@ -84,6 +88,14 @@ class FleetConfig:
         def optional(name: str) -> str | None:
             return environ.get(f"PREAU_{name}", "").strip() or None
 
+        def number(name: str, default: int, unit: str, allowed: range) -> int:
+            value = optional(name) or str(default)
+            if value.isascii() and value.isdecimal() and len(value) < 10 and int(value) in allowed:
+                return int(value)
+            bounds = f"de {allowed[0]} à {allowed[-1]}"
+            problems.append(f"PREAU_{name} est un nombre de {unit} {bounds} (reçu : {value})")
+            return default
+
         def file(name: str) -> Path | None:
             value = optional(name)
             if value is None:
@@ -98,14 +110,10 @@ class FleetConfig:
         public_url = required("PUBLIC_URL").rstrip("/")
         if public_url and urlsplit(public_url).scheme != "https":
             problems.append(f"PREAU_PUBLIC_URL doit commencer par https:// (reçu : {public_url})")
-        check_in = optional("CHECK_IN_SECONDS") or "60"
-        if not check_in.isdecimal() or not 1 <= int(check_in) <= 86400:
-            problems.append(f"PREAU_CHECK_IN_SECONDS est un nombre de secondes de 1 à 86400 (reçu : {check_in})")
-            check_in = "60"
-        audit_days = optional("AUDIT_DAYS") or "365"
-        if not audit_days.isdecimal() or not 180 <= int(audit_days) <= 1095:
-            problems.append(f"PREAU_AUDIT_DAYS est un nombre de jours de 180 à 1095 (reçu : {audit_days})")
-            audit_days = "365"
+        check_in_seconds = number("CHECK_IN_SECONDS", 60, "secondes", range(1, 86401))
+        job_lease_seconds = number("JOB_LEASE_SECONDS", 30, "secondes", range(3, 601))
+        audit_days = number("AUDIT_DAYS", 365, "jours", range(180, 1096))
+        job_history_days = number("JOB_HISTORY_DAYS", 90, "jours", range(1, 366))
         smtp_url = optional("SMTP_URL")
         if smtp_url and urlsplit(smtp_url).scheme not in {"smtp", "smtps"}:  # not quoted: it may hold a password
             problems.append("PREAU_SMTP_URL s’écrit smtp://[utilisateur:motdepasse@]hôte[:port] ou smtps://…")
@@ -141,10 +149,12 @@ class FleetConfig:
             android_dpc_url=optional("ANDROID_DPC_URL"),
             android_dpc_checksum=optional("ANDROID_DPC_CHECKSUM"),
             metrics_token=optional("METRICS_TOKEN"),
-            check_in_seconds=int(check_in),
             audit_key_file=file("AUDIT_KEY_FILE"),
             audit_mail=optional("AUDIT_MAIL"),
-            audit_days=int(audit_days),
+            audit_days=audit_days,
+            check_in_seconds=check_in_seconds,
+            job_lease_seconds=job_lease_seconds,
+            job_history_days=job_history_days,
             log_format=log_format,
             secret_keys=secret_keys,
             second_factor_required=second_factor != "optional",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends
 from kombu.exceptions import OperationalError
-from sqlalchemy import DateTime, Engine, Enum, MetaData, Text, Uuid, create_engine, event, make_url
+from sqlalchemy import DateTime, Engine, Enum, Index, MetaData, Text, Uuid, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
@@ -50,6 +50,16 @@ class HasId:
     """A random 128-bit primary key, made here so that it is known before the insert."""
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+
+
+def search_index(table: str) -> Index:
+    """The index that finds any part of a word in a table's folded ``search_text`` (extension pg_trgm)."""
+    return Index(
+        f"ix_{table}_search_text",
+        "search_text",
+        postgresql_using="gin",
+        postgresql_ops={"search_text": "gin_trgm_ops"},
+    )
 
 
 SessionFactory: sessionmaker[Session] = sessionmaker(

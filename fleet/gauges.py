@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from fleet.devices.models import Device, DeviceStatus
 from fleet.filtering.models import FilterNode, Publication, PublicationState
+from fleet.jobs.models import Job, JobKind, JobState
 from fleet.tickets.models import Ticket, TicketMail, TicketStatus
 
 SILENT_FILTER = timedelta(minutes=15)
@@ -26,6 +27,7 @@ def read_gauges(session: Session, now: datetime) -> list[Metric]:
         *ticket_gauges(session, now),
         *publication_gauges(session, now),
         *filter_gauges(session, now),
+        *job_gauges(session, now),
     ]
 
 
@@ -99,3 +101,22 @@ def filter_gauges(session: Session, now: datetime) -> Iterable[Metric]:
     yield gauge("fleet_filters", "Filters registered and not revoked", total)
     yield gauge("fleet_filters_behind", "Filters whose bundle is not the newest", late)
     yield gauge("fleet_filters_silent", "Filters that have not reported for 15 minutes", quiet)
+
+
+def job_gauges(session: Session, now: datetime) -> Iterable[Metric]:
+    jobs = GaugeMetricFamily(
+        "fleet_jobs", "Jobs by kind and state, those that ended while they are kept", labels=["kind", "state"]
+    )
+    rows = session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state))
+    numbers = {(kind, state): number for kind, state, number in rows}
+    for kind in JobKind:
+        for state in JobState:
+            jobs.add_metric([kind.value, state.value], numbers.get((kind, state), 0))
+    yield jobs
+    since = func.coalesce(Job.next_try_at, Job.created_at)
+    oldest = session.scalar(select(func.min(since)).where(Job.state == JobState.QUEUED))
+    yield gauge(
+        "fleet_jobs_oldest_queued_seconds", "How long the oldest job has waited for a worker, else 0", age(oldest, now)
+    )
+    left = select(func.count()).where(Job.state == JobState.RUNNING, Job.lease_until <= now)
+    yield gauge("fleet_jobs_abandoned", "Running jobs whose worker gives no sign of life", session.scalar(left) or 0)

@@ -51,6 +51,8 @@ class Options:
     skip_errors: bool = False
     department: str = ""
     """Keep the rows whose INSEE code begins so; "" keeps all."""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """Known column -> heading of the file that a person chose, "" for none; those left out go by their names."""
 
 
 class Verb(StrEnum):
@@ -156,17 +158,24 @@ class Cells:
         return float(value)
 
 
-def bind(table: Table, columns: Mapping[str, Column]) -> dict[str, str]:
-    """Which folded heading of the file holds each column; raise TableRefused that names those missing and found."""
-    present = {fold(heading) for heading in table.columns}
-    bound = {
-        name: next(heading for heading in map(fold, column.names) if heading in present)
-        for name, column in columns.items()
-        if any(fold(heading) in present for heading in column.names)
-    }
+def bind(
+    table: Table | Sequence[str], columns: Mapping[str, Column], mapping: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Which folded heading of the file holds each column; raise TableRefused that names those missing and found.
+
+    ``mapping``: see Options.
+    """
+    headings = table.columns if isinstance(table, Table) else table
+    present = {fold(heading) for heading in headings}
+    bound = {}
+    for name, column in columns.items():
+        wanted = (mapping[name],) if mapping and name in mapping else column.names
+        heading = next((folded for folded in map(fold, wanted) if folded in present), None)
+        if heading is not None:
+            bound[name] = heading
     missing = [" ou ".join(c.names) for name, c in columns.items() if c.required and name not in bound]
     if missing:
-        found = ", ".join(quote(column, 40) for column in table.columns[:80])
+        found = ", ".join(quote(column, 40) for column in headings[:80])
         raise TableRefused(f"Colonnes absentes : {' ; '.join(missing)}. Colonnes trouvées : {found}.")
     return bound
 
@@ -184,13 +193,18 @@ def each_row(
             report.ignored[str(reason)] += 1
 
 
+def try_turn(session: Session) -> bool:
+    """Whether this transaction may import now: another one is at it otherwise."""
+    return bool(session.scalar(sql("SELECT pg_try_advisory_xact_lock(:key)"), {"key": IMPORT_LOCK}))
+
+
 @contextmanager
 def all_or_nothing(session: Session, table: Table, options: Options) -> Iterator[ImportReport]:
     """The savepoint that an import works in. It is undone after a dry run, and after an error unless those are skipped.
 
     A dry run thus does all that the real one does: what it tells is what will happen.
     """
-    session.execute(sql("SELECT pg_advisory_xact_lock(:key)"), {"key": IMPORT_LOCK})
+    session.execute(sql("SELECT pg_advisory_xact_lock(:key)"), {"key": IMPORT_LOCK})  # ours already: see try_turn
     report = ImportReport(errors=list(table.errors))
     with session.begin_nested() as savepoint:
         yield report

@@ -11,6 +11,9 @@ from fleet.ent import models as ent
 from fleet.filtering import models as filtering
 from fleet.filtering.policy import models as filtering_policy
 from fleet.filtering.previews import models as filtering_previews
+from fleet.imports import models as imports
+from fleet.jobs import models as jobs
+from fleet.saved_filters import models as saved_filters
 from fleet.schools import models as schools
 from fleet.tickets import models as tickets
 
@@ -26,6 +29,9 @@ __all__ = [
     "filtering",
     "filtering_policy",
     "filtering_previews",
+    "imports",
+    "jobs",
+    "saved_filters",
     "schools",
     "tickets",
 ]

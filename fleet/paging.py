@@ -6,11 +6,12 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, any_, case, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from fleet.errors import Invalid
-from fleet.text import fold
+from fleet.text import fold, like, starts
 
 Row = TypeVar("Row")
 MAX_SIZE = 500
@@ -23,6 +24,8 @@ class Page:
     number: int = 1
     size: int = 50
     sort: str = ""
+    is_counted: bool = True
+    """Whether all rows are to be counted; else the total only says whether there are more than those of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,19 @@ def listing_out(listing: Listing[Row]) -> dict[str, object]:
     }
 
 
+def names(word: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether one of the folded columns holds what was typed; digits must begin a word: they are a code's first ones,
+    of a UAI or a postcode.
+    """
+    patterns = starts(word) if word.isdecimal() else (like(word),)
+    return or_(*(column.like(pattern) for column in columns for pattern in patterns))
+
+
+def holds(word: str, column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether the folded column holds what was typed; one or two letters must begin a word: an index finds no less."""
+    return or_(*(column.like(pattern) for pattern in (starts(word) if len(word) < 3 else (like(word),))))
+
+
 def rank_starts(search: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[int] | None:
     """What puts first the rows that begin with what is typed: as whole words, then as part of one; then the others.
 
@@ -108,10 +124,18 @@ def paginate(
         raise Invalid("list.unknown_sort", f"Tri inconnu : {sort}. Tris possibles : {', '.join(sortable)}.")
     if page.number < 1 or not 1 <= page.size <= MAX_SIZE:
         raise Invalid("list.bad_page", f"La page commence à 1 et compte de 1 à {MAX_SIZE} lignes.")
-    found = query.order_by(None).with_only_columns(sortable["id"], maintain_column_froms=True)
-    total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+    key = sortable["id"]
+    order = [column.desc() if sort.startswith("-") else column.asc(), key]
     if rank is not None and sort == default:
-        query = query.order_by(rank)
-    ordered = query.order_by(column.desc() if sort.startswith("-") else column.asc(), sortable["id"])
-    rows = session.scalars(ordered.limit(page.size).offset((page.number - 1) * page.size)).unique().all()
-    return Listing(rows, total, page)
+        order.insert(0, rank)
+    before = (page.number - 1) * page.size
+    # The ids of the page first, as an array that is made once: whole rows, with all that is joined to them, are not
+    # sorted only to be passed over.
+    ids = query.with_only_columns(key, maintain_column_froms=True).order_by(*order).limit(page.size + 1).offset(before).correlate(None)
+    chosen = any_(func.array(ids.scalar_subquery(), type_=ARRAY(key.type)))
+    rows = session.scalars(query.where(key == chosen).order_by(*order)).unique().all()
+    total = before + len(rows)
+    if page.is_counted and (len(rows) > page.size or (before and not rows)):  # else this is the last page
+        found = query.order_by(None).with_only_columns(key, maintain_column_froms=True)
+        total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+    return Listing(rows[: page.size], total, page)

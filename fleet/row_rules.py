@@ -99,6 +99,11 @@ RULES: Mapping[str, Rows] = {
     "oidc_identities": Rows(own=f"user_id = {MINE}", doors=people("r", gate="ra")),
     "oidc_flows": Rows(doors={Door.GATE: ALL}),
     "node_grants": Rows(doors=people("", "raw", gate="r")),
+    "saved_filters": Rows(own=f"user_id = {MINE}", doors=people(ALL)),
+    # Jobs, and the files that some of them take: the operator's
+    "jobs": Rows(own=ON_NODE, doors=people("raw")),
+    "imports": Rows(doors=people("", "raw")),
+    "import_mappings": Rows(doors=people("", "raw")),
     # Audit: numbers and hashes of the chain tell nothing of what they chain
     "audit_entries": Rows(shown=ON_NODE, doors=people("r"), is_log=True),
     "audit_links": Rows(shown=EVERYBODY, doors=people("r"), is_log=True),

@@ -38,6 +38,8 @@ class Action(StrEnum):
     MANAGE_ACCOUNT = "account.manage"
     MANAGE_GRANT = "grant.manage"
     READ_AUDIT = "audit.read"
+    HANDLE_JOB = "job.handle"
+    IMPORT_PLACES = "places.import"
 
 
 STAFF = frozenset({Role.ADMIN, Role.TECHNICIAN})
@@ -56,6 +58,8 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.MANAGE_ACCOUNT: frozenset({Role.ADMIN}),
     Action.MANAGE_GRANT: frozenset({Role.ADMIN}),
     Action.READ_AUDIT: STAFF | {Role.OFFICER, Role.AUDITOR},
+    Action.HANDLE_JOB: STAFF,
+    Action.IMPORT_PLACES: STAFF,
 }
 
 

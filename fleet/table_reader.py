@@ -1,14 +1,15 @@
-"""CSV files as they come: any usual encoding and delimiter -> rows with their real line numbers, or why not."""
+"""CSV files and workbooks as they come: any usual encoding and delimiter -> rows with their lines, or why not."""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fleet.errors import Invalid
 from fleet.text import fold
+from fleet.workbook_reader import WorkbookRefused, read_workbook
 
 MAX_BYTES = 256 * 1024 * 1024
 """The national school directory weighs some 50 MB."""
@@ -16,12 +17,12 @@ MAX_LINE = 100_000
 """Characters in one line of the file; under the csv module's own limit for one cell."""
 DELIMITERS = {";": "point-virgule", ",": "virgule", "\t": "tabulation", "|": "barre"}
 SIGNATURES = {
-    b"PK\x03\x04": "un classeur (XLSX, ODS) ou une archive ZIP : enregistrez la feuille au format CSV",
     b"\xd0\xcf\x11\xe0": "un classeur Excel (XLS) : enregistrez la feuille au format CSV",
     b"%PDF": "un PDF",
     b"\x1f\x8b": "un fichier compressé (gzip) : décompressez-le d’abord",
     b"\xfd7zXZ": "un fichier compressé (xz) : décompressez-le d’abord",
 }
+WORKBOOK = b"PK\x03\x04"
 REFUSALS = {
     "unexpected end of data": "un guillemet s’ouvre ici et ne se referme jamais",
     "field larger than field limit": "une case est démesurée (guillemet jamais refermé ?)",
@@ -69,17 +70,21 @@ class Table:
 
     encoding: Encoding
     delimiter: str
+    """Empty for a workbook, which has none."""
     columns: list[str]
     rows: list[TableRow] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
 
 
 def read_table(content: bytes, encoding: Encoding = Encoding.AUTO) -> Table:
-    """Read a CSV file whose first filled line holds the headings; raise TableRefused when it is none.
+    """Read a CSV file, or the first sheet of an XLSX workbook, whose first filled line holds the headings; raise
+    TableRefused when it is none.
 
     Blank rows are passed over. A row that cannot be cut, or has not as many cells as there are headings, is an error
     of that row only.
     """
+    if content.startswith(WORKBOOK):
+        return _table_of(read_sheet(content))
     text, found = decode(content, encoding)
     lines = io.StringIO(text, newline="")  # line ends are kept, so that quoted ones stay in their cell
     skipped, heading = _first_filled_line(lines)
@@ -87,16 +92,43 @@ def read_table(content: bytes, encoding: Encoding = Encoding.AUTO) -> Table:
     errors: list[RowError] = []
     rows = _cut(heading, lines, delimiter, skipped, errors)
     table = Table(found, delimiter, _columns(next(rows, (0, []))[1]), errors=errors)
+    return _filled(table, rows)
+
+
+def _filled(table: Table, rows: Iterable[tuple[int, list[str]]]) -> Table:
     names = [fold(column) for column in table.columns]
     for line, cells in rows:
         row = _named(line, names, cells)
         if isinstance(row, RowError):
-            errors.append(row)
+            table.errors.append(row)
         elif any(row.cells.values()):
             table.rows.append(row)
-    if not table.rows and not errors:
+    if not table.rows and not table.errors:
         raise TableRefused("Le fichier n’a aucune ligne sous ses titres de colonnes.")
     return table
+
+
+def read_sheet(content: bytes) -> list[list[str]]:
+    """The rows of a workbook; raise TableRefused when it cannot be read or is too large."""
+    if len(content) > MAX_BYTES:
+        raise TableRefused(f"Le fichier dépasse {MAX_BYTES // 1024**2} Mo : découpez-le.")
+    try:
+        return read_workbook(content)
+    except WorkbookRefused as error:
+        raise TableRefused(str(error)) from error
+
+
+def _table_of(sheet: list[list[str]]) -> Table:
+    """A sheet whose first filled row holds the headings. A row may end before the last of them."""
+    heading = next((place for place, row in enumerate(sheet) if any(cell.strip() for cell in row)), None)
+    if heading is None:
+        raise TableRefused("Le classeur est vide.")
+    table = Table(Encoding.UTF_8, "", _columns(sheet[heading]))
+    width = len(table.columns)
+    rows = (
+        (number, [*row, *[""] * (width - len(row))]) for number, row in enumerate(sheet[heading + 1 :], heading + 2)
+    )
+    return _filled(table, rows)
 
 
 def decode(content: bytes, encoding: Encoding) -> tuple[str, Encoding]:

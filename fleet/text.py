@@ -28,3 +28,9 @@ def fold(*parts: str | None) -> str:
 def like(typed: str) -> str:
     """The LIKE pattern that finds ``typed`` inside a folded column (fold leaves no wildcard to escape)."""
     return f"%{fold(typed)}%"
+
+
+def starts(typed: str) -> tuple[str, str]:
+    """The two LIKE patterns that find ``typed`` where a word of a folded column begins."""
+    folded = fold(typed)
+    return f"{folded}%", f"% {folded}%"

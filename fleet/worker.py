@@ -22,10 +22,17 @@ TASK_MODULES = (
     "fleet.checkins.tasks",
     "fleet.enrollment.tasks",
     "fleet.filtering.tasks",
+    "fleet.imports.tasks",
+    "fleet.jobs.tasks",
     "fleet.tickets.tasks",
 )
 
 SCHEDULE = {
+    "give out jobs that wait or lost their worker": {
+        "task": "fleet.jobs.tasks.sweep_jobs",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "send due ticket mails": {
         "task": "fleet.tickets.tasks.sweep_mails",
         "schedule": 15.0,
@@ -68,6 +75,11 @@ SCHEDULE = {
     "forget what has expired": {"task": "fleet.accounts.tasks.purge_expired", "schedule": crontab(minute=17)},
     "anchor the audit log": {"task": "fleet.audit.tasks.send_checkpoint", "schedule": crontab(hour=5, minute=10)},
     "forget old audit entries": {"task": "fleet.audit.tasks.purge_entries", "schedule": crontab(hour=4, minute=50)},
+    "forget old jobs": {"task": "fleet.jobs.tasks.purge_jobs", "schedule": crontab(minute=47)},
+    "forget files that nobody imported": {
+        "task": "fleet.imports.tasks.purge_imports",
+        "schedule": crontab(minute=57),
+    },
     "forget wrong tokens": {"task": "fleet.enrollment.tasks.purge_guesses", "schedule": crontab(minute=27)},
     "forget old counts of filters": {"task": "fleet.filtering.tasks.purge_counts", "schedule": crontab(minute=37)},
 }

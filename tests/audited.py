@@ -17,6 +17,8 @@ from fleet.actors import operation_of
 
 EXEMPT: Mapping[str, str] = {
     "filtering.gateways.report": "counts of queries and how a filter is: telemetry",
+    "portal.saved_filters.remove_filter": "what a person looks for",
+    "portal.saved_filters.save_filter": "what a person looks for",
     "portal.links.ask_reset": "somebody forgot a password: strangers could fill the log",
     "portal.links.open_invitation": "looks whether a link still opens",
     "portal.links.open_reset": "looks whether a link still opens",

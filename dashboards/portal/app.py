@@ -15,6 +15,8 @@ from dashboards.portal.enroll import router as enroll
 from dashboards.portal.enrollment import router as enrollment
 from dashboards.portal.filtering import router as filtering
 from dashboards.portal.grants import router as grants
+from dashboards.portal.imports import router as imports
+from dashboards.portal.jobs import router as jobs
 from dashboards.portal.lessons import router as lessons
 from dashboards.portal.links import router as links
 from dashboards.portal.my_account import router as my_account
@@ -22,8 +24,10 @@ from dashboards.portal.my_tokens import router as my_tokens
 from dashboards.portal.overrides import router as overrides
 from dashboards.portal.rendering import HERE
 from dashboards.portal.rooms import router as rooms
+from dashboards.portal.saved_filters import router as saved_filters
 from dashboards.portal.schools import router as schools
 from dashboards.portal.second_factor import router as second_factor
+from dashboards.portal.search import router as search
 from dashboards.portal.security import SecurityHeaders
 from dashboards.portal.sign_in import router as sign_in
 from dashboards.portal.sign_in_oidc import router as sign_in_oidc
@@ -36,7 +40,7 @@ from fleet.environment import read_environment
 PAGES = (
     sign_in, board, schools, devices, enrollment, enroll, tickets, collectivities, grants,
     filtering, lessons, rooms, overrides, unblocking, audit, sign_in_oidc, links, my_account, second_factor, my_tokens,
-    accounts,
+    accounts, jobs, search, saved_filters, imports,
 )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ TABLES: Mapping[str, str] = {
     "filter_source_contents": "Contenu de liste",
     "filter_sources": "Source de listes",
     "former_communes": "Ancienne commune",
+    "imports": "Import",
+    "jobs": "Travail",
     "node_grants": "Accès",
     "oidc_identities": "Identité reliée",
     "role_grants": "Rôle",

@@ -5,52 +5,75 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
-from dashboards.portal.listing import AskedPage, Blank, Search, within
+from dashboards.portal.listing import AskedPage, Blank, Search, forgiving
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
+from dashboards.portal.saved_filters import KeptFilters
 from fleet.collectivities import service as collectivities
-from fleet.collectivities.models import CollectivityKind
+from fleet.collectivities.models import Collectivity, CollectivityKind
 from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.devices.models import DeviceKind, DeviceStatus
 from fleet.ent import service as ent
-from fleet.paging import MAX_SIZE, Page
+from fleet.paging import Listing, Page
 from fleet.schools import service as schools
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 from fleet.tickets import service as tickets
 
 router = APIRouter(prefix="/collectivities")
 KindChoice = Annotated[CollectivityKind | None, Blank, Query()]
+SHOWN = 60
+"""Schools of a collectivity's page: more than any EPCI of the Aisne runs."""
 SORTS = (("name", "Nom"), ("kind", "Type"), ("-population", "Population"))
 
 
 @router.get("")
 def list_collectivities(
-    request: Request, session: DbSession, viewer: Person, page: AskedPage, q: Search = "", kind: KindChoice = None
+    request: Request,
+    session: DbSession,
+    viewer: Person,
+    page: AskedPage,
+    kept: KeptFilters,
+    q: Search = "",
+    kind: KindChoice = None,
 ) -> Response:
     """The collectivities that the viewer sees: all of them for the operator, one's own for an officer."""
-    listing = within(
-        lambda wanted: collectivities.list_collectivities(session, viewer, search=q, kind=kind, page=wanted), page
-    )
+    if kept.opening:
+        return RedirectResponse(kept.opening, 303)
+
+    def read(search: str, wanted: Page) -> Listing[Collectivity]:
+        return collectivities.list_collectivities(session, viewer, search=search, kind=kind, page=wanted)
+
+    found = forgiving(session, viewer, q, read, page)
     return render(
-        request, "collectivities.html", listing=listing, q=q, kind=kind, sorts=SORTS, sort=page.sort or "name"
+        request,
+        "collectivities.html",
+        kept=kept,
+        listing=found.listing,
+        corrected=found.corrected,
+        q=q,
+        kind=kind,
+        sorts=SORTS,
+        sort=page.sort or "name",
     )
 
 
-@router.get(".csv")
-def export_collectivities(session: DbSession, viewer: Person, q: Search = "", kind: KindChoice = None) -> Response:
+@router.get(".{extension}")
+def export_collectivities(
+    extension: Extension, session: DbSession, viewer: Person, q: Search = "", kind: KindChoice = None
+) -> Response:
     """The same list whole, as a file."""
     content = collectivities.export_collectivities(session, viewer, search=q, kind=kind)
-    return as_download(content, "collectivites.csv")
+    return download(content, "collectivites", extension)
 
 
 @router.get("/{collectivity_id}")
 def show_collectivity(request: Request, session: DbSession, viewer: Person, collectivity_id: UUID) -> Response:
     """What a mayor asks: our schools, our kit and how it is, our tickets, our ENT."""
     collectivity = collectivities.get_collectivity(session, viewer, collectivity_id)
-    own = schools.list_schools(session, viewer, collectivity_id=collectivity.id, page=Page(size=MAX_SIZE, sort="name"))
+    own = schools.list_schools(session, viewer, collectivity_id=collectivity.id, page=Page(size=SHOWN, sort="name"))
     ids = [school.id for school in own.rows]
     counted = devices.count_devices(session, viewer, collectivity_id=collectivity.id)
     return render(
@@ -60,6 +83,7 @@ def show_collectivity(request: Request, session: DbSession, viewer: Person, coll
         groups=collectivities.list_groups(session, collectivity),
         schools=own,
         portals=ent.portals_by_school(session, ids),
+        equipped=ent.count_equipped(session, collectivity.id),
         counts=devices.count_by_school(session, viewer, ids),
         kit=kit_by_kind(counted),
         statuses=statuses_of(counted),

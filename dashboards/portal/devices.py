@@ -9,10 +9,11 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import device_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Flag, Search, within
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, forgiving
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.profiles import profile_download, qr_svg
 from dashboards.portal.rendering import render
+from dashboards.portal.saved_filters import KeptFilters
 from dashboards.portal.words import DEVICE_KIND, PLATFORM
 from fleet.clock import Now
 from fleet.configuration.outcomes import outcomes_by_device
@@ -30,7 +31,7 @@ from fleet.platforms import service as platforms
 from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 
 router = APIRouter(prefix="/devices")
 KindChoice = Annotated[DeviceKind | None, Blank, Query()]
@@ -59,6 +60,7 @@ def list_devices(
     viewer: Person,
     now: Now,
     page: AskedPage,
+    kept: KeptFilters,
     q: Search = "",
     kind: KindChoice = None,
     status: StatusChoice = None,
@@ -67,16 +69,24 @@ def list_devices(
     collectivity: CollectivityId = None,
 ) -> Response:
     """The devices that the viewer sees, each with its state."""
-    criteria: Criteria = {
-        "search": q, "kind": kind, "status": status, "silent": silent, "school_id": school,
-        "collectivity_id": collectivity,
-    }  # fmt: skip
-    listing = within(lambda wanted: devices.list_devices(session, viewer, page=wanted, **criteria), page)
+    if kept.opening:
+        return RedirectResponse(kept.opening, 303)
+
+    def read(search: str, wanted: Page) -> Listing[Device]:
+        return devices.list_devices(
+            session, viewer, page=wanted, search=search, kind=kind, status=status, silent=silent,
+            school_id=school, collectivity_id=collectivity,
+        )  # fmt: skip
+
+    found = forgiving(session, viewer, q, read, page)
+    listing = found.listing
     outcomes = outcomes_by_device(session, [device.id for device in listing.rows])
     return render(
         request,
         "devices.html",
+        kept=kept,
         listing=listing,
+        corrected=found.corrected,
         states={device.id: state_of(device, outcomes.get(device.id, ()), now) for device in listing.rows},
         asked={"q": q, "kind": kind, "status": status, "silent": silent},
         school=schools.get_school(session, viewer, school) if school else None,
@@ -85,8 +95,9 @@ def list_devices(
     )
 
 
-@router.get(".csv")
+@router.get(".{extension}")
 def export_devices(
+    extension: Extension,
     session: DbSession,
     viewer: Person,
     q: Search = "",
@@ -106,7 +117,7 @@ def export_devices(
         "school_id": school,
         "collectivity_id": collectivity,
     }
-    return as_download(export_devices_csv(session, viewer, criteria), "parc.csv")
+    return download(export_devices_csv(session, viewer, criteria), "parc", extension)
 
 
 @router.get("/new")

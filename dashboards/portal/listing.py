@@ -1,13 +1,17 @@
 """Lists: page, sort and filters live in the address, so that every list can be bookmarked; CSV of the whole of it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query
 from fastapi.responses import Response
 from pydantic import BeforeValidator
 
+from fleet.db import DbSession
 from fleet.paging import MAX_SIZE, Listing, Page, WantedPage
+from fleet.schools import spelling
+from fleet.scope import Viewer
 from fleet.table_file import as_download, write_table
 
 Row = TypeVar("Row")
@@ -39,6 +43,26 @@ def within(read: Callable[[Page], Listing[Row]], page: Page) -> Listing[Row]:
     if listing.rows or page.number <= listing.pages:
         return listing
     return read(Page(listing.pages, page.size, page.sort))
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Row]):
+    """A list that was searched. ``corrected``: the words that were taken instead of those typed; "" when those were."""
+
+    listing: Listing[Row]
+    corrected: str = ""
+
+
+def forgiving(
+    session: DbSession, viewer: Viewer, typed: str, read: Callable[[str, Page], Listing[Row]], page: Page
+) -> Found[Row]:
+    """The page of a search; when nothing answers as typed, of what was probably meant."""
+    listing = within(lambda wanted: read(typed, wanted), page)
+    meant = spelling.correct(session, viewer, typed) if typed and not listing.rows else ""
+    if not meant:
+        return Found(listing)
+    corrected = within(lambda wanted: read(meant, wanted), page)
+    return Found(corrected, meant) if corrected.rows else Found(listing)
 
 
 def every_row(read: Callable[[Page], Listing[Row]], sort: str) -> Iterator[Row]:

@@ -39,6 +39,7 @@ def menu(viewer: Viewer) -> list[Entry]:
         entries.append(Entry("Collectivités", "/collectivities", "buildings"))
         entries.append(Entry("Accès", "/grants", "key"))
         entries.append(Entry("Filtrage", "/filtering", "shield-check"))
+        entries.append(Entry("Travaux", "/jobs", "arrow-repeat", also="/imports"))
     elif viewer.may_somewhere(Action.RUN_LESSON):
         entries.append(Entry("Leçons et filtrage", "/filtering/lessons", "shield-check", under="/filtering"))
     else:

@@ -13,13 +13,15 @@ from fleet.errors import NotAllowed, Unauthenticated
 from fleet.scope import STAFF, Viewer
 
 MAX_FIELDS = 400
+UPLOADS = frozenset({"/imports"})
+"""Pages whose form brings a file."""
 
 
 async def read_form(request: Request) -> FormData:
     """The form that came with the request; empty for a page that is only looked at."""
     if request.method in SAFE_METHODS:
         return FormData()
-    return await request.form(max_files=0, max_fields=MAX_FIELDS)
+    return await request.form(max_files=int(request.url.path in UPLOADS), max_fields=MAX_FIELDS)
 
 
 SentForm = Annotated[FormData, Depends(read_form)]

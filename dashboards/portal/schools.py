@@ -4,11 +4,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
-from dashboards.portal.listing import AskedPage, Blank, Search, within
+from dashboards.portal.listing import AskedPage, Blank, Search, forgiving
 from dashboards.portal.person import Person
 from dashboards.portal.rendering import render
+from dashboards.portal.saved_filters import KeptFilters
 from fleet.clock import Now
 from fleet.collectivities import service as collectivities
 from fleet.configuration.outcomes import outcomes_by_device
@@ -19,7 +20,7 @@ from fleet.ent import service as ent
 from fleet.paging import Listing, Page
 from fleet.schools import service as schools
 from fleet.schools.models import School
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 from fleet.tickets import service as tickets
 
 router = APIRouter(prefix="/schools")
@@ -35,23 +36,29 @@ def list_schools(
     session: DbSession,
     viewer: Person,
     page: AskedPage,
+    kept: KeptFilters,
     q: Search = "",
     state: State = "open",
     collectivity: CollectivityId = None,
 ) -> Response:
     """The schools that the viewer sees."""
+    if kept.opening:
+        return RedirectResponse(kept.opening, 303)
     is_open = IS_OPEN[state or "open"]
 
-    def read(wanted: Page) -> Listing[School]:
+    def read(search: str, wanted: Page) -> Listing[School]:
         return schools.list_schools(
-            session, viewer, search=q, collectivity_id=collectivity, is_open=is_open, page=wanted
+            session, viewer, search=search, collectivity_id=collectivity, is_open=is_open, page=wanted
         )
 
-    listing = within(read, page)
+    found = forgiving(session, viewer, q, read, page)
+    listing = found.listing
     return render(
         request,
         "schools.html",
+        kept=kept,
         listing=listing,
+        corrected=found.corrected,
         q=q,
         state=state or "open",
         collectivity=collectivities.get_collectivity(session, viewer, collectivity) if collectivity else None,
@@ -61,15 +68,20 @@ def list_schools(
     )
 
 
-@router.get(".csv")
+@router.get(".{extension}")
 def export_schools(
-    session: DbSession, viewer: Person, q: Search = "", state: State = "open", collectivity: CollectivityId = None
+    extension: Extension,
+    session: DbSession,
+    viewer: Person,
+    q: Search = "",
+    state: State = "open",
+    collectivity: CollectivityId = None,
 ) -> Response:
     """The same list whole, as a file."""
     content = schools.export_schools(
         session, viewer, search=q, collectivity_id=collectivity, is_open=IS_OPEN[state or "open"]
     )
-    return as_download(content, "ecoles.csv")
+    return download(content, "ecoles", extension)
 
 
 @router.get("/{school_id}")

@@ -9,17 +9,20 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.portal import ticket_opening, ticket_view
 from dashboards.portal.forms import FormRefused, Reader
-from dashboards.portal.listing import AskedPage, Blank, Flag, Search, csv_download, every_row, within
+from dashboards.portal.listing import AskedPage, Blank, Flag, Search, forgiving
 from dashboards.portal.person import Person, SentForm
 from dashboards.portal.rendering import render
+from dashboards.portal.saved_filters import KeptFilters
 from dashboards.portal.ticket_moves import DONE, HANDLERS
-from dashboards.portal.words import in_paris
 from fleet.clock import Now
 from fleet.db import DbSession
 from fleet.errors import FleetError
 from fleet.paging import Listing, Page
 from fleet.scope import Viewer
+from fleet.table_file import Extension, download
+from fleet.tickets import export
 from fleet.tickets import service as tickets
+from fleet.tickets.finding import Wanted
 from fleet.tickets.models import Ticket, TicketStatus, Verb
 
 router = APIRouter(prefix="/tickets")
@@ -32,25 +35,6 @@ SORTS = (
     ("planned_for", "Date planifiée"),
     ("status", "Statut"),
 )
-
-
-COLUMNS: dict[str, Callable[[Ticket], object]] = {
-    "numero": lambda t: t.number,
-    "type": lambda t: t.kind.label,
-    "objet": lambda t: t.subject.label,
-    "statut": lambda t: t.status.label,
-    "titre": lambda t: t.title,
-    "collectivite": lambda t: t.collectivity.name,
-    "uai": lambda t: t.school and t.school.uai,
-    "ecole": lambda t: t.school and t.school.name,
-    "appareil": lambda t: t.device and t.device.asset_tag,
-    "ouvert_par": lambda t: t.opened_by and t.opened_by.name,
-    "confie_a": lambda t: t.assigned_to and t.assigned_to.name,
-    "ouvert_le": lambda t: in_paris(t.opened_at),
-    "prevu_le": lambda t: in_paris(t.planned_for),
-    "resolu_le": lambda t: in_paris(t.solved_at),
-    "clos_le": lambda t: in_paris(t.closed_at),
-}
 
 
 def reader_of(
@@ -88,6 +72,7 @@ def list_tickets(
     session: DbSession,
     viewer: Person,
     page: AskedPage,
+    kept: KeptFilters,
     q: Search = "",
     status: Status = "",
     mine: Flag = None,
@@ -96,19 +81,30 @@ def list_tickets(
     collectivity: Id = None,
 ) -> Response:
     """The tickets that the viewer sees; those in progress unless asked otherwise."""
-    read = reader_of(session, viewer, q, status, mine, school, device, collectivity)
+    if kept.opening:
+        return RedirectResponse(kept.opening, 303)
+    found = forgiving(
+        session,
+        viewer,
+        q,
+        lambda search, wanted: reader_of(session, viewer, search, status, mine, school, device, collectivity)(wanted),
+        page,
+    )
     return render(
         request,
         "tickets.html",
-        listing=within(read, page),
+        kept=kept,
+        listing=found.listing,
+        corrected=found.corrected,
         asked={"q": q, "status": status or "open", "mine": mine},
         sorts=SORTS,
         sort=page.sort or "-number",
     )
 
 
-@router.get(".csv")
+@router.get(".{extension}")
 def export_tickets(
+    extension: Extension,
     session: DbSession,
     viewer: Person,
     q: Search = "",
@@ -119,8 +115,16 @@ def export_tickets(
     collectivity: Id = None,
 ) -> Response:
     """The same list whole, as a file."""
-    read = reader_of(session, viewer, q, status, mine, school, device, collectivity)
-    return csv_download("tickets", COLUMNS, every_row(read, "-number"))
+    wanted = Wanted(
+        search=q,
+        status=TicketStatus(status) if status in set(TicketStatus) else None,
+        open_only=status in {"", "open"},
+        assigned_to_id=viewer.user_id if mine else None,
+        school_id=school,
+        device_id=device,
+        collectivity_id=collectivity,
+    )
+    return download(export.export_tickets(session, viewer, wanted), "tickets", extension)
 
 
 @router.get("/new")

@@ -109,6 +109,13 @@ ROLE = {
     "school_lead": Word("Référent d’école", "mortarboard"),
     "auditor": Word("Auditeur", "eye-slash"),
 }
+JOB_STATE = {
+    "queued": Word("En attente", "hourglass-split", "info"),
+    "running": Word("En cours", "arrow-repeat", "info"),
+    "done": Word("Terminé", "check-circle", "good"),
+    "failed": Word("Échoué", "x-circle", "bad"),
+    "cancelled": Word("Annulé", "slash-circle"),
+}
 PUBLICATION = {
     "requested": Word("Demandée", "hourglass-split", "info"),
     "compiling": Word("Compilation en cours", "arrow-repeat", "info"),
@@ -181,6 +188,7 @@ WORDS = {
     "collectivity_kind": COLLECTIVITY_KIND,
     "school_level": SCHOOL_LEVEL,
     "role": ROLE,
+    "job_state": JOB_STATE,
     "publication": PUBLICATION,
     "unblock": UNBLOCK,
     "override": OVERRIDE,

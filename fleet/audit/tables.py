@@ -49,6 +49,13 @@ AUDITED: Mapping[str, Audited] = {
     "api_tokens": Audited(NONE, masked=("token_hash",), ignored=("last_used_at",)),
     "oidc_identities": Audited(NONE, label="issuer"),
     "node_grants": Audited(NONE, label="reason"),
+    "jobs": Audited(
+        NODE, label="subject",
+        ignored=(
+            "search_text", "done", "total", "sentence", "attempts", "next_try_at", "lease_token", "lease_until",  # on its way
+        ),
+    ),
+    "imports": Audited(NONE, ignored=("content", "columns", "report", "checked_at")),  # its digest and its job tell
     "collectivities": Audited(Owner.COLLECTIVITY, ignored=INDEXED),
     "collectivity_memberships": Audited(NONE, label="", key=("member_id", "group_id")),
     "former_communes": Audited(NONE, key=("insee_code",)),
@@ -102,6 +109,8 @@ AUDITED: Mapping[str, Audited] = {
 }  # fmt: skip
 
 NOT_AUDITED: Mapping[str, str] = {
+    "saved_filters": "what a person looks for: nobody else's business, and no change of anything",
+    "import_mappings": "how files of a shape were read last: each import tells its own",
     "audit_entries": "the log itself",
     "audit_links": "the log itself",
     "audit_head": "the log itself",

@@ -65,7 +65,7 @@ def import_communes(session: Session, table: Table, options: Options, track: Tra
     """Create and update communes and their EPCI; a file with ``commune_actuelle`` brings former communes instead."""
     if fold("commune_actuelle") in map(fold, table.columns):
         return import_former_communes(session, table, options, track)
-    bound = bind(table, COMMUNE)
+    bound = bind(table, COMMUNE, options.mapping)
     with all_or_nothing(session, table, options) as report:
         register = Register(session)
         each_row(table, bound, report, track, lambda cells: _take_commune(cells, register, report, options))
@@ -126,7 +126,7 @@ def _create_epci(cells: Cells, register: Register, report: ImportReport) -> Coll
 
 def import_groups(session: Session, table: Table, options: Options, track: Track = iter) -> ImportReport:
     """Create and update EPCI and syndicats. ``options.department`` says nothing here: they cross its borders."""
-    bound = bind(table, GROUP)
+    bound = bind(table, GROUP, options.mapping)
     with all_or_nothing(session, table, options) as report:
         register = Register(session)
         each_row(table, bound, report, track, lambda cells: _take_group(cells, register, report))
@@ -157,7 +157,7 @@ def _take_group(cells: Cells, register: Register, report: ImportReport) -> None:
 
 def import_former_communes(session: Session, table: Table, options: Options, track: Track = iter) -> ImportReport:
     """Create and update communes déléguées and associées: old codes and names that lead to a present commune."""
-    bound = bind(table, FORMER)
+    bound = bind(table, FORMER, options.mapping)
     with all_or_nothing(session, table, options) as report:
         register = Register(session)
         known = {row.insee_code: row for row in session.scalars(select(FormerCommune))}

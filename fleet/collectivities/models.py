@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fleet.db import Base, HasId
+from fleet.db import Base, HasId, search_index
 
 
 class CollectivityKind(StrEnum):
@@ -22,6 +22,7 @@ class Collectivity(HasId, Base):
     """A legal body of the territory. A commune has an INSEE code (text: "2A004"), every one may have a SIREN."""
 
     __tablename__ = "collectivities"
+    __table_args__ = (search_index("collectivities"),)
 
     kind: Mapped[CollectivityKind]
     name: Mapped[str]

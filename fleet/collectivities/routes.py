@@ -11,7 +11,7 @@ from fleet.collectivities.models import CollectivityKind
 from fleet.collectivities.schemas import CollectivityBrief, CollectivityDetail, CollectivityOut
 from fleet.db import DbSession
 from fleet.paging import ListingOut, WantedPage, listing_out
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 
 router = APIRouter(prefix="/api/v1/collectivities", tags=["collectivities"])
 Search = Annotated[str, Query(max_length=200, description="Mots du nom, code INSEE ou SIREN.")]
@@ -29,16 +29,17 @@ def list_collectivities(
     return listing_out(service.list_collectivities(session, viewer, search=search, kind=kind, page=page))
 
 
-@router.get("/export.csv", response_class=Response)
+@router.get("/export.{extension}", response_class=Response)
 def export_collectivities(
+    extension: Extension,
     session: DbSession,
     viewer: CurrentViewer,
     search: Search = "",
     kind: CollectivityKind | None = None,
 ) -> Response:
-    """The same list whole, as a CSV."""
+    """The same list whole, as a table."""
     content = service.export_collectivities(session, viewer, search=search, kind=kind)
-    return as_download(content, "collectivites.csv")
+    return download(content, "collectivites", extension)
 
 
 @router.get("/{collectivity_id}")

@@ -9,7 +9,7 @@ from fleet.devices.labels import KINDS, PLATFORMS, STATUSES
 from fleet.devices.models import Device
 from fleet.devices.service import Criteria, filter_devices, visible_devices
 from fleet.scope import Viewer
-from fleet.table_file import write_table
+from fleet.table_file import Sheet
 
 COLUMNS = (
     "etiquette", "nom", "type", "plateforme", "etat", "uai", "ecole", "collectivite", "salle", "fabricant", "modele",
@@ -18,10 +18,10 @@ COLUMNS = (
 PARIS = ZoneInfo("Europe/Paris")
 
 
-def export_devices(session: Session, viewer: Viewer, criteria: Criteria) -> bytes:
-    """Every device that the viewer sees and that fits, by asset tag, as CSV; times are those of Paris."""
+def export_devices(session: Session, viewer: Viewer, criteria: Criteria) -> Sheet:
+    """Every device that the viewer sees and that fits, by asset tag, as a table; times are those of Paris."""
     query = filter_devices(visible_devices(viewer), **criteria).order_by(Device.asset_tag, Device.id)
-    return write_table(COLUMNS, map(_row, session.scalars(query.execution_options(yield_per=500))))
+    return Sheet(COLUMNS, map(_row, session.scalars(query.execution_options(yield_per=500))))
 
 
 def _row(device: Device) -> tuple[object, ...]:

@@ -5,10 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Sequence, func
+from sqlalchemy import ForeignKey, Index, Sequence, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from fleet.db import Base, HasId
+from fleet.db import Base, HasId, search_index
 from fleet.schools.models import School
 
 
@@ -63,6 +63,10 @@ MOVES: dict[DeviceStatus, frozenset[DeviceStatus]] = {
     DeviceStatus.RETIRED: frozenset({DeviceStatus.IN_STOCK}),
 }
 
+NAME_FOLDED = "translate(lower(name), 'àâäçéèêëîïôöùûü', 'aaaceeeeiioouuu')"
+"""A name as lists sort it: É with E."""
+LAST_SEEN_KNOWN = "COALESCE(last_seen_at, '1970-01-01 00:00:00+00'::timestamp with time zone)"
+"""When a device was last seen; one that never was comes before all others."""
 asset_numbers = Sequence("asset_numbers", metadata=Base.metadata)
 
 
@@ -70,7 +74,15 @@ class Device(HasId, Base):
     """One asset. A factory reset changes neither its row nor its history."""
 
     __tablename__ = "devices"
-    __table_args__ = (Index("ix_devices_macs", "macs", postgresql_using="gin"),)
+    __table_args__ = (
+        Index("ix_devices_macs", "macs", postgresql_using="gin"),
+        search_index("devices"),
+        # What lists are sorted by, with the id that settles ties: a far page is counted off in the index alone.
+        Index("ix_devices_asset_tag_id", "asset_tag", "id"),
+        Index("ix_devices_silent", "school_id", postgresql_where=text("silent_since IS NOT NULL")),
+        Index("ix_devices_name_folded", text(NAME_FOLDED), "id"),
+        Index("ix_devices_last_seen_at_known", text(LAST_SEEN_KNOWN), "id"),
+    )
 
     asset_tag: Mapped[str] = mapped_column(unique=True)  # PRE-000042, printed on the label
     kind: Mapped[DeviceKind]

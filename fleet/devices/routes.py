@@ -16,7 +16,7 @@ from fleet.devices.schemas import DeviceDetail, DeviceIn, DeviceOut, EditIn, Eve
 from fleet.devices.service import Criteria
 from fleet.paging import ListingOut, WantedPage, listing_out
 from fleet.schools import service as schools
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
 
@@ -51,10 +51,10 @@ def list_devices(
     return listing_out(service.list_devices(session, viewer, **criteria, page=page))
 
 
-@router.get("/export.csv", response_class=Response)
-def export(session: DbSession, viewer: CurrentViewer, criteria: WantedDevices) -> Response:
+@router.get("/export.{extension}", response_class=Response)
+def export(extension: Extension, session: DbSession, viewer: CurrentViewer, criteria: WantedDevices) -> Response:
     """The same list whole, for a spreadsheet."""
-    return as_download(export_devices(session, viewer, criteria), "appareils.csv")
+    return download(export_devices(session, viewer, criteria), "appareils", extension)
 
 
 @router.post("", response_model=DeviceDetail, status_code=201)

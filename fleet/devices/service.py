@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, DateTime, Select, Text, func, literal_column, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload
 
 from fleet.collectivities.models import Collectivity
@@ -14,7 +14,9 @@ from fleet.config import FleetConfig
 from fleet.devices import credentials, events, identity
 from fleet.devices.labels import STATUSES
 from fleet.devices.models import (
+    LAST_SEEN_KNOWN,
     MOVES,
+    NAME_FOLDED,
     TRACKED_KINDS,
     Device,
     DeviceEvent,
@@ -24,10 +26,11 @@ from fleet.devices.models import (
     asset_numbers,
 )
 from fleet.errors import Conflict, Invalid, NotFound
-from fleet.paging import Listing, Page, paginate
+from fleet.paging import Listing, Page, holds, paginate
+from fleet.schools import service as schools
 from fleet.schools.models import School
 from fleet.scope import Action, Viewer, visible_to
-from fleet.text import fold, like
+from fleet.text import fold
 
 LABEL_LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 """No vowels, so that no word comes out; none that reads like another."""
@@ -44,12 +47,12 @@ PLATFORMS: Mapping[DeviceKind, tuple[Platform, ...]] = {
 SORTABLE: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "id": Device.id,
     "asset_tag": Device.asset_tag,
-    "name": func.translate(func.lower(Device.name), "àâäçéèêëîïôöùûü", "aaaceeeeiioouuu"),  # É sorts with E
+    "name": literal_column(NAME_FOLDED.replace("name", "devices.name"), Text),
     "kind": Device.kind,
     "platform": Device.platform,
     "status": Device.status,
     "school": func.coalesce(School.search_text, ""),
-    "last_seen": func.coalesce(Device.last_seen_at, func.to_timestamp(0)),
+    "last_seen": literal_column(LAST_SEEN_KNOWN.replace("last_seen_at", "devices.last_seen_at"), DateTime),
     "created": Device.created_at,
 }
 
@@ -82,9 +85,10 @@ def visible_devices(viewer: Viewer) -> Select[Device]:
 
 
 def filter_devices(query: Select[Device], **criteria: Unpack[Criteria]) -> Select[Device]:
-    """Keep the devices asked for. Every word of ``search`` must be found in the device or its school."""
+    """Keep the devices asked for. Every word of ``search`` must be found in the device, its school or the commune."""
     for word in fold(criteria.get("search", "")).split():
-        query = query.where(or_(Device.search_text.like(like(word)), School.search_text.like(like(word))))
+        at_school = Device.school_id.in_(schools.schools_named(word))  # apart: each side uses its own index
+        query = query.where(or_(holds(word, Device.search_text), at_school))
     exact = {
         "school_id": Device.school_id,
         "collectivity_id": School.collectivity_id,

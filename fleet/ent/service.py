@@ -58,6 +58,12 @@ def portals_by_school(session: Session, school_ids: Iterable[UUID]) -> dict[UUID
     return dict(session.execute(query.where(SchoolEnt.school_id.in_(list(school_ids)))).all())
 
 
+def count_equipped(session: Session, collectivity_id: UUID) -> int:
+    """How many of the open schools that a collectivity runs have a portal."""
+    query = select(func.count()).select_from(SchoolEnt).join(School, School.id == SchoolEnt.school_id)
+    return session.scalar(query.where(School.collectivity_id == collectivity_id, School.is_open)) or 0
+
+
 def assign_portal(session: Session, school: School, portal: EntPortal | None) -> None:
     """Give a school its portal in place of any other; None takes it away."""
     if portal is None:

@@ -1,15 +1,13 @@
 """Lists of filtering, found by what people type: a site, a reason, a school or its commune."""
 
 from typing import TypeAlias, TypeVarTuple
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import ColumnElement, Select, or_
+from sqlalchemy.orm import InstrumentedAttribute
 
-from fleet.collectivities.models import Collectivity
-from fleet.schools.models import School
+from fleet.schools import service as schools
 from fleet.scope import Owner
-from fleet.text import fold, like
+from fleet.text import fold
 
 Columns = TypeVarTuple("Columns")
 SearchedText: TypeAlias = ColumnElement[str] | InstrumentedAttribute[str]
@@ -21,12 +19,6 @@ def matching(rows: Select[*Columns], search: str, school: Owner, *texts: Searche
     for word in search.split()[:MOST_WORDS]:
         doors = [text.icontains(word, autoescape=True) for text in texts]
         if fold(word):
-            doors.append(school.in_(_schools_named(word)))
+            doors.append(school.in_(schools.schools_named(word)))
         rows = rows.where(or_(*doors))
     return rows
-
-
-def _schools_named(word: str) -> Select[UUID]:
-    commune = aliased(Collectivity)
-    named = or_(School.search_text.like(like(word)), commune.search_text.like(like(word)))
-    return select(School.id).outerjoin(commune, commune.id == School.commune_id).where(named)

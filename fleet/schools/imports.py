@@ -197,7 +197,7 @@ def _known_schools(session: Session, rows: Sequence[TableRow], bound: dict[str, 
 
 def import_schools(session: Session, table: Table, options: Options, track: Track = iter) -> ImportReport:
     """Create, update, close and reopen schools. Who runs a school is its commune, until somebody says otherwise."""
-    bound = bind(table, COLUMNS)
+    bound = bind(table, COLUMNS, options.mapping)
     with all_or_nothing(session, table, options) as report:
         places = Places(session, table.rows, bound)
         known = _known_schools(session, table.rows, bound)

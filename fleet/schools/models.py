@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.collectivities.models import Collectivity
-from fleet.db import Base, HasId
+from fleet.db import Base, HasId, search_index
 
 
 class SchoolLevel(StrEnum):
@@ -21,6 +21,7 @@ class School(HasId, Base):
     """An établissement. ``collectivity`` runs it and so sees it; ``commune`` is where it stands."""
 
     __tablename__ = "schools"
+    __table_args__ = (search_index("schools"),)
 
     uai: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]

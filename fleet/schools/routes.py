@@ -12,7 +12,7 @@ from fleet.paging import ListingOut, WantedPage, listing_out
 from fleet.schools import service
 from fleet.schools.models import School
 from fleet.schools.schemas import SchoolOut
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 
 router = APIRouter(prefix="/api/v1/schools", tags=["schools"])
 Search = Annotated[str, Query(max_length=200, description="Mots du nom, UAI ou commune.")]
@@ -47,19 +47,20 @@ def list_schools(
     )
 
 
-@router.get("/export.csv", response_class=Response)
+@router.get("/export.{extension}", response_class=Response)
 def export_schools(
+    extension: Extension,
     session: DbSession,
     viewer: CurrentViewer,
     search: Search = "",
     collectivity_id: UUID | None = None,
     state: Opening = Opening.OPEN,
 ) -> Response:
-    """The same list whole, as a CSV that `preau import schools` reads back."""
+    """The same list whole, as a table that `preau import schools` reads back."""
     content = service.export_schools(
         session, viewer, search=search, collectivity_id=collectivity_id, is_open=state.is_open
     )
-    return as_download(content, "ecoles.csv")
+    return download(content, "ecoles", extension)
 
 
 @router.get("/{school_id}", response_model=SchoolOut)

@@ -4,18 +4,18 @@ import difflib
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from fleet.collectivities.models import Collectivity
 from fleet.errors import NotFound
-from fleet.paging import Listing, Page, paginate, rank_starts
+from fleet.paging import Listing, Page, names, paginate, rank_starts
 from fleet.schools.models import School, SchoolLevel
 from fleet.schools.uai import fold_uai
 from fleet.schools.uai import is_valid_uai as is_valid_uai
 from fleet.scope import Viewer, visible_to
-from fleet.table_file import write_table
-from fleet.text import fold, like
+from fleet.table_file import Sheet
+from fleet.text import fold
 
 Commune = aliased(Collectivity)
 SORTABLE = {
@@ -55,7 +55,7 @@ def _matching(viewer: Viewer, search: str, collectivity_id: UUID | None, is_open
     if is_open is not None:
         query = query.where(School.is_open == is_open)
     for word in fold(search).split():
-        query = query.where(or_(School.search_text.like(like(word)), Commune.search_text.like(like(word))))
+        query = query.where(names(word, School.search_text, Commune.search_text))
     return query
 
 
@@ -64,6 +64,10 @@ def list_by_ids(session: Session, viewer: Viewer, ids: Collection[UUID]) -> dict
     if not ids:
         return {}
     return {school.id: school for school in session.scalars(visible_schools(viewer).where(School.id.in_(ids)))}
+def schools_named(word: str) -> Select[UUID]:
+    """Ids of the schools, whoever sees them, whose name, UAI, postcode or commune hold what was typed."""
+    query = select(School.id).outerjoin(Commune, Commune.id == School.commune_id)
+    return query.where(names(word, School.search_text, Commune.search_text)).correlate(None)
 
 
 def list_schools(
@@ -91,10 +95,11 @@ def export_schools(
     search: str = "",
     collectivity_id: UUID | None = None,
     is_open: bool | None = True,
-) -> bytes:
-    """The same list whole, as a CSV file."""
+) -> Sheet:
+    """The same list whole, as a table for a spreadsheet."""
     query = _matching(viewer, search, collectivity_id, is_open)
-    return write_table(EXPORTED, map(_exported, session.scalars(query.order_by(School.uai))))
+    rows = session.scalars(query.order_by(School.uai).execution_options(yield_per=500))
+    return Sheet(EXPORTED, map(_exported, rows))
 
 
 def _exported(school: School) -> tuple[object, ...]:

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from fleet.errors import NotFound
-from fleet.paging import Listing, Page, paginate
+from fleet.paging import Listing, Page, holds, paginate
 from fleet.schools.models import School
 from fleet.scope import Viewer, visible_to
-from fleet.text import fold, like
+from fleet.text import fold
 from fleet.tickets.models import FollowUp, Ticket, TicketEvent, TicketMail, TicketStatus
 from fleet.tickets.rights import is_staff_of
 
@@ -68,7 +68,7 @@ def matching(viewer: Viewer, wanted: Wanted) -> Select[Ticket]:
         if value is not None:
             query = query.where(column == value)
     for word in fold(wanted.search).split():
-        found = Ticket.search_text.like(like(word))
+        found = holds(word, Ticket.search_text)
         query = query.where(or_(found, Ticket.number == int(word)) if _is_number(word) else found)
     return query
 

@@ -12,7 +12,7 @@ from fleet.db import DbSession
 from fleet.devices import service as devices
 from fleet.paging import ListingOut, WantedPage, listing_out
 from fleet.schools import service as schools
-from fleet.table_file import as_download
+from fleet.table_file import Extension, download
 from fleet.tickets import export, finding, service
 from fleet.tickets.finding import Wanted
 from fleet.tickets.models import Ticket, TicketMail, TicketStatus
@@ -64,10 +64,10 @@ def list_tickets(
     return listing_out(finding.list_matching(session, viewer, conditions, page))
 
 
-@router.get("/export.csv", response_class=Response)
-def export_tickets(session: DbSession, viewer: CurrentViewer, conditions: Conditions) -> Response:
+@router.get("/export.{extension}", response_class=Response)
+def export_tickets(extension: Extension, session: DbSession, viewer: CurrentViewer, conditions: Conditions) -> Response:
     """The same list whole, as a spreadsheet opens it."""
-    return as_download(export.export_tickets(session, viewer, conditions), "tickets.csv")
+    return download(export.export_tickets(session, viewer, conditions), "tickets", extension)
 
 
 @router.post("", status_code=201)

@@ -14,6 +14,7 @@ from fleet.importing import Change, FieldChange, Options, Verb
 from fleet.schools import service
 from fleet.schools.imports import COLUMNS, import_schools
 from fleet.schools.models import SchoolLevel
+from fleet.table_file import write_table
 from fleet.table_reader import TableRefused, read_table
 from tests.factories import make_collectivity, make_user
 from tests.imports import commune, schools, snapshot, take
@@ -189,7 +190,7 @@ def test_our_export_is_read_back_without_a_change(session: Session) -> None:
     schools(session)["0020098W"].latitude = 49.123456789
     take(session, import_schools, SCHOOLS + OTHER.replace("OUVERT", "FERME"))
     before = snapshot(session)
-    exported = service.export_schools(session, get_viewer(session, make_user(session).id), is_open=None)
+    exported = write_table(*service.export_schools(session, get_viewer(session, make_user(session).id), is_open=None))
     report = import_schools(session, read_table(exported), Options())
     assert (report.changes, report.unchanged, report.errors) == ([], 2, [])
     assert snapshot(session) == before

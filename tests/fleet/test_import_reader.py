@@ -91,7 +91,7 @@ REFUSED = {
     "headings only": (b"uai;nom\r\n", "aucune ligne sous ses titres"),
     "one column": (b"uai\n0020098W\n", "Aucun séparateur reconnu"),
     "a heading twice": (b"uai;nom;UAI\n1;2;3\n", "« UAI » est là deux fois"),
-    "a workbook": (b"PK\x03\x04" + bytes(100), "un classeur"),
+    "a workbook": (b"PK\x03\x04" + bytes(100), "Ce classeur ne peut pas être lu"),
     "an old workbook": (b"\xd0\xcf\x11\xe0" + bytes(100), "un classeur Excel"),
     "gzip": (b"\x1f\x8b\x08" + bytes(100), "décompressez-le"),
     "a program": (b"\x7fELF" + bytes(100), "octets nuls"),

@@ -50,6 +50,7 @@ from fleet.schools.models import School
 from fleet.tickets import service as tickets
 from fleet.worker import make_celery
 from tests.conftest import SECRET_KEY
+from tests.portal.job_data import add_jobs
 from tests.portal.lesson_data import add_filtering_of_schools
 from tests.portal.list_data import add_held_source, add_unreachable_source
 from tests.portal.preview_data import add_previews
@@ -199,6 +200,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
     source, _ = add_held_source(session, technician, now)
     failing_source = add_unreachable_source(session, technician, now)
     add_grants(session, school, now)
+    jobs = add_jobs(session, technician, now)
     session.flush()
     tablet = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=school.id).rows[0]
     ipad = devices.list_devices(session, technician, kind=DeviceKind.TABLET, school_id=neighbours.id).rows[0]
@@ -223,6 +225,7 @@ def fill(session: Session, config: FleetConfig, directory: Path) -> tuple[dict[s
         "account": viewer_of(session, OFFICER).user_id,
         **in_schools,
         **previewed,
+        **jobs,
     }
     return {account.email: account.password for account in accounts}, {name: str(row) for name, row in ids.items()}
 

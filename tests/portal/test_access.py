@@ -25,6 +25,7 @@ PAGES = (
     "/", "/schools", "/devices", "/tickets", "/collectivities", "/grants", "/enrollment", "/filtering", "/tickets/new",
     "/filtering/lessons", "/filtering/rooms", "/filtering/overrides", "/filtering/overrides/new", "/filtering/requests",
     "/journal",
+    "/jobs", "/search",
 )  # fmt: skip
 STAFF_ONLY = ("/enrollment", "/grants", "/filtering", "/filtering/publications")
 

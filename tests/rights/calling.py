@@ -48,6 +48,11 @@ def seen(*queries: str) -> tuple[Call, ...]:
     return (Call(), *(Call(query=query) for query in queries))
 
 
+def files(path: str, *queries: str) -> tuple[Call, ...]:
+    """A list as the two kinds of file, which are made of the same rows: whole as a workbook, narrowed as CSV too."""
+    return (Call(path=f"{path}.xlsx"), *(Call(path=f"{path}.csv", query=query) for query in queries or ("",)))
+
+
 def sent(**body: Any) -> tuple[Call, ...]:
     return (Call(body=body),)
 

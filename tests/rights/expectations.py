@@ -5,7 +5,7 @@ Who may read which rows is not said here but in tests.rights.world, once for all
 
 from collections.abc import Mapping
 
-from tests.rights.calling import LATER, SOON, TEXT, Call, Who, program, public, seen, sent, staff, verbs
+from tests.rights.calling import LATER, SOON, TEXT, Call, Who, files, program, public, seen, sent, staff, verbs
 from tests.rights.expectations_of_accounts import ACCOUNTS
 from tests.rights.expectations_of_filtering import FILTERING
 
@@ -36,17 +36,41 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     "POST /enroll": public(token="ABCD-EFGH-JKMN", attempt="0" * 32),
     # Places
     "GET /api/v1/collectivities": seen("search=zzn&size=500"),
-    "GET /api/v1/collectivities/export.csv": seen(),
+    "GET /api/v1/collectivities/export.{extension}": files("/api/v1/collectivities/export"),
     "GET /api/v1/collectivities/{collectivity_id}": seen(),
     "GET /api/v1/schools": seen(f"search={TEXT}&size=500", "collectivity_id={collectivity}"),
-    "GET /api/v1/schools/export.csv": seen("collectivity_id={collectivity}"),
+    "GET /api/v1/schools/export.{extension}": files("/api/v1/schools/export", "", "collectivity_id={collectivity}"),
     "GET /api/v1/schools/{school_id}": seen(),
     "GET /collectivities": seen("q=zzn"),
-    "GET /collectivities.csv": seen(),
+    "GET /collectivities.{extension}": files("/collectivities"),
     "GET /collectivities/{collectivity_id}": seen(),
     "GET /schools": seen(f"q={TEXT}", "collectivity={collectivity}", "state=all"),
-    "GET /schools.csv": seen("collectivity={collectivity}"),
+    "GET /schools.{extension}": files("/schools", "", "collectivity={collectivity}"),
     "GET /schools/{school_id}": seen(),
+    # Looking for places, and what a person keeps of it
+    "GET /search": seen(f"q={TEXT}", "q=zzn"),
+    "POST /saved-filters": sent(list="devices", name="essai", query="q=essai"),
+    "POST /saved-filters/{filter_id}/remove": (Call(path="/saved-filters/{saved_filter}/remove", body={}),),
+    # Jobs and imports
+    "GET /api/v1/jobs": seen(f"search={TEXT}&size=500"),
+    "GET /api/v1/jobs/{job_id}": seen(),
+    "POST /api/v1/jobs/{job_id}/cancel": sent(),
+    "POST /api/v1/jobs/{job_id}/retry": (Call(path="/api/v1/jobs/{failed_job}/retry", body={}),),
+    "GET /jobs": seen(f"q={TEXT}"),
+    "GET /jobs/{job_id}": seen(),
+    "POST /jobs/{job_id}/cancel": sent(),
+    "POST /jobs/{job_id}/retry": (Call(path="/jobs/{failed_job}/retry", body={}),),
+    "POST /api/v1/imports": (Call(Who.STAFF, body={"kind": "communes"}),),
+    "GET /api/v1/imports/{import_id}": seen(),
+    "PUT /api/v1/imports/{import_id}/mapping": sent(mapping={}),
+    "POST /api/v1/imports/{import_id}/check": sent(),
+    "POST /api/v1/imports/{import_id}/apply": sent(),
+    "GET /imports": staff(),
+    "POST /imports": staff(kind="communes"),
+    "GET /imports/{import_id}": staff(),
+    "GET /imports/{import_id}/report.csv": staff(),
+    "POST /imports/{import_id}/mapping": staff(**{"column-insee_code": "code"}),
+    "POST /imports/{import_id}/apply": staff(x="1"),
     # Grants
     "GET /api/v1/grants": staff("search=zz"),
     "GET /api/v1/grants/{grant_id}": staff(),
@@ -88,7 +112,7 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     ),
     # Devices
     "GET /api/v1/devices": seen(f"search={TEXT}&size=500", "school_id={school}", "collectivity_id={collectivity}"),
-    "GET /api/v1/devices/export.csv": seen("school_id={school}"),
+    "GET /api/v1/devices/export.{extension}": files("/api/v1/devices/export", "", "school_id={school}"),
     "GET /api/v1/devices/{device_id}": seen(),
     "GET /api/v1/devices/{device_id}/events": seen(),
     "POST /api/v1/devices": sent(kind="tablet", name="essai", school_id="{school}"),
@@ -99,7 +123,7 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     ),
     "POST /api/v1/devices/{device_id}/status": sent(status="retired"),
     "GET /devices": seen(f"q={TEXT}", "school={school}", "collectivity={collectivity}"),
-    "GET /devices.csv": seen("school={school}"),
+    "GET /devices.{extension}": files("/devices", "", "school={school}"),
     "GET /devices/new": seen("school={school}"),
     "GET /devices/{device_id}": seen(),
     "GET /devices/{device_id}/move": seen(f"q={TEXT}"),
@@ -126,7 +150,7 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
         "device_id={device}",
         "collectivity_id={collectivity}",
     ),
-    "GET /api/v1/tickets/export.csv": seen("school_id={school}"),
+    "GET /api/v1/tickets/export.{extension}": files("/api/v1/tickets/export", "", "school_id={school}"),
     "GET /api/v1/tickets/{ticket_id}": seen(),
     "GET /api/v1/tickets/{ticket_id}/mails": seen(),
     "POST /api/v1/tickets": (
@@ -144,7 +168,7 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     "POST /api/v1/tickets/{ticket_id}/reopen": sent(note="x"),
     "POST /api/v1/tickets/{ticket_id}/follow-ups": sent(body="x"),
     "GET /tickets": seen(f"q={TEXT}", "school={school}", "status=all"),
-    "GET /tickets.csv": seen(),
+    "GET /tickets.{extension}": files("/tickets"),
     "GET /tickets/{ticket_id}": seen(),
     "GET /tickets/new": seen("school={school}", "device={device}", "collectivity={collectivity}", f"q={TEXT}"),
     "POST /tickets/new": (

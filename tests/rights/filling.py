@@ -50,6 +50,12 @@ from fleet.filtering.policy.models import (
     UnblockRequest,
 )
 from fleet.filtering.previews.models import FilterPreview, PreviewKind, PreviewState
+from fleet.importing import ImportReport
+from fleet.imports import reports
+from fleet.imports.kinds import ImportKind
+from fleet.imports.models import Import, ImportMapping
+from fleet.jobs.models import Job, JobKind, JobState
+from fleet.saved_filters.models import ListName, SavedFilter
 from fleet.schools.models import School
 from fleet.scope import Role
 from fleet.tickets.models import FollowUp, MailOccasion, Ticket, TicketEvent, TicketKind, TicketMail, TicketSubject
@@ -117,6 +123,7 @@ def fill_collectivity(
     """What hangs on the collectivity itself."""
     fill_decisions(session, world, code, {"collectivity_id": collectivity.id}, profile, Kind.DECISION)
     fill_ticket(session, world, code, collectivity, None, None)
+    fill_jobs(session, world, code, {"collectivity_id": collectivity.id})
     event = FilterEvent(
         at=NOON,
         by=mark(Kind.ROW, code),
@@ -142,6 +149,17 @@ def fill_decisions(
     world.note(code, "override", add(session, override), kind)
 
 
+def fill_jobs(session: Session, world: World, code: str, node: Mapping[str, UUID], kind: Kind = Kind.ROW) -> None:
+    """One that waits and one that failed."""
+    text = mark(kind, code)
+    for name, state in (("job", JobState.QUEUED), ("failed_job", JobState.FAILED)):
+        job = Job(
+            kind=JobKind.IMPORT, subject=text, asked_by=text, created_at=NOON, state=state, search_text=text, done=0,
+            ended_at=NOON if state is JobState.FAILED else None, reason=text, sentence=text, attempts=0, **node,
+        )  # fmt: skip
+        world.note(code, name, add(session, job), kind)
+
+
 def fill_school(session: Session, world: World, code: str, school: School, profile: FilterProfile, staff: User) -> None:
     """A device with its history, a token, a ticket, a room with a lesson, and all that filtering keeps of a school."""
     text = mark(Kind.ROW, code)
@@ -149,6 +167,7 @@ def fill_school(session: Session, world: World, code: str, school: School, profi
     fill_ticket(session, world, code, school.collectivity, school, device, staff)
     fill_decisions(session, world, code, {"school_id": school.id}, profile, Kind.ROW)
     fill_filtering(session, world, code, school, device, profile)
+    fill_jobs(session, world, code, {"school_id": school.id})
     token = EnrollmentToken(
         secret_hash=f"{text}hash", hint="ABCD", school_id=school.id, kind=DeviceKind.DISPLAY, platform=Platform.LINUX,
         max_uses=1, issued_at=NOON, issued_by=text, expires_at=NOON + timedelta(hours=1),
@@ -218,6 +237,8 @@ def fill_account(session: Session, world: World, code: str, user: User) -> None:
         collectivity_id=user.grants[0].collectivity_id, created_at=NOON, expires_at=NOON + timedelta(days=9),
     )  # fmt: skip
     world.note(code, "api_token", add(session, token), Kind.INTERNAL)
+    kept = SavedFilter(user_id=user.id, list=ListName.DEVICES, name=text, query=f"q={text}", saved_at=NOON)
+    world.note(code, "saved_filter", add(session, kept), Kind.INTERNAL)
     session.add_all(
         [
             SecondFactor(user_id=user.id, sealed_secret=text, started_at=NOON, confirmed_at=NOON),
@@ -268,6 +289,13 @@ def make_operators(session: Session, world: World, profile: FilterProfile, staff
     note("content", SourceContent(source_id=source.id, state=ContentState.HELD, fetched_at=NOON))
     note("filter", FilterNode(name=text, secret_hash="x", registered_at=NOON))
     note("event", FilterEvent(at=NOON, by=text, verb="profile.add", subject=text))
+    fill_jobs(session, world, OPERATOR, {}, Kind.INTERNAL)
+    file = Import(
+        kind=ImportKind.COMMUNES, name=text, size=1, digest="d", columns=["code"], uploaded_by=text, uploaded_at=NOON,
+        content=b"code\n02100\n", report=reports.as_json(ImportReport(), 1),
+    )  # fmt: skip
+    note("import", file)
+    session.add(ImportMapping(kind=ImportKind.COMMUNES, shape=text, mapping={}, saved_at=NOON))
     note("device", make_device(session, school=None, name=text, serial=f"SN{text}", asset_tag=f"PRE-{text}"))
     preview = FilterPreview(
         kind=PreviewKind.CONTENT, subject=text, source_id=source.id, asked_by=text, asked_at=NOON, judged_at=NOON,

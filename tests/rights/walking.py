@@ -30,7 +30,7 @@ IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 READS = ("GET", "HEAD")
 ENDS_SESSION = ("POST /sign-out", "POST /api/v1/accounts/sign-out")
-OWN_ACCOUNT = ("/account/", "/api/v1/accounts/")
+OWN_ACCOUNT = ("/account/", "/api/v1/accounts/", "/saved-filters")
 """Everybody changes their own, readers too, and nobody another's."""
 MAKES_WHAT_IS_MISSING = ("GET /filtering/sources",)
 """Pages whose first reader makes a row of nobody's: the controller's own folder of lists."""

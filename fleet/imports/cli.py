@@ -1,33 +1,34 @@
 """`preau import`: communes, EPCI and schools from files, after a dry run if one likes."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
-from sqlalchemy.orm import Session
 
-from fleet.collectivities.imports import import_communes, import_groups
+from fleet.clock import utc_now
 from fleet.db import transaction
 from fleet.doors import Door
 from fleet.errors import Invalid
-from fleet.importing import ImportReport, Options, Track, Verb
-from fleet.operator import open_fleet
-from fleet.schools.imports import import_schools
+from fleet.importing import ImportReport, Options, Verb
+from fleet.imports import service
+from fleet.imports.kinds import KINDS, ImportKind
+from fleet.operator import OPERATOR, open_fleet
 from fleet.table_reader import DELIMITERS, MAX_BYTES, Encoding, Table, TableRefused, TableRow, read_table
+from fleet.text import fold
+from fleet.worker import make_celery
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Importe des lieux depuis un fichier CSV : d’abord epci, puis communes, puis schools.",
+    help="Importe des lieux depuis un fichier CSV ou un classeur XLSX : d’abord epci, puis communes, puis schools.",
 )
-Import = Callable[[Session, Table, Options, Track], ImportReport]
 MOST_ERRORS = 50
 """Errors written out; the rest is counted."""
 
-FileArgument = Annotated[Path, typer.Argument(help="Fichier CSV.", show_default=False)]
+FileArgument = Annotated[Path, typer.Argument(help="Fichier CSV ou classeur XLSX.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Dit ce qui changerait, et ne change rien.")]
 SkipErrors = Annotated[
     bool, typer.Option("--skip-errors", help="Prend les lignes justes et écarte les autres ; sans cela, tout ou rien.")
@@ -36,6 +37,11 @@ EncodingOption = Annotated[Encoding, typer.Option(help="Encodage du fichier, s�
 Department = Annotated[
     str, typer.Option(help="Ne prend que ce département (début du code INSEE : 02, 2A, 971).", metavar="CODE")
 ]
+Later = Annotated[
+    bool, typer.Option("--later", help="Confie le fichier à l’ouvrier, comme un travail à suivre (preau job).")
+]
+LARGEST_JOB = 64 * 1024 * 1024
+"""Bytes of a file that the database keeps for the worker."""
 Show = Annotated[int, typer.Option(help="Combien de changements écrire (0 : tous).", min=0)]
 
 
@@ -47,9 +53,10 @@ def communes(
     encoding: EncodingOption = Encoding.AUTO,
     department: Department = "",
     show: Show = 20,
+    later: Later = False,
 ) -> None:
     """Communes (code_insee, nom…) et leur EPCI, ou communes déléguées (commune_actuelle)."""
-    _import(import_communes, file, Options(dry_run, skip_errors, department.upper()), encoding, show)
+    _import(ImportKind.COMMUNES, file, Options(dry_run, skip_errors, department.upper()), encoding, show, later=later)
 
 
 @app.command()
@@ -59,9 +66,10 @@ def epci(
     skip_errors: SkipErrors = False,
     encoding: EncodingOption = Encoding.AUTO,
     show: Show = 20,
+    later: Later = False,
 ) -> None:
     """EPCI à fiscalité propre et syndicats (epci_siren, nom, type…)."""
-    _import(import_groups, file, Options(dry_run, skip_errors), encoding, show)
+    _import(ImportKind.GROUPS, file, Options(dry_run, skip_errors), encoding, show, later=later)
 
 
 @app.command()
@@ -72,19 +80,41 @@ def schools(
     encoding: EncodingOption = Encoding.AUTO,
     department: Department = "",
     show: Show = 20,
+    later: Later = False,
 ) -> None:
     """Écoles, collèges, lycées : annuaire de l’éducation nationale, ou liste (uai, nom, type, code_insee…)."""
-    _import(import_schools, file, Options(dry_run, skip_errors, department.upper()), encoding, show)
+    _import(ImportKind.SCHOOLS, file, Options(dry_run, skip_errors, department.upper()), encoding, show, later=later)
 
 
-def _import(take: Import, file: Path, options: Options, encoding: Encoding, show: int) -> None:
-    open_fleet()
+def _import(
+    kind: ImportKind, file: Path, options: Options, encoding: Encoding, show: int, *, later: bool = False
+) -> None:
+    config = open_fleet()
     table = read_table(_content(file), encoding)
+    if kind is ImportKind.COMMUNES and fold("commune_actuelle") in map(fold, table.columns):
+        kind = ImportKind.FORMER_COMMUNES
+    if later:
+        make_celery(config)
+        _hand_over(kind, file, options)
+        return
     with transaction(Door.OPERATOR) as session:
-        report = take(session, table, options, _with_progress)
+        report = KINDS[kind].take(session, table, options, _with_progress)
     _tell(file, table, report, options, show)
     if report.errors and not options.skip_errors:
         raise typer.Exit(1)
+
+
+def _hand_over(kind: ImportKind, file: Path, options: Options) -> None:
+    content = _content(file)
+    if len(content) > LARGEST_JOB:
+        raise TableRefused(f"{file} dépasse {LARGEST_JOB // 1024**2} Mo : importez-le sans --later.")
+    with transaction(Door.OPERATOR) as session:
+        row = service.add_import(
+            session, OPERATOR, kind, file.name, content, utc_now(),
+            skip_errors=options.skip_errors, department=options.department,
+        )  # fmt: skip
+        job = service.start(session, OPERATOR, row.id, utc_now(), dry_run=options.dry_run)
+    typer.echo(f"Travail {job.id} demandé. Suivez-le avec : preau job show {job.id}")
 
 
 def _content(file: Path) -> bytes:
@@ -109,7 +139,8 @@ def _with_progress(rows: Sequence[TableRow]) -> Iterable[TableRow]:
 
 def _tell(file: Path, table: Table, report: ImportReport, options: Options, show: int) -> None:
     rows = len(table.rows) + len(table.errors)
-    typer.echo(f"{file.name} : {rows} lignes, {table.encoding.value}, séparateur {DELIMITERS[table.delimiter]}")
+    form = f"{table.encoding.value}, séparateur {DELIMITERS[table.delimiter]}" if table.delimiter else "classeur XLSX"
+    typer.echo(f"{file.name} : {rows} lignes, {form}")
     for verb in Verb:
         if count := report.count(verb):
             typer.echo(f"  {count:6} {verb.value}{'s' if count > 1 else ''}")
