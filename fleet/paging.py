@@ -131,7 +131,13 @@ def paginate(
     before = (page.number - 1) * page.size
     # The ids of the page first, as an array that is made once: whole rows, with all that is joined to them, are not
     # sorted only to be passed over.
-    ids = query.with_only_columns(key, maintain_column_froms=True).order_by(*order).limit(page.size + 1).offset(before).correlate(None)
+    ids = (
+        query.with_only_columns(key, maintain_column_froms=True)
+        .order_by(*order)
+        .limit(page.size + 1)
+        .offset(before)
+        .correlate(None)
+    )
     chosen = any_(func.array(ids.scalar_subquery(), type_=ARRAY(key.type)))
     rows = session.scalars(query.where(key == chosen).order_by(*order)).unique().all()
     total = before + len(rows)

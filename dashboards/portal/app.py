@@ -26,8 +26,8 @@ from dashboards.portal.rendering import HERE
 from dashboards.portal.rooms import router as rooms
 from dashboards.portal.saved_filters import router as saved_filters
 from dashboards.portal.schools import router as schools
-from dashboards.portal.second_factor import router as second_factor
 from dashboards.portal.search import router as search
+from dashboards.portal.second_factor import router as second_factor
 from dashboards.portal.security import SecurityHeaders
 from dashboards.portal.sign_in import router as sign_in
 from dashboards.portal.sign_in_oidc import router as sign_in_oidc

@@ -137,7 +137,11 @@ def run_job(
     log.info("job started", extra=told)
     work = Work(lease, config, clock)
     doer = actors.Work(
-        actors.ActorKind.JOB, str(lease.job_id), lease.asked_by, request_id=request_id.get(), operation=f"jobs.{lease.kind}"
+        actors.ActorKind.JOB,
+        str(lease.job_id),
+        lease.asked_by,
+        request_id=request_id.get(),
+        operation=f"jobs.{lease.kind}",
     )
     try:
         with actors.working(doer), Heart(work):

@@ -64,6 +64,8 @@ def list_by_ids(session: Session, viewer: Viewer, ids: Collection[UUID]) -> dict
     if not ids:
         return {}
     return {school.id: school for school in session.scalars(visible_schools(viewer).where(School.id.in_(ids)))}
+
+
 def schools_named(word: str) -> Select[UUID]:
     """Ids of the schools, whoever sees them, whose name, UAI, postcode or commune hold what was typed."""
     query = select(School.id).outerjoin(Commune, Commune.id == School.commune_id)

@@ -51,7 +51,7 @@ FLEET: Mapping[str, tuple[Call, ...]] = {
     "GET /search": seen(f"q={TEXT}", "q=zzn"),
     "POST /saved-filters": sent(list="devices", name="essai", query="q=essai"),
     "POST /saved-filters/{filter_id}/remove": (Call(path="/saved-filters/{saved_filter}/remove", body={}),),
-    # Jobs and imports
+    # Jobs, and the files that they take
     "GET /api/v1/jobs": seen(f"search={TEXT}&size=500"),
     "GET /api/v1/jobs/{job_id}": seen(),
     "POST /api/v1/jobs/{job_id}/cancel": sent(),

@@ -3,8 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
