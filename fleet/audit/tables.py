@@ -52,7 +52,8 @@ AUDITED: Mapping[str, Audited] = {
     "jobs": Audited(
         NODE, label="subject",
         ignored=(
-            "search_text", "done", "total", "sentence", "attempts", "next_try_at", "lease_token", "lease_until",  # on its way
+            "search_text", "done", "total", "sentence", "attempts", "next_try_at",  # on its way
+            "lease_token", "lease_until",
         ),
     ),
     "imports": Audited(NONE, ignored=("content", "columns", "report", "checked_at")),  # its digest and its job tell
