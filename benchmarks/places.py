@@ -206,7 +206,12 @@ def run(postgres: Postgres, runs: int, sizes: Sizes) -> bool:
         pages = addresses(session, sizes)
         session.commit()
     app = create_portal(
-        FleetConfig(database_url=postgres.url(), broker_url="memory://", public_url="https://preau.example.test")
+        FleetConfig(
+            database_url=postgres.url(),
+            broker_url="memory://",
+            public_url="https://preau.example.test",
+            second_factor_required=False,
+        )  # fmt: skip
     )
     are_kept = True
     for who, user in people.items():

@@ -75,15 +75,16 @@ def show_collectivity(request: Request, session: DbSession, viewer: Person, coll
     collectivity = collectivities.get_collectivity(session, viewer, collectivity_id)
     own = schools.list_schools(session, viewer, collectivity_id=collectivity.id, page=Page(size=SHOWN, sort="name"))
     ids = [school.id for school in own.rows]
+    portals = ent.portals_of(session, collectivity.id)
     counted = devices.count_devices(session, viewer, collectivity_id=collectivity.id)
     return render(
         request,
         "collectivity.html",
         collectivity=collectivity,
-        groups=collectivities.list_groups(session, collectivity),
+        groups=collectivity.groups,
         schools=own,
-        portals=ent.portals_by_school(session, ids),
-        equipped=ent.count_equipped(session, collectivity.id),
+        portals=portals,
+        equipped=len(portals),
         counts=devices.count_by_school(session, viewer, ids),
         kit=kit_by_kind(counted),
         statuses=statuses_of(counted),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, and_, delete, exists, select, update
-from sqlalchemy.orm import Session, selectinload, undefer
+from sqlalchemy.orm import Session, joinedload, undefer
 
 from fleet.accounts import sight
 from fleet.accounts.models import PendingSignIn, SecondFactor, User, WebSession
@@ -104,9 +104,9 @@ def find_signed_in(session: Session, token: str, now: datetime) -> SignedIn | No
         .with_only_columns(WebSession, User, HAS_SECOND_FACTOR)
         .join(User, User.id == WebSession.user_id)
         .where(WebSession.token_hash == digest(token), User.is_active)
-        .options(selectinload(User.grants), undefer(WebSession.csrf_token))
+        .options(joinedload(User.grants), undefer(WebSession.csrf_token))
     )
-    found = session.execute(query).one_or_none()
+    found = session.execute(query).unique().one_or_none()
     if found is None:
         return None
     row, user, has_factor = found

@@ -5,9 +5,8 @@ An EPCI's or a syndicat's members are none of it: a membership gives nobody sigh
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import Uuid, column, or_, select, table
+from sqlalchemy import Uuid, column, null, or_, select, table, union_all
 from sqlalchemy.orm import Session
 
 from fleet.accounts.models import NodeGrant
@@ -39,16 +38,21 @@ def enter_as(session: Session, viewer: Viewer) -> None:
 
 
 def scope_of(session: Session, viewer: Viewer) -> Scope:
-    """The viewer's nodes spelled out as row-level security reads them: in two queries, whatever they are."""
+    """The viewer's nodes spelled out as row-level security reads them: in one query, whatever they are."""
     seen = or_(SCHOOLS.c.collectivity_id.in_(viewer.collectivity_ids), SCHOOLS.c.id.in_(viewer.school_ids))
-    schools = session.execute(select(SCHOOLS.c.id, SCHOOLS.c.collectivity_id, SCHOOLS.c.commune_id).where(seen)).all()
-    groups = select(MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.member_id.in_(viewer.collectivity_ids))
-    named: set[UUID] = {*session.scalars(groups), *(row.commune_id for row in schools if row.commune_id is not None)}
+    none = null().cast(Uuid)
+    nodes = session.execute(
+        union_all(
+            select(SCHOOLS.c.id, SCHOOLS.c.collectivity_id, SCHOOLS.c.commune_id.label("named_id")).where(seen),
+            select(none, none, MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.member_id.in_(viewer.collectivity_ids)),
+        )
+    ).all()
+    schools = [row for row in nodes if row.id is not None]
     return Scope(
         user_id=viewer.user_id,
         collectivity_ids=viewer.collectivity_ids,
         school_ids=frozenset(row.id for row in schools),
         running_ids=frozenset(row.collectivity_id for row in schools),
-        named_ids=frozenset(named),
+        named_ids=frozenset(row.named_id for row in nodes if row.named_id is not None),
         handles_tickets=viewer.may_somewhere(Action.HANDLE_TICKET),
     )

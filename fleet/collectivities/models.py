@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey, func
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.db import Base, HasId, search_index
 
@@ -34,6 +34,15 @@ class Collectivity(HasId, Base):
     search_text: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    groups: Mapped[list["Collectivity"]] = relationship(
+        secondary="collectivity_memberships",
+        primaryjoin=lambda: Collectivity.id == Membership.member_id,
+        secondaryjoin=lambda: Collectivity.id == Membership.group_id,
+        order_by=lambda: Collectivity.name,
+        viewonly=True,
+        lazy="raise",
+    )
+    """The EPCI and syndicats that it belongs to, by name: public facts, that give sight of nothing."""
 
 
 class Membership(Base):

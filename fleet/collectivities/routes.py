@@ -46,5 +46,5 @@ def export_collectivities(
 def get_collectivity(collectivity_id: UUID, session: DbSession, viewer: CurrentViewer) -> CollectivityDetail:
     """One collectivity that the caller sees."""
     row = service.get_collectivity(session, viewer, collectivity_id)
-    groups = [CollectivityBrief.model_validate(group) for group in service.list_groups(session, row)]
+    groups = [CollectivityBrief.model_validate(group) for group in row.groups]
     return CollectivityDetail(**CollectivityOut.model_validate(row).model_dump(), groups=groups)

@@ -1,12 +1,12 @@
 """Finding collectivities, and how they belong together."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
-from fleet.collectivities.models import Collectivity, CollectivityKind, FormerCommune, Membership
+from fleet.collectivities.models import Collectivity, CollectivityKind, FormerCommune
 from fleet.errors import NotFound
 from fleet.paging import Listing, Page, names, paginate, rank_starts
 from fleet.scope import Viewer, visible_to
@@ -63,9 +63,9 @@ def _exported(row: Collectivity) -> tuple[object, ...]:
 
 
 def get_collectivity(session: Session, viewer: Viewer, collectivity_id: UUID) -> Collectivity:
-    """The collectivity; raise NotFound when it does not exist or the viewer may not see it."""
-    query = select(Collectivity).where(Collectivity.id == collectivity_id)
-    row = session.scalar(visible_to(viewer, query, collectivity=Collectivity.id))
+    """The collectivity, its groups loaded; raise NotFound when it does not exist or the viewer may not see it."""
+    query = select(Collectivity).where(Collectivity.id == collectivity_id).options(joinedload(Collectivity.groups))
+    row = session.scalars(visible_to(viewer, query, collectivity=Collectivity.id)).unique().one_or_none()
     if row is None:
         raise NotFound("collectivity.not_found", "Cette collectivité n’existe pas ou ne vous est pas ouverte.")
     return row
@@ -77,12 +77,6 @@ def names_by_id(session: Session, viewer: Viewer, ids: Collection[UUID]) -> dict
         return {}
     query = select(Collectivity).where(Collectivity.id.in_(ids))
     return {row.id: row.name for row in session.scalars(visible_to(viewer, query, collectivity=Collectivity.id))}
-
-
-def list_groups(session: Session, member: Collectivity) -> Sequence[Collectivity]:
-    """The EPCI and syndicats that a collectivity belongs to, by name: public facts, that give sight of nothing."""
-    query = select(Collectivity).join(Membership, Membership.group_id == Collectivity.id)
-    return session.scalars(query.where(Membership.member_id == member.id).order_by(Collectivity.name)).all()
 
 
 def find_by_insee(session: Session, code: str) -> Collectivity | None:

@@ -1,6 +1,6 @@
 """Which ENT portal a school uses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -52,16 +52,11 @@ def find_portal(session: Session, school_id: UUID) -> EntPortal | None:
     )
 
 
-def portals_by_school(session: Session, school_ids: Iterable[UUID]) -> dict[UUID, EntPortal]:
-    """The portals of many schools in one query, links not loaded; a school without one is left out."""
+def portals_of(session: Session, collectivity_id: UUID) -> dict[UUID, EntPortal]:
+    """The portals of the open schools that a collectivity runs, links not loaded; a school without one is left out."""
     query = select(SchoolEnt.school_id, EntPortal).join(EntPortal, EntPortal.id == SchoolEnt.portal_id)
-    return dict(session.execute(query.where(SchoolEnt.school_id.in_(list(school_ids)))).all())
-
-
-def count_equipped(session: Session, collectivity_id: UUID) -> int:
-    """How many of the open schools that a collectivity runs have a portal."""
-    query = select(func.count()).select_from(SchoolEnt).join(School, School.id == SchoolEnt.school_id)
-    return session.scalar(query.where(School.collectivity_id == collectivity_id, School.is_open)) or 0
+    query = query.join(School, School.id == SchoolEnt.school_id)
+    return dict(session.execute(query.where(School.collectivity_id == collectivity_id, School.is_open)).all())
 
 
 def assign_portal(session: Session, school: School, portal: EntPortal | None) -> None:

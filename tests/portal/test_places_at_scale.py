@@ -30,6 +30,6 @@ def test_no_page_asks_the_database_too_often(
     for name in names:
         with counting(session.connection()) as sent:
             assert filled.get(paths[name]).status_code == 200, name
-        asked[name] = len(sent)
+        asked[name] = len(sent) - 1  # the last closes the doors behind the request, for the next one of this connection
     assert {name: number for name, number in asked.items() if number > MOST_STATEMENTS} == {}
     assert min(asked.values()) >= 2  # the count counts: the session itself is one
