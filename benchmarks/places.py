@@ -211,7 +211,7 @@ def run(postgres: Postgres, runs: int, sizes: Sizes) -> bool:
             broker_url="memory://",
             public_url="https://preau.example.test",
             second_factor_required=False,
-        )  # fmt: skip
+        )
     )
     are_kept = True
     for who, user in people.items():

@@ -78,6 +78,10 @@ ACTORS: Mapping[str, Word] = {
 }
 FIELDS: Mapping[str, str] = {
     **filtering_words.FIELDS,
+    "applied_at": "Importé le", "asked_by_id": "Compte de qui demande", "cancel_asked_at": "Arrêt demandé le",
+    "department": "Département", "job_id": "Travail", "mapping": "Colonnes", "parameters": "Paramètres",
+    "skip_errors": "Lignes fausses écartées", "uploaded_at": "Envoyé le", "uploaded_by": "Envoyé par",
+    "uploaded_by_id": "Compte de qui envoie",
     "about": "Question", "added_at": "Ajoutée le", "address": "Adresse", "adopted": "Repris",
     "agent_version": "Version de l’agent", "answered_at": "Répondu le", "answered_by": "Répondu par",
     "asked_at": "Demandé le", "asked_by": "Demandé par", "asset_tag": "Étiquette", "assigned_to_id": "Confié à",

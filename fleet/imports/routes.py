@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Depends, File, Form, UploadFile
 
 from fleet.accounts.access import CurrentViewer
 from fleet.clock import Now
@@ -14,14 +14,24 @@ from fleet.imports.models import Import
 from fleet.imports.schemas import ImportOut, MappingIn
 from fleet.jobs.models import Job
 from fleet.jobs.schemas import JobOut
+from fleet.scope import Action, Viewer
 
 router = APIRouter(prefix="/api/v1/imports", tags=["imports"])
+
+
+def importing_viewer(viewer: CurrentViewer) -> Viewer:
+    """Whoever may bring files in: asked before the file is looked at."""
+    viewer.must(Action.IMPORT_PLACES)
+    return viewer
+
+
+ImportingViewer = Annotated[Viewer, Depends(importing_viewer)]
 
 
 @router.post("", response_model=ImportOut, status_code=201)
 def add_import(
     session: DbSession,
-    viewer: CurrentViewer,
+    viewer: ImportingViewer,
     now: Now,
     kind: Annotated[ImportKind, Form()],
     file: Annotated[UploadFile, File(description="Fichier CSV ou XLSX, 8 Mo au plus.")],

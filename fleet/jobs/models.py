@@ -58,10 +58,11 @@ ENDED = tuple(state for state in JobState if state not in OPEN)
 
 
 class Job(HasId, Base):
-    """One piece of work. Without a collectivity or a school it is the operator's own."""
+    """One piece of work. A school's is its collectivity's, too; without either it is the operator's own."""
 
     __tablename__ = "jobs"
     __table_args__ = (
+        CheckConstraint("school_id IS NULL OR collectivity_id IS NOT NULL", name="whose"),
         CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name="lease"),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease_end"),
         CheckConstraint("(state IN ('queued', 'running')) = (ended_at IS NULL)", name="end"),

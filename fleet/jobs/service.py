@@ -38,7 +38,8 @@ def add_job(
 ) -> Job:
     """Ask for work, which starts once this is committed. Callers check the right.
 
-    Only who sees the collectivity or school sees the job; with neither it is the operator's.
+    Only who sees the collectivity or school sees the job; a school's needs its collectivity; with neither it is the
+    operator's.
     """
     job = Job(
         kind=kind, subject=subject, parameters=parameters, asked_by=viewer.name, created_at=now, attempts=0,

@@ -145,7 +145,7 @@ def test_more_rows_ask_no_more(
         "/filtering/publications", "/filtering/history",
     )  # fmt: skip
     counts: list[list[int]] = []
-    for rows in (1, 12):
+    for rows in (26, 12):  # more than a page of each
         for _ in range(rows):
             publications.add_return(session, publications.add_request(session, None, clock.now), "X", clock.now)
             found = find_place(session, staff, school_id=make_school(session).id)

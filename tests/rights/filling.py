@@ -167,7 +167,7 @@ def fill_school(session: Session, world: World, code: str, school: School, profi
     fill_ticket(session, world, code, school.collectivity, school, device, staff)
     fill_decisions(session, world, code, {"school_id": school.id}, profile, Kind.ROW)
     fill_filtering(session, world, code, school, device, profile)
-    fill_jobs(session, world, code, {"school_id": school.id})
+    fill_jobs(session, world, code, {"school_id": school.id, "collectivity_id": school.collectivity_id})
     token = EnrollmentToken(
         secret_hash=f"{text}hash", hint="ABCD", school_id=school.id, kind=DeviceKind.DISPLAY, platform=Platform.LINUX,
         max_uses=1, issued_at=NOON, issued_by=text, expires_at=NOON + timedelta(hours=1),
