@@ -122,7 +122,7 @@ def write_byte(byte: int) -> str:
 
 
 def write_binding(fields: Sequence[str]) -> str:
-    """SVCB and HTTPS (RFC 9460): priority, target, parameters; an alias (priority 0) goes without, since whoever hears it
+    """SVCB and HTTPS (RFC 9460): priority, target, parameters. An alias (priority 0) goes without these: who hears it
     must ignore them (2.4.2).
     """
     priority, target, *parameters = fields
