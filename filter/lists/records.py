@@ -122,14 +122,17 @@ def write_byte(byte: int) -> str:
 
 
 def write_binding(fields: Sequence[str]) -> str:
-    """SVCB and HTTPS (RFC 9460): priority, target, parameters."""
+    """SVCB and HTTPS (RFC 9460): priority, target, parameters. An alias (priority 0) goes without these: who hears it
+    must ignore them (2.4.2).
+    """
     priority, target, *parameters = fields
     keys = [check_parameter(parameter) for parameter in parameters]
     mandatory = [word[len("mandatory=") :].split(",") for word in parameters if word.startswith("mandatory=")]
     needed = [*chain(*mandatory), *(["alpn"] if "no-default-alpn" in keys else [])]
     if len(set(keys)) < len(keys) or "mandatory" in needed or not set(needed) <= set(keys):
         raise RuleRefused("bad_record")
-    return " ".join([write_number(priority), write_name(target), *parameters])
+    number = write_number(priority)
+    return " ".join([number, write_name(target), *(parameters if number != "0" else ())])
 
 
 def check_parameter(text: str) -> str:

@@ -30,6 +30,7 @@ def as_others_read_it(qtype: int, data: bytes) -> str:
         (SRV, ["10", "60", "8080", "_host.example"], "10 60 8080 _host.example."),
         (TXT, ['a "b" \\ c', "", "é\x00"], r'"a \"b\" \\ c" "" "\195\169\000"'),
         (HTTPS, ["0", "other.example"], "0 other.example."),
+        (HTTPS, ["00", "other.example", "port=1"], "0 other.example."),
         (
             HTTPS,
             ["1", ".", "port=8443", "alpn=h3,h2", "mandatory=alpn,port"],
