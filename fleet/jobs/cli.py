@@ -40,6 +40,9 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps([as_plain(job) for job in jobs], ensure_ascii=False, indent=1))
         return
+    if not jobs:
+        typer.echo("Aucun travail. Les imports lancés du portail ou avec « preau import … --later » sont suivis ici.")
+        return
     table = Table("Travail", "Sujet", "État", "Avancement", "Demandé par", "Demandé le")
     for job in jobs:
         how_far = f"{job.percent} %" if job.percent is not None else job.sentence
