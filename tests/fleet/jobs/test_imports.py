@@ -136,6 +136,18 @@ def test_a_file_is_brought_in_over_http(api: TestClient, session: Session) -> No
     assert api.post(f"/api/v1/imports/{row['id']}/check").json()["subject"] == "Vérification, communes : lieux.csv"
 
 
+def test_columns_are_chosen_over_http(api: TestClient, session: Session) -> None:
+    signed_in(api, make_user(session))
+    _, row = send(api, "Alpha;Bravo\n02001;Abbécourt\n")
+    path = f"/api/v1/imports/{row['id']}"
+    assert "Colonnes absentes" in str(api.post(f"{path}/check").json()["detail"])
+    wrong = api.put(f"{path}/mapping", json={"mapping": {"insee": "Zoulou"}, "skip_errors": True})
+    assert wrong.status_code == 422
+    chosen = api.put(f"{path}/mapping", json={"mapping": {"insee": "Alpha", "name": "Bravo"}, "skip_errors": True})
+    assert (chosen.status_code, chosen.json()["mapping"]["insee"]) == (200, "Alpha")
+    assert api.post(f"{path}/check").status_code == 202
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04x", "une colonne\n", b"\x00\x01"])
 def test_what_cannot_be_imported_is_refused_at_once(api: TestClient, session: Session, content: str | bytes) -> None:
     signed_in(api, make_user(session))
