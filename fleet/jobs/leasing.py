@@ -38,7 +38,6 @@ class Lease:
     token: UUID
     kind: JobKind
     parameters: dict[str, Any]
-    asked_by_id: UUID | None
     asked_by: str
     attempt: int
     length: timedelta
@@ -84,7 +83,7 @@ def claim(session: Session, job_id: UUID, now: datetime, length: timedelta) -> L
     job.lease_token, job.lease_until = uuid.uuid4(), now + length
     job.started_at, job.next_try_at, job.reason = now, None, ""
     job.done, job.total, job.sentence = 0, None, ""
-    return Lease(job.id, job.lease_token, job.kind, job.parameters, job.asked_by_id, job.asked_by, job.attempts, length)
+    return Lease(job.id, job.lease_token, job.kind, job.parameters, job.asked_by, job.attempts, length)
 
 
 def _ends_here(job: Job, now: datetime) -> bool:

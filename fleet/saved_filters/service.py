@@ -42,12 +42,6 @@ def list_saved_filters(session: Session, viewer: Viewer, of: ListName) -> list[S
     return list(session.scalars(query.order_by(func.lower(SavedFilter.name), SavedFilter.id)))
 
 
-def find_default(session: Session, viewer: Viewer, of: ListName) -> SavedFilter | None:
-    """The filter that the viewer's list opens with."""
-    own = SavedFilter.user_id == viewer.user_id, SavedFilter.list == of
-    return session.scalar(select(SavedFilter).where(*own, SavedFilter.is_default))
-
-
 def save_filter(
     session: Session, viewer: Viewer, of: ListName, name: str, query: str, now: datetime, *, is_default: bool = False
 ) -> SavedFilter:
